@@ -1,3 +1,12 @@
 //! Loquent: the GraphQL backend for AI products. Each feature is one folder of [`domains`]; everything
 //! else serves them.
 #![recursion_limit = "256"]
+
+pub mod cli;
+pub mod config;
+pub mod domains;
+pub mod error;
+pub mod graphql;
+pub mod platform;
+pub mod providers;
+pub mod schema;

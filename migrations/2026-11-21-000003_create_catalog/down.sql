@@ -1,0 +1,3 @@
+DROP TABLE model_prices;
+DROP TABLE models;
+DROP TABLE plans;

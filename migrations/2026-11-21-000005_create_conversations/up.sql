@@ -1,0 +1,186 @@
+CREATE TABLE conversations (
+  id uuid CONSTRAINT conversations_pkey PRIMARY KEY,
+  account_id uuid NOT NULL CONSTRAINT conversations_account_id_fkey REFERENCES accounts ON DELETE CASCADE,
+  created_by uuid NOT NULL CONSTRAINT conversations_created_by_fkey REFERENCES users ON DELETE CASCADE,
+  title text,
+  system_prompt text,
+  model_key text,
+  head_id uuid,                                            -- last message of the branch shown
+  message_count int NOT NULL DEFAULT 0,
+  created_at timestamptz NOT NULL DEFAULT loquent_now(),
+  updated_at timestamptz NOT NULL DEFAULT loquent_now(),
+  CONSTRAINT conversations_account_id_id_key UNIQUE (account_id, id)
+) WITH (fillfactor = 80);
+CREATE INDEX conversations_list_idx ON conversations (account_id, created_by, updated_at DESC, id DESC);
+
+-- A tree by parent_id. `parts` is the content of a finished message; while an answer is being written its text is in
+-- stream_events alone. Partitioned by month over the version 7 id.
+CREATE TABLE messages (
+  id uuid NOT NULL,
+  account_id uuid NOT NULL,
+  conversation_id uuid NOT NULL,
+  parent_id uuid,
+  role text NOT NULL,
+  author_id uuid,
+  status text NOT NULL,
+  parts jsonb NOT NULL DEFAULT '[]',
+  stream_sequence int NOT NULL DEFAULT 0,                  -- written at the end: the number of its terminal event
+  created_at timestamptz NOT NULL DEFAULT loquent_now(),
+  CONSTRAINT messages_pkey PRIMARY KEY (id),
+  CONSTRAINT messages_conversation_id_fkey FOREIGN KEY (account_id, conversation_id)
+    REFERENCES conversations (account_id, id) ON DELETE CASCADE,
+  CONSTRAINT messages_role_check CHECK (role IN ('user', 'assistant', 'system')),
+  CONSTRAINT messages_status_check
+    CHECK (status IN ('queued', 'running', 'waiting', 'succeeded', 'failed', 'canceled', 'interrupted', 'expired'))
+) PARTITION BY RANGE (id);
+CREATE INDEX messages_conversation_id_idx ON messages (conversation_id, id);
+CREATE TABLE messages_default PARTITION OF messages DEFAULT;   -- stays empty: partitions are made ahead at every start
+SELECT ensure_month_partitions('messages', 2);
+
+-- One run of a model. Unfinished while finished_at is null; it becomes terminal exactly once, in the statement that also
+-- resolves its hold (which has the same id).
+CREATE TABLE generations (
+  id uuid CONSTRAINT generations_pkey PRIMARY KEY,
+  account_id uuid NOT NULL CONSTRAINT generations_account_id_fkey REFERENCES accounts ON DELETE CASCADE,
+  user_id uuid NOT NULL CONSTRAINT generations_user_id_fkey REFERENCES users ON DELETE CASCADE,
+  conversation_id uuid CONSTRAINT generations_conversation_id_fkey REFERENCES conversations ON DELETE SET NULL,
+  message_id uuid CONSTRAINT generations_message_id_fkey REFERENCES messages ON DELETE SET NULL,
+  replica_id uuid NOT NULL,                                -- owner; the lease of the owner is the lease of the run
+  status text NOT NULL DEFAULT 'queued',
+  requested_model text NOT NULL,
+  model_key text NOT NULL,
+  terms jsonb NOT NULL,                                    -- prices, prompt estimate and what was held: settles without the process
+  is_output_capped boolean NOT NULL DEFAULT false,
+  stop_requested_at timestamptz,
+  finish_reason text,
+  error_code text,
+  error_message text,
+  input_tokens int,
+  cached_input_tokens int,
+  output_tokens int,
+  reasoning_tokens int,
+  usage_source text,
+  credits_held bigint NOT NULL,                            -- when it began; returned at the end
+  credits_charged bigint,
+  revision int NOT NULL DEFAULT 1,
+  created_at timestamptz NOT NULL DEFAULT loquent_now(),
+  first_output_at timestamptz,
+  finished_at timestamptz,
+  CONSTRAINT generations_status_check
+    CHECK (status IN ('queued', 'running', 'waiting', 'succeeded', 'failed', 'canceled', 'interrupted', 'expired')),
+  CONSTRAINT generations_finished_at_check CHECK (
+    (finished_at IS NULL) = (status IN ('queued', 'running', 'waiting')) AND (finished_at IS NULL) = (credits_charged IS NULL)),
+  CONSTRAINT generations_usage_source_check CHECK (usage_source IN ('provider', 'estimated', 'mixed'))
+) WITH (fillfactor = 80);
+CREATE INDEX generations_message_id_idx ON generations (message_id);
+CREATE INDEX generations_conversation_id_idx ON generations (conversation_id);
+CREATE INDEX generations_account_id_idx ON generations (account_id, id);
+CREATE INDEX generations_unfinished_idx ON generations (replica_id) WHERE finished_at IS NULL;
+
+-- The stream log: what was said while it was being said, committed before anybody saw it. A ring of four slots; the
+-- oldest is truncated when the ring turns, so nothing is deleted row by row and nothing needs vacuum.
+CREATE TABLE stream_events (
+  slot smallint NOT NULL,
+  message_id uuid NOT NULL,
+  sequence int NOT NULL,
+  part_index smallint NOT NULL,
+  kind text NOT NULL,
+  text text NOT NULL,
+  CONSTRAINT stream_events_pkey PRIMARY KEY (slot, message_id, sequence),
+  CONSTRAINT stream_events_kind_check CHECK (kind IN ('text', 'reasoning')),
+  CONSTRAINT stream_events_sequence_check CHECK (sequence > 0)
+) PARTITION BY LIST (slot);
+CREATE TABLE stream_events_0 PARTITION OF stream_events FOR VALUES IN (0) WITH (autovacuum_enabled = off);
+CREATE TABLE stream_events_1 PARTITION OF stream_events FOR VALUES IN (1) WITH (autovacuum_enabled = off);
+CREATE TABLE stream_events_2 PARTITION OF stream_events FOR VALUES IN (2) WITH (autovacuum_enabled = off);
+CREATE TABLE stream_events_3 PARTITION OF stream_events FOR VALUES IN (3) WITH (autovacuum_enabled = off);
+CREATE TABLE stream_rotations (
+  id boolean CONSTRAINT stream_rotations_pkey PRIMARY KEY DEFAULT true,
+  slot smallint NOT NULL DEFAULT 0,
+  rotated_at timestamptz NOT NULL DEFAULT loquent_now(),
+  CONSTRAINT stream_rotations_id_check CHECK (id)
+);
+INSERT INTO stream_rotations DEFAULT VALUES;
+
+-- The checker: every row is drift, `subject` says where. It reads the books against each other and against the work they
+-- paid for, and trusts no running total.
+CREATE VIEW ledger_differences AS
+WITH movements AS (
+  SELECT grant_id, sum(amount) AS available,
+         sum(CASE kind WHEN 'hold' THEN -amount WHEN 'settle' THEN -amount - spent WHEN 'release' THEN -amount ELSE 0 END) AS held,
+         sum(spent) AS spent, sum(amount) FILTER (WHERE kind = 'grant') AS granted
+    FROM ledger_entries GROUP BY grant_id),
+chain AS (
+  SELECT wallet_id, id, revision, balance_after, amount,
+         row_number() OVER w AS position, sum(amount) OVER w AS running
+    FROM ledger_entries WINDOW w AS (PARTITION BY wallet_id ORDER BY revision)),
+hold_totals AS (
+  SELECT h.id, h.state, h.account_id, d.held, d.spent, e.held AS entry_held, e.settled, e.resolutions, e.parts
+    FROM holds h
+    LEFT JOIN (SELECT hold_id, sum(held) AS held, sum(spent) AS spent FROM hold_draws GROUP BY 1) d ON d.hold_id = h.id
+    LEFT JOIN (SELECT hold_id, -sum(amount) FILTER (WHERE kind = 'hold') AS held, sum(spent) AS settled,
+                      count(DISTINCT kind) FILTER (WHERE kind <> 'hold') AS resolutions,
+                      bool_and(kind <> 'release' OR spent = 0) AS parts
+                 FROM ledger_entries GROUP BY 1) e ON e.hold_id = h.id)
+SELECT 'grant_differs_from_entries' AS problem, g.id AS subject FROM grants g LEFT JOIN movements m ON m.grant_id = g.id
+ WHERE (g.available, g.held, g.spent, g.amount) IS DISTINCT FROM (coalesce(m.available, 0), coalesce(m.held, 0), coalesce(m.spent, 0), coalesce(m.granted, 0))
+UNION ALL
+SELECT 'wallet_differs_from_grants', w.id FROM wallets w
+  LEFT JOIN (SELECT wallet_id, sum(available) AS available, sum(held) AS held FROM grants GROUP BY 1) g ON g.wallet_id = w.id
+ WHERE (w.available, w.held) IS DISTINCT FROM (coalesce(g.available, 0), coalesce(g.held, 0))
+UNION ALL
+SELECT 'held_differs_from_open_holds', g.id FROM grants g
+ WHERE g.held <> (SELECT coalesce(sum(d.held), 0) FROM hold_draws d JOIN holds h ON h.id = d.hold_id WHERE d.grant_id = g.id AND h.state = 'open')
+UNION ALL
+SELECT 'entry_chain_broken', id FROM chain WHERE position <> revision OR running <> balance_after
+UNION ALL
+SELECT 'wallet_revision_differs', w.id FROM wallets w WHERE w.revision <> (SELECT count(*) FROM ledger_entries e WHERE e.wallet_id = w.id)
+UNION ALL
+SELECT 'entry_in_foreign_wallet', e.id FROM ledger_entries e JOIN wallets w ON w.id = e.wallet_id JOIN grants g ON g.id = e.grant_id
+ WHERE e.account_id <> w.account_id OR g.wallet_id <> e.wallet_id
+UNION ALL
+SELECT 'hold_differs_from_entries', id FROM hold_totals
+ WHERE coalesce(held, 0) <> coalesce(entry_held, 0)
+    OR (state = 'settled' AND coalesce(spent, 0) <> coalesce(settled, 0))
+    OR (state = 'released' AND coalesce(settled, 0) <> 0)
+    OR (state = 'open' AND coalesce(resolutions, 0) <> 0)
+    OR (state <> 'open' AND held > 0 AND coalesce(resolutions, 0) <> 1)
+UNION ALL
+SELECT 'hold_without_generation', h.id FROM holds h LEFT JOIN generations g ON g.id = h.id WHERE g.id IS NULL OR g.account_id <> h.account_id
+UNION ALL
+SELECT 'generation_without_hold', g.id FROM generations g LEFT JOIN holds h ON h.id = g.id WHERE h.id IS NULL
+UNION ALL
+SELECT 'hold_and_generation_disagree', g.id FROM generations g JOIN holds h ON h.id = g.id
+ WHERE (h.state = 'open') <> (g.finished_at IS NULL)
+UNION ALL
+SELECT 'charge_differs_from_ledger', g.id FROM generations g JOIN hold_totals t ON t.id = g.id
+ WHERE g.credits_held <> coalesce(t.held, 0) OR (g.finished_at IS NOT NULL AND g.credits_charged <> coalesce(t.settled, 0))
+UNION ALL
+SELECT 'charge_differs_from_usage', g.id FROM generations g JOIN holds h ON h.id = g.id
+ WHERE h.state = 'settled' AND g.credits_charged + h.overrun <> ceil((
+         (coalesce(g.input_tokens, 0)::numeric) * (g.terms->>'input')::numeric
+       + (coalesce(g.cached_input_tokens, 0)::numeric) * (g.terms->>'cached_input')::numeric
+       + ((coalesce(g.output_tokens, 0) + coalesce(g.reasoning_tokens, 0))::numeric) * (g.terms->>'output')::numeric) / 1000000)
+UNION ALL
+SELECT 'message_and_generation_disagree', m.id FROM messages m JOIN generations g ON g.message_id = m.id WHERE m.status <> g.status
+UNION ALL
+SELECT 'unfinished_message_without_generation', m.id FROM messages m
+ WHERE m.role = 'assistant' AND m.status IN ('queued', 'running') AND NOT EXISTS (SELECT FROM generations g WHERE g.message_id = m.id)
+UNION ALL
+SELECT 'hold_of_a_dead_process', h.id FROM holds h JOIN generations g ON g.id = h.id LEFT JOIN replicas r ON r.id = g.replica_id
+ WHERE h.state = 'open' AND coalesce(r.lease_until, '-infinity') < loquent_now() - interval '60 seconds';
+
+-- Turns the ring of the stream log when its slot is older than `every`: empties the oldest slot and writes there next.
+-- False when it was not due, or somebody else does it.
+CREATE FUNCTION rotate_stream_log(every interval) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE next_slot smallint;
+BEGIN
+  SELECT (slot + 1) % 4 INTO next_slot FROM stream_rotations WHERE rotated_at < loquent_now() - every FOR UPDATE SKIP LOCKED;
+  IF next_slot IS NULL THEN
+    RETURN false;
+  END IF;
+  SET LOCAL lock_timeout = '200ms';
+  EXECUTE format('TRUNCATE stream_events_%s', next_slot);
+  UPDATE stream_rotations SET slot = next_slot, rotated_at = loquent_now();
+  RETURN true;
+END $$;

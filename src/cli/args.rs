@@ -1,0 +1,179 @@
+//! The words of the command line. Parsing only: what they mean is decided by the commands.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Flags, Purpose};
+
+/// The GraphQL backend for AI products.
+#[derive(Debug, Clone, PartialEq, Eq, Parser)]
+#[command(name = "loquent", version)]
+pub struct Cli {
+    /// Configuration file [default: loquent.toml, if it exists]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+impl Cli {
+    /// What to do; without a word it is `serve --dev`.
+    pub fn command(&self) -> Command {
+        let dev = Command::Serve(Serve { is_dev: true, ..Serve::default() });
+        self.command.clone().unwrap_or(dev)
+    }
+
+    /// The part that the configuration takes.
+    pub fn flags(&self) -> Flags {
+        let file = self.config.clone();
+        match self.command() {
+            Command::Serve(serve) => Flags {
+                purpose: Purpose::Serve,
+                is_dev: serve.is_dev,
+                host: serve.host,
+                port: serve.port,
+                file,
+                is_remote_dev_allowed: serve.is_remote_dev_allowed,
+            },
+            Command::Migrate { .. } | Command::Schema { .. } | Command::Ledger { .. } => {
+                Flags { purpose: Purpose::Maintain, file, ..Flags::default() }
+            }
+        }
+    }
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Answer clients
+    Serve(Serve),
+    /// Bring the database to the shape this version needs
+    Migrate {
+        #[command(subcommand)]
+        action: Migrate,
+    },
+    /// The GraphQL schema
+    Schema {
+        #[command(subcommand)]
+        action: Schema,
+    },
+    /// The books
+    Ledger {
+        #[command(subcommand)]
+        action: Ledger,
+    },
+}
+
+/// How to answer clients.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct Serve {
+    /// Try it on this machine: no secrets needed, readable logs, local connections only
+    #[arg(long = "dev")]
+    pub is_dev: bool,
+    /// Address to listen on [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    pub host: Option<IpAddr>,
+    /// Port to listen on; 0 lets the system choose [default: 3000]
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Let --dev listen beyond this machine
+    #[arg(long = "allow-remote-dev", requires = "is_dev")]
+    pub is_remote_dev_allowed: bool,
+}
+
+/// What to do with migrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum Migrate {
+    /// Apply what is missing
+    Up,
+    /// Show what is applied and what is missing
+    Status,
+}
+
+/// What to do with the schema.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Schema {
+    /// Write it to standard output
+    Export {
+        /// Write nothing; fail if FILE differs
+        #[arg(long, value_name = "FILE")]
+        check: Option<PathBuf>,
+    },
+}
+
+/// What to do with the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum Ledger {
+    /// Prove that balances, holds and entries agree
+    Check,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Cli {
+        Cli::try_parse_from(line.split(' ')).expect(line)
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        <Cli as CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn no_word_means_development() {
+        let flags = parse("loquent --config other.toml").flags();
+        let expected = Flags { is_dev: true, file: Some("other.toml".into()), ..Flags::default() };
+        assert_eq!(flags, expected);
+        assert!(!parse("loquent serve").flags().is_dev);
+    }
+
+    #[test]
+    fn serve_hands_its_flags_to_the_configuration() {
+        let cli = parse("loquent serve --dev --host 0.0.0.0 --port 8080 --config a.toml --allow-remote-dev");
+        let expected = Flags {
+            purpose: Purpose::Serve,
+            is_dev: true,
+            host: Some(IpAddr::from([0, 0, 0, 0])),
+            port: Some(8080),
+            file: Some("a.toml".into()),
+            is_remote_dev_allowed: true,
+        };
+        assert_eq!(cli.flags(), expected);
+    }
+
+    #[test]
+    fn the_other_commands_need_no_signing_keys() {
+        let table = [
+            ("loquent migrate up", Command::Migrate { action: Migrate::Up }),
+            ("loquent migrate status", Command::Migrate { action: Migrate::Status }),
+            ("loquent schema export", Command::Schema { action: Schema::Export { check: None } }),
+            (
+                "loquent schema export --check schema.graphql",
+                Command::Schema { action: Schema::Export { check: Some("schema.graphql".into()) } },
+            ),
+            ("loquent ledger check", Command::Ledger { action: Ledger::Check }),
+        ];
+        for (line, command) in table {
+            let cli = parse(line);
+            assert_eq!(cli.command(), command, "{line}");
+            assert_eq!(cli.flags().purpose, Purpose::Maintain, "{line}");
+        }
+    }
+
+    #[test]
+    fn wrong_words_are_refused() {
+        for line in [
+            "loquent sreve",
+            "loquent serve --port 65536",
+            "loquent migrate",
+            "loquent serve --allow-remote-dev",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

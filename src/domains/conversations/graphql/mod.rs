@@ -1,0 +1,12 @@
+//! Conversations and messages in the API.
+
+mod inputs;
+mod mutation;
+mod query;
+mod types;
+
+pub use mutation::ConversationsMutation;
+pub use query::ConversationsQuery;
+pub use types::{
+    AccountConversations, Conversation, ConversationPayload, MessageCore, MessageRef, MessageView, RunStatus,
+};

@@ -1,0 +1,103 @@
+//! Writes of conversations.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, MaybeUndefined, Object, Result};
+
+use super::{
+    inputs::{CreateConversationInput, UpdateConversationInput},
+    types::{Conversation, ConversationPayload},
+};
+use crate::{
+    domains::conversations::{ConversationChanges, ConversationRow, Conversations, NewConversation},
+    error::AppError,
+    graphql::{
+        ContextExt,
+        access::{AccessLevel, Declared, access},
+        errors::{raise, split},
+        payloads::{DeletePayload, IdInput},
+    },
+};
+
+#[derive(Default)]
+pub struct ConversationsMutation;
+
+#[Object(guard = "Declared")]
+impl ConversationsMutation {
+    /// Creates an empty conversation.
+    #[graphql(directive = access::apply(AccessLevel::User))]
+    async fn create_conversation(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "New conversation.")] input: CreateConversationInput,
+    ) -> Result<ConversationPayload> {
+        let new = NewConversation {
+            account_id: input.account_id.map(|id| id.0),
+            title: input.title,
+            system_prompt: input.system_prompt,
+            model: input.model,
+        };
+        let result = ctx.handle::<Conversations>().create(ctx.viewer(), new, input.idempotency_key).await;
+        payload(ctx, result).await
+    }
+
+    /// Renames, stars, archives, labels or configures a conversation.
+    #[graphql(directive = access::apply(AccessLevel::User))]
+    async fn update_conversation(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Changes.")] input: UpdateConversationInput,
+    ) -> Result<ConversationPayload> {
+        let changes = ConversationChanges {
+            title: change(input.title),
+            system_prompt: change(input.system_prompt),
+            model_key: change(input.model),
+        };
+        let result =
+            ctx.handle::<Conversations>().update(ctx.viewer(), input.conversation_id.0, changes).await;
+        payload(ctx, result).await
+    }
+
+    /// Removes a conversation with its messages and share links, stopping answers in progress.
+    #[graphql(directive = access::apply(AccessLevel::User))]
+    async fn delete_conversation(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Conversation.")] input: IdInput,
+    ) -> Result<DeletePayload> {
+        let result = match input.parse::<ConversationRow>() {
+            Ok(id) => ctx.handle::<Conversations>().delete(ctx.viewer(), id.0).await,
+            Err(error) => Err(error),
+        };
+        Ok(match split(result)? {
+            Ok(()) => DeletePayload { deleted_id: Some(input.id), user_errors: Vec::new() },
+            Err(user_errors) => DeletePayload { deleted_id: None, user_errors },
+        })
+    }
+}
+
+/// `Some(None)` empties a value, `None` leaves it.
+fn change(value: MaybeUndefined<String>) -> Option<Option<String>> {
+    match value {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(None),
+        MaybeUndefined::Value(text) => Some(Some(text)),
+    }
+}
+
+async fn payload(
+    ctx: &Context<'_>,
+    result: Result<ConversationRow, AppError>,
+) -> Result<ConversationPayload> {
+    Ok(match split(result)? {
+        Ok(row) => {
+            let balance = ctx.loaders().balances.load_one(row.account_id).await.map_err(raise)?;
+            ConversationPayload {
+                conversation: Some(Conversation(Arc::new(row))),
+                credit_balance: balance.map(Into::into),
+                user_errors: Vec::new(),
+            }
+        }
+        Err(user_errors) => ConversationPayload { conversation: None, credit_balance: None, user_errors },
+    })
+}

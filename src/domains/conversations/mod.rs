@@ -1,0 +1,15 @@
+//! Conversations and their messages: what people read.
+//!
+//! A conversation belongs to an account and is private to the person who started it. Its messages form a tree by
+//! parent, `head` is the last one of the branch shown. This domain writes conversations; messages come into being
+//! with a turn, which the domain `generations` writes in one statement.
+
+pub mod graphql;
+pub mod loaders;
+mod model;
+mod repo;
+mod service;
+
+pub use model::{ConversationRow, MessageRole, MessageRow, Part, RunStatus};
+pub use repo::{BranchPage, find_conversation};
+pub use service::{ConversationChanges, Conversations, NewConversation, require_model, require_title};

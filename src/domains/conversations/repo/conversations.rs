@@ -1,0 +1,116 @@
+//! Queries of conversations.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use crate::{
+    domains::conversations::model::ConversationRow,
+    platform::postgres::now,
+    schema::{conversations, members},
+};
+
+/// The viewer's conversations among `ids`.
+pub async fn list_conversations(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    ids: &[Uuid],
+) -> QueryResult<Vec<ConversationRow>> {
+    conversations::table
+        .filter(conversations::id.eq_any(ids))
+        .filter(conversations::created_by.eq(viewer))
+        .filter(conversations::account_id.eq_any(accounts_of(viewer)))
+        .select(ConversationRow::as_select())
+        .load(conn)
+        .await
+}
+
+/// The conversation, if it is the viewer's.
+pub async fn find_conversation(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    id: Uuid,
+) -> QueryResult<Option<ConversationRow>> {
+    Ok(list_conversations(conn, viewer, &[id]).await?.into_iter().next())
+}
+
+/// The viewer's conversations in an account, latest first, after the one that was changed at `after`.
+pub async fn page_conversations(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    account_id: Uuid,
+    after: Option<(DateTime<Utc>, Uuid)>,
+    limit: i64,
+) -> QueryResult<Vec<ConversationRow>> {
+    let mut query = conversations::table
+        .filter(conversations::account_id.eq(account_id))
+        .filter(conversations::created_by.eq(viewer))
+        .filter(conversations::account_id.eq_any(accounts_of(viewer)))
+        .order((conversations::updated_at.desc(), conversations::id.desc()))
+        .limit(limit)
+        .select(ConversationRow::as_select())
+        .into_boxed();
+    if let Some((updated_at, id)) = after {
+        let is_earlier = conversations::updated_at.lt(updated_at);
+        let is_same = conversations::updated_at.eq(updated_at).and(conversations::id.lt(id));
+        query = query.filter(is_earlier.or(is_same));
+    }
+    query.load(conn).await
+}
+
+pub async fn insert_conversation(conn: &mut AsyncPgConnection, row: &ConversationRow) -> QueryResult<()> {
+    diesel::insert_into(conversations::table).values(row).execute(conn).await.map(drop)
+}
+
+/// What may be changed; `Some(None)` empties a value.
+#[derive(Debug, Clone, Default, PartialEq, Eq, AsChangeset)]
+#[diesel(table_name = conversations)]
+pub struct ConversationChanges {
+    pub title: Option<Option<String>>,
+    pub system_prompt: Option<Option<String>>,
+    pub model_key: Option<Option<String>>,
+}
+
+/// The row after the changes; `None` when it is not the viewer's.
+pub async fn update_conversation(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    id: Uuid,
+    changes: &ConversationChanges,
+) -> QueryResult<Option<ConversationRow>> {
+    diesel::update(conversations::table)
+        .filter(conversations::id.eq(id))
+        .filter(conversations::created_by.eq(viewer))
+        .filter(conversations::account_id.eq_any(accounts_of(viewer)))
+        .set((changes, conversations::updated_at.eq(now())))
+        .returning(ConversationRow::as_returning())
+        .get_result(conn)
+        .await
+        .optional()
+}
+
+/// Removes a conversation with its messages; false when it is not the viewer's.
+pub async fn delete_conversation(conn: &mut AsyncPgConnection, viewer: Uuid, id: Uuid) -> QueryResult<bool> {
+    let deleted = diesel::delete(conversations::table)
+        .filter(conversations::id.eq(id))
+        .filter(conversations::created_by.eq(viewer))
+        .filter(conversations::account_id.eq_any(accounts_of(viewer)))
+        .execute(conn)
+        .await?;
+    Ok(deleted == 1)
+}
+
+#[diesel::dsl::auto_type]
+fn accounts_of(viewer: Uuid) -> _ {
+    members::table.filter(members::user_id.eq(viewer)).select(members::account_id)
+}
+
+/// True when the person may create and spend in the account.
+pub async fn is_member(conn: &mut AsyncPgConnection, user_id: Uuid, account_id: Uuid) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(
+        members::table.find((account_id, user_id)).filter(members::role.ne("reader")),
+    ))
+    .get_result(conn)
+    .await
+}

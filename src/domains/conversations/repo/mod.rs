@@ -1,0 +1,8 @@
+//! Queries of conversations and messages. Every read takes the viewer: a conversation is open to the person who
+//! started it, as long as that person is a member of its account.
+
+mod branch;
+mod conversations;
+
+pub use branch::{BranchPage, list_branches, list_messages};
+pub use conversations::*;

@@ -1,0 +1,103 @@
+//! Amounts, balances and ledger entries.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use diesel::{pg::Pg, prelude::*};
+use uuid::Uuid;
+
+use crate::{
+    platform::ids::Entity,
+    schema::{ledger_entries, wallets},
+};
+
+/// An amount of credits in micro-units: 1 credit is 1,000,000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Credits(pub i64);
+
+impl Credits {
+    pub const ONE: Self = Self(1_000_000);
+}
+
+/// Six decimals, such as `12.500000`.
+impl fmt::Display for Credits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let micro = self.0.unsigned_abs();
+        write!(f, "{sign}{}.{:06}", micro / 1_000_000, micro % 1_000_000)
+    }
+}
+
+/// Credits of an account at one revision of its wallet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Queryable, Selectable)]
+#[diesel(table_name = wallets, check_for_backend(Pg))]
+pub struct Balance {
+    /// Micro-credits that may be spent.
+    pub available: i64,
+    /// Micro-credits reserved by work in progress.
+    pub held: i64,
+    /// Grows by one with every movement.
+    pub revision: i64,
+}
+
+/// One movement.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = ledger_entries, check_for_backend(Pg))]
+pub struct LedgerEntryRow {
+    pub id: Uuid,
+    pub kind: String,
+    pub amount: i64,
+    pub balance_after: i64,
+    pub revision: i64,
+    pub hold_id: Option<Uuid>,
+    pub user_id: Option<Uuid>,
+    pub description: String,
+    pub created_at: DateTime<Utc>,
+}
+
+impl Entity for LedgerEntryRow {
+    const PREFIX: &'static str = "led";
+    const NAME: &'static str = "ledger entry";
+}
+
+/// Kind of a movement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    Grant,
+    Hold,
+    Settle,
+    Release,
+}
+
+impl EntryKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Grant => "grant",
+            Self::Hold => "hold",
+            Self::Settle => "settle",
+            Self::Release => "release",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Grant, Self::Hold, Self::Settle, Self::Release].into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credits_show_six_decimals() {
+        for (micro, text) in [
+            (0, "0.000000"),
+            (1, "0.000001"),
+            (12_500_000, "12.500000"),
+            (-1, "-0.000001"),
+            (-1_000_001, "-1.000001"),
+        ] {
+            assert_eq!(Credits(micro).to_string(), text);
+        }
+    }
+}

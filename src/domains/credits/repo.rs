@@ -1,0 +1,134 @@
+//! Queries of the ledger. Balances move only in the database functions `ledger_grant`, `ledger_hold` and
+//! `ledger_settle`; the last two are called by the statements that begin and end the work they pay for.
+
+use diesel::{prelude::*, sql_types};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::model::{Balance, EntryKind, LedgerEntryRow};
+use crate::{
+    platform::postgres::statement::statement,
+    schema::{ledger_entries, members, wallets},
+};
+
+/// Credits given to an account.
+pub struct NewGrant<'a> {
+    pub id: Uuid,
+    pub account_id: Uuid,
+    pub source: &'a str,
+    /// The thing granted for; a second grant for the same changes nothing.
+    pub source_key: &'a str,
+    pub amount: i64,
+    pub priority: i16,
+    pub user_id: Option<Uuid>,
+    pub description: &'a str,
+}
+
+/// Adds credits once for a source and key; false when they had been added before.
+pub async fn insert_grant(conn: &mut AsyncPgConnection, grant: &NewGrant<'_>) -> QueryResult<bool> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = sql_types::Bool)]
+        is_new: bool,
+    }
+    const SQL: &str = "SELECT ledger_grant(?, ?, 'credits', ?, ?, ?, ?, ?, ?) AS is_new";
+    let row: Row = statement(SQL)
+        .bind::<sql_types::Uuid, _>(grant.id)
+        .bind::<sql_types::Uuid, _>(grant.account_id)
+        .bind::<sql_types::Text, _>(grant.source)
+        .bind::<sql_types::Text, _>(grant.source_key)
+        .bind::<sql_types::BigInt, _>(grant.amount)
+        .bind::<sql_types::SmallInt, _>(grant.priority)
+        .bind::<sql_types::Nullable<sql_types::Uuid>, _>(grant.user_id)
+        .bind::<sql_types::Text, _>(grant.description)
+        .get_result(conn)
+        .await?;
+    Ok(row.is_new)
+}
+
+/// Balances of those of the accounts that the viewer is a member of.
+pub async fn list_balances(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    accounts: &[Uuid],
+) -> QueryResult<Vec<(Uuid, Balance)>> {
+    let mine = members::table.filter(members::user_id.eq(viewer)).select(members::account_id);
+    wallets::table
+        .filter(wallets::account_id.eq_any(accounts))
+        .filter(wallets::account_id.eq_any(mine))
+        .filter(wallets::meter.eq("credits"))
+        .select((wallets::account_id, Balance::as_select()))
+        .load(conn)
+        .await
+}
+
+/// Which part of a ledger is read.
+pub struct EntryPage<'a> {
+    pub account_id: Uuid,
+    /// Only entries with a smaller revision.
+    pub before_revision: Option<i64>,
+    /// Only these kinds; all when empty.
+    pub kinds: &'a [EntryKind],
+    pub limit: i64,
+}
+
+/// Movements of an account the viewer is a member of, newest first.
+pub async fn list_entries(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    page: &EntryPage<'_>,
+) -> QueryResult<Vec<LedgerEntryRow>> {
+    let mine = members::table.filter(members::user_id.eq(viewer)).select(members::account_id);
+    let mut query = ledger_entries::table
+        .inner_join(wallets::table)
+        .filter(wallets::account_id.eq(page.account_id))
+        .filter(wallets::account_id.eq_any(mine))
+        .filter(wallets::meter.eq("credits"))
+        .order(ledger_entries::revision.desc())
+        .limit(page.limit)
+        .select(LedgerEntryRow::as_select())
+        .into_boxed();
+    if let Some(revision) = page.before_revision {
+        query = query.filter(ledger_entries::revision.lt(revision));
+    }
+    if !page.kinds.is_empty() {
+        query = query.filter(ledger_entries::kind.eq_any(page.kinds.iter().map(|kind| kind.as_str())));
+    }
+    query.load(conn).await
+}
+
+/// A contradiction in the books.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct Difference {
+    /// Which rule is broken, such as `grant_differs_from_entries`.
+    #[diesel(sql_type = sql_types::Text)]
+    pub problem: String,
+    /// Id of the row that breaks it.
+    #[diesel(sql_type = sql_types::Uuid)]
+    pub subject: Uuid,
+}
+
+/// Everything the checker finds; empty when the books are right.
+pub async fn list_differences_unscoped(conn: &mut AsyncPgConnection) -> QueryResult<Vec<Difference>> {
+    statement("SELECT problem, subject FROM ledger_differences ORDER BY 1, 2").load(conn).await
+}
+
+/// Numbers of what the checker looked at, so that an empty result says how much it means.
+#[derive(Debug, Clone, Copy, QueryableByName)]
+pub struct Checked {
+    #[diesel(sql_type = sql_types::BigInt)]
+    pub wallets: i64,
+    #[diesel(sql_type = sql_types::BigInt)]
+    pub entries: i64,
+    #[diesel(sql_type = sql_types::BigInt)]
+    pub holds: i64,
+    #[diesel(sql_type = sql_types::BigInt)]
+    pub open_holds: i64,
+}
+
+pub async fn count_checked_unscoped(conn: &mut AsyncPgConnection) -> QueryResult<Checked> {
+    const SQL: &str = "SELECT (SELECT count(*) FROM wallets) AS wallets, (SELECT count(*) FROM ledger_entries) AS entries, \
+                              (SELECT count(*) FROM holds) AS holds, \
+                              (SELECT count(*) FROM holds WHERE state = 'open') AS open_holds";
+    statement(SQL).get_result(conn).await
+}

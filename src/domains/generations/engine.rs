@@ -1,0 +1,335 @@
+//! One run: reads the provider, feeds the stream log, and ends exactly once.
+//!
+//! The run belongs to nobody's request. It ends when the model does, when somebody stops it, when its time is over,
+//! when the process stops, or, without another word, when the process lost its lease and others have ended it.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use futures_util::StreamExt;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    hub::Hub,
+    log::{Identity, LogWriter},
+    model::{Draft, FinishReason, Finished, PartKind},
+    prompt::estimate_tokens,
+    repo::{self, Ending},
+};
+use crate::{
+    domains::{
+        conversations::{MessageRow, Part, RunStatus},
+        credits::{Hold, Terms, Usage, UsageSource},
+    },
+    error::{AppError, ErrorCode, Result},
+    platform::{clock::Clock, postgres::Db, tasks::Tasks},
+    providers::{
+        error::{ProviderError, ProviderErrorKind},
+        types::{
+            ChatEvent, ChatProvider, ChatRequest, ChatStream, FinishReason as ProviderFinish, TokenUsage,
+        },
+    },
+};
+
+/// Longest piece of text in one append, so that the buffer of the log is bounded in bytes too.
+const MAX_PIECE: usize = 16 << 10;
+/// Longest answer, text and reasoning together.
+const MAX_ANSWER: usize = 1 << 20;
+
+/// What all runs of the process share.
+#[derive(Clone)]
+pub struct Engine {
+    pub db: Db,
+    pub clock: Clock,
+    pub tasks: Tasks,
+    pub hub: Hub,
+    pub log: LogWriter,
+    /// Longest time for one answer.
+    pub limit: Duration,
+}
+
+/// One accepted turn, ready to run.
+pub struct Run {
+    pub hold: Hold,
+    pub answer: MessageRow,
+    pub provider: Arc<dyn ChatProvider>,
+    pub request: ChatRequest,
+    pub identity: Identity,
+    pub stop: CancellationToken,
+    pub description: String,
+}
+
+/// Why the reading of the provider ended.
+#[derive(Debug)]
+enum Outcome {
+    Finished(ProviderFinish),
+    Stopped,
+    ShutDown,
+    TimedOut,
+    TooLong,
+    Failed(ProviderError),
+    /// The process was fenced: others end this run.
+    GivenUp,
+}
+
+/// What has come out of the provider so far.
+#[derive(Default)]
+struct Output {
+    draft: Draft,
+    bytes: usize,
+    usage: Option<TokenUsage>,
+    first_output_at: Option<DateTime<Utc>>,
+    was_called: bool,
+}
+
+impl Engine {
+    /// Runs in a task of its own; the caller does not wait.
+    pub fn spawn(&self, run: Run) {
+        let this = self.clone();
+        let span = tracing::info_span!(parent: None, "generations.run", generation.id = %run.hold.id(), model = %run.request.model);
+        self.tasks.spawn(tracing::Instrument::instrument(async move { this.run(run).await }, span));
+    }
+
+    async fn run(self, run: Run) {
+        let mut output = Output::default();
+        let outcome = self.read(&run, &mut output).await;
+        if matches!(outcome, Outcome::GivenUp) {
+            self.give_up(run);
+            return;
+        }
+        if let Outcome::Failed(error) = &outcome {
+            let detail = std::error::Error::source(error).map(ToString::to_string);
+            tracing::warn!(%error, detail, "the provider failed");
+        }
+        // Everything that was said is stored before the end is.
+        let Ok(last) = self.log.close(run.identity.replica_id, run.answer.id).await else {
+            self.give_up(run);
+            return;
+        };
+        self.end(run, outcome, output, last + 1).await;
+    }
+
+    fn give_up(&self, run: Run) {
+        self.hub.close(run.answer.id);
+        run.hold.abandon();
+    }
+
+    /// Reads until the end of the answer or of our patience.
+    async fn read(&self, run: &Run, output: &mut Output) -> Outcome {
+        let deadline = Instant::now() + self.limit;
+        let interruption = async {
+            tokio::select! {
+                () = run.stop.cancelled() => Outcome::Stopped,
+                () = run.identity.fenced.cancelled() => Outcome::GivenUp,
+                () = self.tasks.stopping().cancelled() => Outcome::ShutDown,
+                () = tokio::time::sleep_until(deadline) => Outcome::TimedOut,
+            }
+        };
+        let reading = async {
+            output.was_called = true;
+            let stream = match run.provider.stream_chat(&run.request, &run.hold).await {
+                Ok(stream) => stream,
+                Err(error) => {
+                    // Nothing was made, so nothing is charged.
+                    output.was_called = false;
+                    return Outcome::Failed(error);
+                }
+            };
+            self.pump(run, stream, output).await
+        };
+        tokio::select! {
+            biased;
+            outcome = interruption => outcome,
+            outcome = reading => outcome,
+        }
+    }
+
+    async fn pump(&self, run: &Run, mut stream: ChatStream, output: &mut Output) -> Outcome {
+        while let Some(event) = stream.next().await {
+            let (kind, text) = match event {
+                Ok(ChatEvent::Text(text)) => (PartKind::Text, text),
+                Ok(ChatEvent::Reasoning(text)) => (PartKind::Reasoning, text),
+                Ok(ChatEvent::Usage(usage)) => {
+                    output.usage = Some(usage);
+                    continue;
+                }
+                Ok(ChatEvent::Finished(reason)) => return Outcome::Finished(reason),
+                Err(error) => return Outcome::Failed(error),
+            };
+            output.bytes += text.len();
+            if output.bytes > MAX_ANSWER {
+                return Outcome::TooLong;
+            }
+            if self.say(run, output, kind, &text).await.is_err() {
+                return Outcome::GivenUp;
+            }
+        }
+        Outcome::Failed(ProviderError::new(ProviderErrorKind::CutOff, "the stream ended without an end"))
+    }
+
+    async fn say(&self, run: &Run, output: &mut Output, kind: PartKind, text: &str) -> Result<()> {
+        output.first_output_at.get_or_insert_with(|| self.clock.now());
+        // PostgreSQL stores no NUL; the replacement character is what it would show as.
+        let text = text.replace('\0', "\u{FFFD}");
+        for piece in pieces(&text) {
+            // Written down first: what is said afterwards is never less than what is stored.
+            let index = output.draft.push(kind, piece);
+            self.log.append(run.identity.replica_id, run.answer.id, index, kind, piece.to_owned()).await?;
+        }
+        Ok(())
+    }
+
+    /// Stores the end, repeating until it is known to be stored: while this process keeps its lease nobody else will.
+    async fn end(&self, run: Run, outcome: Outcome, output: Output, sequence: i32) {
+        let Run { hold, answer, identity, request, description, .. } = run;
+        let is_capped = hold.is_capped();
+        let (status, finish_reason, error) = describe(&outcome, is_capped);
+        let usage = usage_of(&output, hold.terms(), &outcome);
+        let resolution = match usage {
+            Some(usage) => hold.settle(usage),
+            None => hold.release(),
+        };
+        let ending = Ending {
+            status,
+            finish_reason,
+            error: error.map(|error| (error.code().as_str().to_owned(), error.message().to_owned())),
+            parts: serde_json::json!(output.draft.parts),
+            sequence,
+            is_output_capped: is_capped,
+            first_output_at: output.first_output_at,
+            resolution,
+            description,
+        };
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let attempt = async {
+                let mut conn = self.db.conn().await?;
+                Ok::<_, AppError>(repo::finish_turn(&mut conn, identity.replica_id, &ending).await?)
+            };
+            match attempt.await {
+                Ok(Some((generation, balance))) => {
+                    let message = MessageRow {
+                        status: generation.status.clone(),
+                        parts: ending.parts,
+                        stream_sequence: sequence,
+                        ..answer
+                    };
+                    tracing::info!(
+                        status = generation.status,
+                        model = request.model,
+                        output_tokens = generation.output_tokens,
+                        credits_charged = generation.credits_charged,
+                        "the run has ended"
+                    );
+                    self.hub.finish(message.id, Finished { message, generation, balance });
+                    return;
+                }
+                // Somebody else has ended it; watchers read how.
+                Ok(None) => break,
+                Err(error) => tracing::warn!(%error, "the end of a run cannot be stored; trying again"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(2)),
+                () = identity.fenced.cancelled() => break,
+            }
+        }
+        self.hub.close(answer.id);
+    }
+}
+
+/// Cuts a text into pieces of at most [`MAX_PIECE`] bytes, between characters.
+fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        if text.is_empty() {
+            return None;
+        }
+        let (piece, rest) = text.split_at(text.floor_char_boundary(MAX_PIECE));
+        text = rest;
+        Some(piece)
+    })
+}
+
+/// Status, reason and the error that people see.
+fn describe(outcome: &Outcome, is_capped: bool) -> (RunStatus, FinishReason, Option<AppError>) {
+    match outcome {
+        Outcome::Finished(reason) => {
+            let reason = match reason {
+                ProviderFinish::Stop => FinishReason::Stop,
+                ProviderFinish::Length if is_capped => FinishReason::CreditLimit,
+                ProviderFinish::Length => FinishReason::Length,
+                ProviderFinish::ToolCalls => FinishReason::ToolCalls,
+                ProviderFinish::ContentFilter => FinishReason::ContentFilter,
+            };
+            (RunStatus::Succeeded, reason, None)
+        }
+        Outcome::Stopped => (RunStatus::Canceled, FinishReason::Canceled, None),
+        Outcome::ShutDown | Outcome::GivenUp => {
+            (RunStatus::Interrupted, FinishReason::Error, Some(interrupted()))
+        }
+        Outcome::TimedOut => {
+            let error = AppError::new(ErrorCode::TimedOut, "The answer took longer than allowed.");
+            (RunStatus::Failed, FinishReason::Error, Some(error))
+        }
+        Outcome::TooLong => {
+            let error = AppError::new(ErrorCode::GenerationFailed, "The answer is longer than allowed.");
+            (RunStatus::Failed, FinishReason::Error, Some(error))
+        }
+        Outcome::Failed(error) => {
+            let code = match error.kind() {
+                ProviderErrorKind::CutOff => ErrorCode::GenerationFailed,
+                ProviderErrorKind::Timeout => ErrorCode::TimedOut,
+                _ => ErrorCode::ProviderUnavailable,
+            };
+            (RunStatus::Failed, FinishReason::Error, Some(AppError::new(code, error.message())))
+        }
+    }
+}
+
+/// Of a run that its process could not finish.
+pub fn interrupted() -> AppError {
+    AppError::new(
+        ErrorCode::Interrupted,
+        "The answer was cut off. What was written is kept; ask again for the rest.",
+    )
+}
+
+/// What is charged: the provider's count, else our estimate of what came out; `None` when nothing did.
+fn usage_of(output: &Output, terms: &Terms, outcome: &Outcome) -> Option<Usage> {
+    if let Some(usage) = output.usage {
+        return Some(Usage {
+            input: usage.input,
+            cached_input: usage.cached_input,
+            output: usage.output,
+            reasoning: usage.reasoning,
+            source: UsageSource::Provider,
+        });
+    }
+    let is_whole = matches!(outcome, Outcome::Finished(_));
+    (output.was_called && (is_whole || !output.draft.is_empty()))
+        .then(|| estimated_usage(&output.draft.parts, terms))
+}
+
+/// Usage of an answer that nobody counted.
+pub fn estimated_usage(parts: &[Part], terms: &Terms) -> Usage {
+    let mut usage = Usage {
+        input: terms.prompt_tokens,
+        cached_input: 0,
+        output: 0,
+        reasoning: 0,
+        source: UsageSource::Estimated,
+    };
+    for part in parts {
+        match part {
+            Part::Text { text } => usage.output += estimate_tokens(text),
+            Part::Reasoning { text } => usage.reasoning += estimate_tokens(text),
+        }
+    }
+    usage
+}
+
+/// A run id for the provider, so that a repeated request is recognised.
+pub fn attempt_id(generation_id: Uuid) -> String {
+    format!("{generation_id}-1")
+}

@@ -1,0 +1,97 @@
+//! Inputs of sending.
+
+use async_graphql::{InputObject, OneofObject, Result};
+
+use crate::{
+    domains::{
+        accounts::AccountRow,
+        conversations::ConversationRow,
+        generations::{NewMessage, Options},
+    },
+    error::AppError,
+    graphql::scalars::Decimal,
+    platform::ids::Id,
+};
+
+/// Message to a conversation.
+#[derive(InputObject)]
+pub struct SendMessageInput {
+    /// Id of the conversation; absent: a new one is created.
+    conversation_id: Option<Id<ConversationRow>>,
+    /// Account of the new conversation; refused together with `conversationId`.
+    account_id: Option<Id<AccountRow>>,
+    /// Content, 1 to 20 parts.
+    parts: Vec<MessagePartInput>,
+    /// Key of the model for this answer; that of the conversation when absent.
+    model: Option<String>,
+    /// Wishes for this answer.
+    options: Option<GenerationOptionsInput>,
+    /// 8 to 255 characters, new for each intent; the same key and input within 24 hours give the first result.
+    idempotency_key: String,
+}
+
+/// Content of one message part; exactly one.
+#[derive(OneofObject)]
+enum MessagePartInput {
+    /// Text, 1 to 100000 characters.
+    Text(String),
+}
+
+/// Wishes for one answer; the plan and the model bound them.
+#[derive(InputObject, Default)]
+struct GenerationOptionsInput {
+    /// Randomness, 0 to 2; that of the model when absent.
+    temperature: Option<f64>,
+    /// Share of likely words considered, above 0 to 1; that of the model when absent.
+    top_p: Option<f64>,
+    /// Most tokens in the answer, reasoning included.
+    max_output_tokens: Option<i32>,
+    /// Most credits the answer may cost; output is capped to fit.
+    max_credits: Option<Decimal>,
+    /// Texts that end the answer, at most 4.
+    stop: Option<Vec<String>>,
+}
+
+impl SendMessageInput {
+    /// The message and its idempotency key.
+    pub fn into_message(self) -> Result<(NewMessage, String), AppError> {
+        let text = |part: MessagePartInput| match part {
+            MessagePartInput::Text(text) => text,
+        };
+        let message = NewMessage {
+            conversation_id: self.conversation_id.map(|id| id.0),
+            account_id: self.account_id.map(|id| id.0),
+            parts: self.parts.into_iter().map(text).collect(),
+            model: self.model,
+            options: self.options.unwrap_or_default().try_into()?,
+        };
+        Ok((message, self.idempotency_key))
+    }
+}
+
+impl TryFrom<GenerationOptionsInput> for Options {
+    type Error = AppError;
+
+    fn try_from(input: GenerationOptionsInput) -> Result<Self, AppError> {
+        let tokens = |tokens: i32| {
+            u32::try_from(tokens).map_err(|_| {
+                AppError::invalid("options.maxOutputTokens", "An answer has at least one token.")
+            })
+        };
+        let credits = |credits: Decimal| {
+            credits.to_micro().ok_or_else(|| {
+                AppError::invalid(
+                    "options.maxCredits",
+                    "Credits are not negative and have at most six decimals.",
+                )
+            })
+        };
+        Ok(Self {
+            temperature: input.temperature,
+            top_p: input.top_p,
+            max_output_tokens: input.max_output_tokens.map(tokens).transpose()?,
+            max_credits: input.max_credits.map(credits).transpose()?,
+            stop: input.stop.unwrap_or_default(),
+        })
+    }
+}

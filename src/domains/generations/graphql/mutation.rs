@@ -1,0 +1,91 @@
+//! Sending and stopping.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Object, Result};
+
+use super::{
+    inputs::SendMessageInput,
+    types::{Generation, GenerationPayload, SendMessagePayload},
+};
+use crate::{
+    domains::{
+        conversations::graphql::Conversation,
+        generations::{GenerationRow, Generations, Started},
+    },
+    error::AppError,
+    graphql::{
+        ContextExt, Message,
+        access::{AccessLevel, Declared, access},
+        errors::{raise, split},
+        payloads::IdInput,
+    },
+};
+
+#[derive(Default)]
+pub struct GenerationsMutation;
+
+#[Object(guard = "Declared")]
+impl GenerationsMutation {
+    /// Stores a message and starts the answer; both come back at once and the answer is watched with `messageStream`.
+    #[graphql(directive = access::apply(AccessLevel::User))]
+    async fn send_message(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Message.")] input: SendMessageInput,
+    ) -> Result<SendMessagePayload> {
+        let result = match input.into_message() {
+            Ok((new, key)) => ctx.handle::<Generations>().send_message(ctx.viewer(), new, key).await,
+            Err(error) => Err(error),
+        };
+        Ok(match split(result)? {
+            Ok(started) => sent(started),
+            Err(user_errors) => SendMessagePayload {
+                conversation: None,
+                user_message: None,
+                assistant_message: None,
+                credit_balance: None,
+                user_errors,
+            },
+        })
+    }
+
+    /// Stops a model call of any kind from any device; what was made is kept and charged, the rest returned.
+    #[graphql(directive = access::apply(AccessLevel::User))]
+    async fn cancel_generation(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Run.")] input: IdInput,
+    ) -> Result<GenerationPayload> {
+        let result: Result<GenerationRow, AppError> = match input.parse::<GenerationRow>() {
+            Ok(id) => ctx.handle::<Generations>().cancel(ctx.viewer(), id.0).await,
+            Err(error) => Err(error),
+        };
+        Ok(match split(result)? {
+            Ok(row) => {
+                let balance = ctx.loaders().balances.load_one(row.account_id).await.map_err(raise)?;
+                GenerationPayload {
+                    generation: Some(Generation(Arc::new(row))),
+                    credit_balance: balance.map(Into::into),
+                    user_errors: Vec::new(),
+                }
+            }
+            Err(user_errors) => GenerationPayload { generation: None, credit_balance: None, user_errors },
+        })
+    }
+}
+
+/// Shows what was accepted without another look at the database.
+fn sent(started: Started) -> SendMessagePayload {
+    SendMessagePayload {
+        conversation: Some(Conversation(Arc::new(started.conversation))),
+        user_message: Some(Message::of_row(Arc::new(started.user_message))),
+        assistant_message: Some(Message::at(
+            started.answer,
+            started.content,
+            Some(Arc::new(started.generation)),
+        )),
+        credit_balance: Some(started.balance.into()),
+        user_errors: Vec::new(),
+    }
+}

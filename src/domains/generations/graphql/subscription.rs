@@ -1,0 +1,41 @@
+//! Watching an answer.
+
+use async_graphql::{Context, Result, Subscription};
+use futures_util::{Stream, StreamExt};
+
+use super::events::MessageStreamEvent;
+use crate::{
+    domains::{conversations::MessageRow, generations::Generations},
+    error::{AppError, ErrorCode},
+    graphql::{
+        ContextExt,
+        access::{AccessLevel, Declared, access},
+        errors::raise,
+    },
+    platform::ids::Id,
+};
+
+#[derive(Default)]
+pub struct GenerationsSubscription;
+
+#[Subscription(guard = "Declared")]
+impl GenerationsSubscription {
+    /// Log of one message being written; watching costs nothing, changes nothing and may be resumed.
+    #[graphql(directive = access::apply(AccessLevel::User))]
+    async fn message_stream(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Message to watch.")] message_id: Id<MessageRow>,
+        #[graphql(desc = "Sequence of the last event the client has; a snapshot comes first when absent.")]
+        after: Option<i32>,
+    ) -> Result<impl Stream<Item = Result<MessageStreamEvent>> + use<>> {
+        let events =
+            ctx.handle::<Generations>().watch(ctx.viewer(), message_id.0, after).await.map_err(raise)?;
+        let missing = || AppError::new(ErrorCode::BadUserInput, "This message does not exist.");
+        let events = events.ok_or_else(missing).map_err(raise)?;
+        Ok(events.map(move |event| match event {
+            Ok(event) => Ok(MessageStreamEvent::new(message_id, event)),
+            Err(error) => Err(raise(error)),
+        }))
+    }
+}

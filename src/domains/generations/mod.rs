@@ -1,0 +1,28 @@
+//! The run of a model, from the message that asks for it to the settled answer.
+//!
+//! A turn is three statements: one reads what is needed, one accepts (message, answer, run and hold together or not
+//! at all), one finishes (text, status and settlement together). Between the last two, the text goes through the
+//! stream log: [`log`] commits the chunks of all streams of the process together and only then delivers them, so
+//! what a client has seen is always in the database. Readers ([`watch`]) follow one path, whether the answer is
+//! written here, elsewhere, by nobody any more, or is finished.
+//!
+//! A run lives by the lease of its process. When that ends, [`sweep`] on any process ends the run as interrupted and
+//! charges for the committed text.
+
+mod engine;
+pub mod graphql;
+mod hub;
+pub mod loaders;
+mod log;
+mod model;
+mod prompt;
+mod repo;
+mod service;
+mod sweep;
+mod watch;
+
+pub use engine::interrupted;
+pub use log::LogSettings;
+pub use model::{Content, Delta, FinishReason, Finished, GenerationRow, PartKind};
+pub use service::{GenerationSettings, Generations, NewMessage, Options, Started};
+pub use watch::WatchEvent;

@@ -1,0 +1,111 @@
+//! What is sent to the model: system prompt, as much history as fits, the new message.
+
+use crate::{
+    domains::{catalog::Model, conversations::Part},
+    error::{AppError, ErrorCode, Result},
+    providers::types::{ChatMessage, ChatRole},
+};
+
+/// A turn of the past.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct PastTurn {
+    pub role: String,
+    pub parts: Vec<Part>,
+}
+
+/// Messages to send and their estimated size.
+#[derive(Debug)]
+pub struct Prompt {
+    pub messages: Vec<ChatMessage>,
+    pub tokens: u32,
+}
+
+/// Tokens of a text where no provider has counted: one for every three bytes, rounded up. English has about four bytes a
+/// token and other scripts about three, so the estimate is rather high; what a provider reports replaces it.
+pub fn estimate_tokens(text: &str) -> u32 {
+    u32::try_from(text.len().div_ceil(3)).unwrap_or(u32::MAX)
+}
+
+/// Tokens that the roles and separators around each message take.
+const MESSAGE_OVERHEAD: u32 = 4;
+
+/// Leaves out the oldest turns until `reserved` tokens of output fit behind the rest. `CONTEXT_TOO_LONG` when the new
+/// message alone is too long.
+pub fn build(
+    model: &Model,
+    system_prompt: Option<&str>,
+    history: &[PastTurn],
+    text: &str,
+    reserved: u32,
+) -> Result<Prompt> {
+    let size = |text: &str| estimate_tokens(text).saturating_add(MESSAGE_OVERHEAD);
+    let system = system_prompt.map(|text| ChatMessage { role: ChatRole::System, text: text.to_owned() });
+    let newest = ChatMessage { role: ChatRole::User, text: text.to_owned() };
+    let mut tokens = size(text).saturating_add(system_prompt.map_or(0, size));
+    let room = model.context_tokens.saturating_sub(reserved);
+    if tokens > room {
+        return Err(AppError::new(
+            ErrorCode::ContextTooLong,
+            format!("This message is longer than the model `{}` can take.", model.key),
+        )
+        .at("parts"));
+    }
+    let mut kept = Vec::new();
+    for turn in history.iter().rev() {
+        let text = Part::joined_text(&turn.parts);
+        // An answer that was stopped before its first word says nothing.
+        if text.is_empty() {
+            continue;
+        }
+        tokens = tokens.saturating_add(size(&text));
+        if tokens > room {
+            tokens -= size(&text);
+            break;
+        }
+        let role = if turn.role == "assistant" { ChatRole::Assistant } else { ChatRole::User };
+        kept.push(ChatMessage { role, text });
+    }
+    let messages = system.into_iter().chain(kept.into_iter().rev()).chain([newest]).collect();
+    Ok(Prompt { messages, tokens })
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domains::catalog::Prices;
+
+    fn model(context_tokens: u32) -> Model {
+        Model {
+            id: Uuid::nil(),
+            key: "m".into(),
+            name: "M".into(),
+            provider: "p".into(),
+            upstream_name: "m".into(),
+            context_tokens,
+            max_output_tokens: 10,
+            prices: Prices { input: 0, cached_input: 0, output: 0 },
+        }
+    }
+
+    fn turn(role: &str, text: &str) -> PastTurn {
+        PastTurn { role: role.into(), parts: vec![Part::Text { text: text.into() }] }
+    }
+
+    #[test]
+    fn the_oldest_turns_give_way_first() {
+        let history = [turn("user", "aaaaaaaaa"), turn("assistant", "bbbbbbbbb"), turn("user", "ccc")];
+        // The new message takes 5, the system prompt 5, "ccc" 5 and "b…" 7; "a…" does not fit into the last 3.
+        let prompt = build(&model(35), Some("sys"), &history, "new", 10).unwrap();
+        let texts: Vec<_> = prompt.messages.iter().map(|message| message.text.as_str()).collect();
+        assert_eq!(texts, ["sys", "bbbbbbbbb", "ccc", "new"]);
+        assert_eq!(prompt.tokens, 22);
+    }
+
+    #[test]
+    fn a_message_that_cannot_fit_is_refused() {
+        let refused = build(&model(20), None, &[], &"x".repeat(40), 10).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::ContextTooLong);
+    }
+}

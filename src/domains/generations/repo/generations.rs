@@ -1,0 +1,107 @@
+//! Queries of runs.
+
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use crate::{
+    domains::generations::model::{Delta, GenerationRow, PartKind},
+    platform::postgres::now,
+    schema::{generations, members, replicas, stream_events},
+};
+
+// Runs have no foreign key to their process, which would lock its row with every turn; so Diesel must be told.
+diesel::allow_tables_to_appear_in_same_query!(generations, replicas);
+
+/// The viewer's runs among `ids`.
+pub async fn list_generations(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    ids: &[Uuid],
+) -> QueryResult<Vec<GenerationRow>> {
+    generations::table
+        .filter(generations::id.eq_any(ids))
+        .filter(generations::user_id.eq(viewer))
+        .filter(generations::account_id.eq_any(accounts_of(viewer)))
+        .select(GenerationRow::as_select())
+        .load(conn)
+        .await
+}
+
+/// The viewer's runs that wrote these messages.
+pub async fn list_generations_of_messages(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    messages: &[Uuid],
+) -> QueryResult<Vec<GenerationRow>> {
+    generations::table
+        .filter(generations::message_id.eq_any(messages))
+        .filter(generations::user_id.eq(viewer))
+        .filter(generations::account_id.eq_any(accounts_of(viewer)))
+        .select(GenerationRow::as_select())
+        .load(conn)
+        .await
+}
+
+/// Asks an unfinished run of the viewer to stop; false when there is none.
+pub async fn request_stop(conn: &mut AsyncPgConnection, viewer: Uuid, id: Uuid) -> QueryResult<bool> {
+    let asked = diesel::update(generations::table)
+        .filter(generations::id.eq(id))
+        .filter(generations::user_id.eq(viewer))
+        .filter(generations::account_id.eq_any(accounts_of(viewer)))
+        .filter(generations::finished_at.is_null())
+        .filter(generations::stop_requested_at.is_null())
+        .set((
+            generations::stop_requested_at.eq(now().nullable()),
+            generations::revision.eq(generations::revision + 1),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(asked == 1)
+}
+
+/// Unfinished runs whose process was fenced or ended.
+pub async fn list_orphans_unscoped(
+    conn: &mut AsyncPgConnection,
+    limit: i64,
+) -> QueryResult<Vec<GenerationRow>> {
+    let gone = replicas::table
+        .filter(replicas::fenced_at.is_not_null().or(replicas::drained_at.is_not_null()))
+        .select(replicas::id);
+    generations::table
+        .filter(generations::finished_at.is_null())
+        .filter(generations::replica_id.eq_any(gone))
+        .order(generations::id)
+        .limit(limit)
+        .select(GenerationRow::as_select())
+        .load(conn)
+        .await
+}
+
+/// Everything in the log of these messages, in order. The messages were read for the viewer before.
+pub async fn list_events_unscoped(
+    conn: &mut AsyncPgConnection,
+    messages: &[Uuid],
+) -> QueryResult<Vec<(Uuid, Delta)>> {
+    let rows: Vec<(Uuid, i32, i16, String, String)> = stream_events::table
+        .filter(stream_events::message_id.eq_any(messages))
+        .order((stream_events::message_id, stream_events::sequence))
+        .select((
+            stream_events::message_id,
+            stream_events::sequence,
+            stream_events::part_index,
+            stream_events::kind,
+            stream_events::text,
+        ))
+        .load(conn)
+        .await?;
+    let event = |(id, sequence, part_index, kind, text): (Uuid, i32, i16, String, String)| {
+        (id, Delta { sequence, part_index, kind: PartKind::parse(&kind), text })
+    };
+    Ok(rows.into_iter().map(event).collect())
+}
+
+#[diesel::dsl::auto_type]
+fn accounts_of(viewer: Uuid) -> _ {
+    members::table.filter(members::user_id.eq(viewer)).select(members::account_id)
+}

@@ -1,0 +1,169 @@
+//! Statements of the stream log. A flush is one statement: it appends, renews the lease, notices a fence and collects
+//! the wishes to stop, all in one round trip and one commit.
+
+use diesel::{prelude::*, sql_types};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::{
+    domains::{
+        conversations::MessageRow,
+        generations::model::{Delta, GenerationRow, PartKind},
+    },
+    platform::postgres::statement::statement,
+};
+
+/// Events of many messages, as parallel columns.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    pub message_ids: Vec<Uuid>,
+    pub sequences: Vec<i32>,
+    pub part_indexes: Vec<i16>,
+    pub kinds: Vec<&'static str>,
+    pub texts: Vec<String>,
+}
+
+/// What a flush brought back.
+#[derive(Debug, QueryableByName)]
+pub struct Flushed {
+    /// False when another process fenced this one: nothing was written.
+    #[diesel(sql_type = sql_types::Bool)]
+    pub is_alive: bool,
+    /// Own runs that shall stop: somebody asked, or their message is gone.
+    #[diesel(sql_type = sql_types::Array<sql_types::Uuid>)]
+    pub stops: Vec<Uuid>,
+}
+
+/// Appends a batch and renews the lease. Repeating it after an unknown outcome changes nothing.
+pub async fn flush(
+    conn: &mut AsyncPgConnection,
+    replica_id: Uuid,
+    lease_ms: i64,
+    batch: &Batch,
+) -> QueryResult<Flushed> {
+    const SQL: &str = "\
+        WITH p AS (SELECT ?::uuid AS replica_id, ?::bigint AS lease_ms), \
+        me AS (UPDATE replicas SET lease_until = loquent_now() + p.lease_ms * interval '1 millisecond' \
+                 FROM p WHERE replicas.id = p.replica_id AND fenced_at IS NULL RETURNING replicas.id), \
+        appended AS ( \
+          INSERT INTO stream_events (slot, message_id, sequence, part_index, kind, text) \
+          SELECT r.slot, e.message_id, e.sequence, e.part_index, e.kind, e.text \
+            FROM me, stream_rotations r, \
+                 unnest(?::uuid[], ?::int[], ?::smallint[], ?::text[], ?::text[]) \
+                   AS e (message_id, sequence, part_index, kind, text) \
+          ON CONFLICT DO NOTHING) \
+        SELECT EXISTS (SELECT FROM me) AS is_alive, \
+               ARRAY(SELECT g.id FROM generations g, p WHERE g.replica_id = p.replica_id AND g.finished_at IS NULL \
+                        AND (g.stop_requested_at IS NOT NULL OR g.message_id IS NULL)) AS stops";
+    statement(SQL)
+        .bind::<sql_types::Uuid, _>(replica_id)
+        .bind::<sql_types::BigInt, _>(lease_ms)
+        .bind::<sql_types::Array<sql_types::Uuid>, _>(&batch.message_ids)
+        .bind::<sql_types::Array<sql_types::Int4>, _>(&batch.sequences)
+        .bind::<sql_types::Array<sql_types::SmallInt>, _>(&batch.part_indexes)
+        .bind::<sql_types::Array<sql_types::Text>, _>(&batch.kinds)
+        .bind::<sql_types::Array<sql_types::Text>, _>(&batch.texts)
+        .get_result(conn)
+        .await
+}
+
+/// A message with its run, its log after a point, and the balance: all that a watcher needs, in one round trip.
+#[derive(Debug)]
+pub struct Watched {
+    pub message: MessageRow,
+    pub generation: Option<GenerationRow>,
+    pub balance: crate::domains::credits::Balance,
+    pub events: Vec<Delta>,
+    /// Number of the newest event in the log, 0 when it has none.
+    pub newest: i32,
+}
+
+#[derive(QueryableByName)]
+struct WatchedRow {
+    #[diesel(sql_type = sql_types::Jsonb)]
+    message: serde_json::Value,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Jsonb>)]
+    generation: Option<serde_json::Value>,
+    #[diesel(sql_type = sql_types::BigInt)]
+    available: i64,
+    #[diesel(sql_type = sql_types::BigInt)]
+    held: i64,
+    #[diesel(sql_type = sql_types::BigInt)]
+    revision: i64,
+    #[diesel(sql_type = sql_types::Jsonb)]
+    events: serde_json::Value,
+    #[diesel(sql_type = sql_types::Int4)]
+    newest: i32,
+}
+
+/// The message if the viewer may read it, with its events after `after`.
+pub async fn find_watched(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    message_id: Uuid,
+    after: i32,
+) -> QueryResult<Option<Watched>> {
+    const SQL: &str = "\
+        WITH p AS (SELECT ?::uuid AS viewer, ?::uuid AS message_id, ?::int AS after) \
+        SELECT to_jsonb(m) AS message, to_jsonb(g) AS generation, coalesce(w.available, 0) AS available, \
+               coalesce(w.held, 0) AS held, coalesce(w.revision, 0) AS revision, \
+               coalesce((SELECT jsonb_agg(jsonb_build_array(e.sequence, e.part_index, e.kind, e.text) ORDER BY e.sequence) \
+                           FROM stream_events e WHERE e.message_id = m.id AND e.sequence > p.after), '[]') AS events, \
+               coalesce((SELECT max(e.sequence) FROM stream_events e WHERE e.message_id = m.id), 0) AS newest \
+          FROM p JOIN messages m ON m.id = p.message_id \
+          JOIN conversations c ON c.id = m.conversation_id AND c.created_by = p.viewer \
+          JOIN members b ON b.account_id = c.account_id AND b.user_id = p.viewer \
+          LEFT JOIN generations g ON g.message_id = m.id \
+          LEFT JOIN wallets w ON w.account_id = c.account_id AND w.meter = 'credits'";
+    let row: Option<WatchedRow> = statement(SQL)
+        .bind::<sql_types::Uuid, _>(viewer)
+        .bind::<sql_types::Uuid, _>(message_id)
+        .bind::<sql_types::Int4, _>(after)
+        .get_result(conn)
+        .await
+        .optional()?;
+    row.map(watched).transpose()
+}
+
+fn watched(row: WatchedRow) -> QueryResult<Watched> {
+    type Event = (i32, i16, String, String);
+    let read = |error: serde_json::Error| diesel::result::Error::DeserializationError(error.into());
+    let events = Vec::<Event>::deserialize(row.events).map_err(read)?;
+    let delta = |(sequence, part_index, kind, text): Event| Delta {
+        sequence,
+        part_index,
+        kind: PartKind::parse(&kind),
+        text,
+    };
+    Ok(Watched {
+        message: MessageRow::deserialize(row.message).map_err(read)?,
+        generation: row.generation.map(GenerationRow::deserialize).transpose().map_err(read)?,
+        balance: crate::domains::credits::Balance {
+            available: row.available,
+            held: row.held,
+            revision: row.revision,
+        },
+        events: events.into_iter().map(delta).collect(),
+        newest: row.newest,
+    })
+}
+
+/// Turns the ring of the log if it is due; true when this call did.
+pub async fn rotate(conn: &mut AsyncPgConnection, every_seconds: i64) -> QueryResult<bool> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = sql_types::Bool)]
+        is_turned: bool,
+    }
+    let row: Row = statement("SELECT rotate_stream_log(? * interval '1 second') AS is_turned")
+        .bind::<sql_types::BigInt, _>(every_seconds)
+        .get_result(conn)
+        .await?;
+    Ok(row.is_turned)
+}
+
+/// Creates the partitions of this month and the next two.
+pub async fn ensure_partitions(conn: &mut AsyncPgConnection) -> QueryResult<()> {
+    statement("SELECT ensure_month_partitions('messages', 2)").execute(conn).await.map(drop)
+}

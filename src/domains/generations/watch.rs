@@ -1,0 +1,234 @@
+//! Watching a message. One path for every reader: listen first, then read the message and its log in one round trip,
+//! then follow. Where the run is decides only how the reader follows: by the hub when it is here, by reading the log
+//! again when it is not. A reader that falls behind, or finds a hole, starts over from a snapshot.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::Stream;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use uuid::Uuid;
+
+use super::{
+    hub::{Hub, Signal},
+    model::{Content, Delta, Finished},
+    repo::{self, Watched},
+};
+use crate::{
+    domains::conversations::MessageRow,
+    error::{AppError, ErrorCode, Result},
+    platform::postgres::Db,
+};
+
+/// Pace of reading the log of a run that is not here.
+const REMOTE_PACE: Duration = Duration::from_millis(100);
+/// How long a cancel waits for the end it asked for.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a watcher gets.
+#[derive(Debug, Clone)]
+pub enum WatchEvent {
+    /// Replaces everything the client has.
+    Snapshot {
+        message: MessageRow,
+        content: Content,
+    },
+    Delta(Arc<Delta>),
+    /// The last event.
+    Finished(Arc<Finished>),
+}
+
+/// Begins to watch; `None` when the viewer may not read the message.
+pub async fn watch(
+    db: Db,
+    hub: Hub,
+    viewer: Uuid,
+    message_id: Uuid,
+    after: Option<i32>,
+) -> Result<Option<impl Stream<Item = Result<WatchEvent>> + Send + use<>>> {
+    if after.is_some_and(|after| after < 0) {
+        return Err(AppError::new(
+            ErrorCode::BadUserInput,
+            "`after` is the sequence of an event, 0 or more.",
+        ));
+    }
+    let mut reader = Reader { db, hub, viewer, message_id, position: after };
+    let Some(first) = reader.read().await? else { return Ok(None) };
+    Ok(Some(async_stream::try_stream! {
+        let mut step = Some(first);
+        while let Some(Step { events, then }) = step {
+            for event in events {
+                yield event;
+            }
+            step = match then {
+                Then::End => None,
+                Then::Follow(mut signals) => {
+                    // Live events go out one by one; anything else means reading again.
+                    loop {
+                        match reader.next_live(&mut signals).await {
+                            Live::Event(event) => yield event,
+                            Live::Last(event) => {
+                                yield event;
+                                break None;
+                            }
+                            Live::ReadAgain => break reader.read().await?,
+                        }
+                    }
+                }
+                Then::ReadAgain => {
+                    tokio::time::sleep(REMOTE_PACE).await;
+                    reader.read().await?
+                }
+            };
+        }
+    }))
+}
+
+struct Reader {
+    db: Db,
+    hub: Hub,
+    viewer: Uuid,
+    message_id: Uuid,
+    /// Number of the newest event delivered; `None` asks for a snapshot.
+    position: Option<i32>,
+}
+
+/// What one read brought, and how it goes on.
+struct Step {
+    events: Vec<WatchEvent>,
+    then: Then,
+}
+
+enum Then {
+    Follow(Receiver<Signal>),
+    ReadAgain,
+    End,
+}
+
+enum Live {
+    Event(WatchEvent),
+    Last(WatchEvent),
+    ReadAgain,
+}
+
+impl Reader {
+    /// Listens, then reads; `None` when the message is gone.
+    async fn read(&mut self) -> Result<Option<Step>> {
+        let signals = self.hub.subscribe(self.message_id);
+        let Some(watched) = self.find(self.position.unwrap_or(0)).await? else { return Ok(None) };
+        let then = match signals {
+            Some(signals) => Then::Follow(signals),
+            None => Then::ReadAgain,
+        };
+        if watched.message.status().is_terminal() {
+            return Ok(Some(self.finished(watched)));
+        }
+        match self.position {
+            Some(position) if is_dense(position, &watched) => {
+                self.position = Some(watched.newest.max(position));
+                let events =
+                    watched.events.into_iter().map(|event| WatchEvent::Delta(Arc::new(event))).collect();
+                Ok(Some(Step { events, then }))
+            }
+            Some(_) => {
+                // The log cannot continue from there: read all of it for a snapshot, under the same subscription.
+                let Some(watched) = self.find(0).await? else { return Ok(None) };
+                if watched.message.status().is_terminal() {
+                    self.position = None;
+                    return Ok(Some(self.finished(watched)));
+                }
+                Ok(Some(Step { events: vec![self.snapshot(watched)], then }))
+            }
+            None => Ok(Some(Step { events: vec![self.snapshot(watched)], then })),
+        }
+    }
+
+    async fn find(&self, after: i32) -> Result<Option<Watched>> {
+        let mut conn = self.db.conn().await?;
+        Ok(repo::find_watched(&mut conn, self.viewer, self.message_id, after).await?)
+    }
+
+    fn snapshot(&mut self, watched: Watched) -> WatchEvent {
+        let content = Content::of_events(&watched.events);
+        self.position = Some(content.sequence);
+        WatchEvent::Snapshot { message: watched.message, content }
+    }
+
+    /// A finished message: what is missing before the end, or a snapshot, then the end; nothing when the client has it.
+    fn finished(&self, watched: Watched) -> Step {
+        let last = watched.message.stream_sequence;
+        let mut events = Vec::new();
+        match self.position {
+            Some(position) if position >= last && last > 0 && position == last => {
+                return Step { events, then: Then::End };
+            }
+            Some(position)
+                if position < last && watched.newest + 1 == last && is_dense(position, &watched) =>
+            {
+                events.extend(watched.events.into_iter().map(|event| WatchEvent::Delta(Arc::new(event))));
+            }
+            _ => {
+                let content =
+                    Content { sequence: (last - 1).max(0), ..Content::of_finished(&watched.message) };
+                events.push(WatchEvent::Snapshot { message: watched.message.clone(), content });
+            }
+        }
+        if let Some(generation) = watched.generation {
+            let finished = Finished { message: watched.message, generation, balance: watched.balance };
+            events.push(WatchEvent::Finished(Arc::new(finished)));
+        }
+        Step { events, then: Then::End }
+    }
+
+    async fn next_live(&mut self, signals: &mut Receiver<Signal>) -> Live {
+        loop {
+            match signals.recv().await {
+                Ok(Signal::Delta(delta)) => {
+                    let position = self.position.unwrap_or(0);
+                    if delta.sequence <= position {
+                        continue;
+                    }
+                    if delta.sequence > position + 1 {
+                        return Live::ReadAgain;
+                    }
+                    self.position = Some(delta.sequence);
+                    return Live::Event(WatchEvent::Delta(delta));
+                }
+                Ok(Signal::Finished(finished)) => {
+                    if self.position.unwrap_or(0) + 1 < finished.message.stream_sequence {
+                        return Live::ReadAgain;
+                    }
+                    return Live::Last(WatchEvent::Finished(finished));
+                }
+                Err(RecvError::Lagged(_)) => {
+                    // Too slow for single events: a snapshot is less than all that was missed.
+                    self.position = None;
+                    return Live::ReadAgain;
+                }
+                Err(RecvError::Closed) => return Live::ReadAgain,
+            }
+        }
+    }
+}
+
+/// True when the events continue the position without a hole.
+fn is_dense(position: i32, watched: &Watched) -> bool {
+    let count = i32::try_from(watched.events.len()).unwrap_or(i32::MAX);
+    position <= watched.newest
+        && position + count == watched.newest
+        && watched.events.first().is_none_or(|event| event.sequence == position + 1)
+}
+
+/// Waits a moment for the end of a run of this process.
+pub async fn wait_for_end(signals: Option<Receiver<Signal>>) -> Option<Arc<Finished>> {
+    let mut signals = signals?;
+    let end = async {
+        loop {
+            match signals.recv().await {
+                Ok(Signal::Finished(finished)) => return Some(finished),
+                Ok(Signal::Delta(_)) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    };
+    tokio::time::timeout(CANCEL_PATIENCE, end).await.ok().flatten()
+}

@@ -1,0 +1,102 @@
+//! What a resolver can ask for: the caller, the loaders of the request, the handles of the domains.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_graphql::{Context, Request};
+use uuid::Uuid;
+
+use super::{guard, loaders::Loaders, roots::Schema};
+use crate::{
+    domains::accounts::{Accounts, Origin, Viewer},
+    platform::postgres::Db,
+};
+
+/// Id of one operation: in its logs, its errors and its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(pub Arc<str>);
+
+/// Who asks, from where.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// `None` without a credential.
+    pub viewer: Option<Viewer>,
+    pub origin: Origin,
+    pub request_id: RequestId,
+}
+
+/// The API as the transports use it; clones share everything.
+#[derive(Clone)]
+pub struct Api {
+    pub schema: Schema,
+    pub accounts: Accounts,
+    pub guard_limits: guard::Limits,
+    pub db: Db,
+}
+
+impl Api {
+    /// Gives a request its caller and loaders of its own.
+    pub fn prepare(&self, request: Request, caller: Caller) -> Request {
+        let acting = Acting::new(self.db.clone(), caller.viewer);
+        request.data(caller).data(acting)
+    }
+}
+
+/// In whose name objects are read: the caller, or whoever signed in just now in this very request.
+pub struct Acting {
+    db: Db,
+    current: RwLock<(Option<Viewer>, Arc<Loaders>)>,
+}
+
+impl Acting {
+    fn new(db: Db, viewer: Option<Viewer>) -> Self {
+        let loaders = Arc::new(Loaders::new(db.clone(), viewer_id(viewer)));
+        Self { db, current: RwLock::new((viewer, loaders)) }
+    }
+}
+
+/// Nobody has the nil id, so nobody's rows are what a caller without credential sees.
+fn viewer_id(viewer: Option<Viewer>) -> Uuid {
+    viewer.map_or(Uuid::nil(), |viewer| viewer.user_id)
+}
+
+/// Shorthands of resolvers.
+pub trait ContextExt<'a> {
+    /// Handle of a domain.
+    fn handle<T: Send + Sync + 'static>(&self) -> &'a T;
+    /// Who asks.
+    fn caller(&self) -> &'a Caller;
+    /// The signed-in caller. The guard of every field that asks has let only such in; anybody else sees nothing.
+    fn viewer(&self) -> Viewer;
+    /// Loaders of this request, in the name of the viewer.
+    fn loaders(&self) -> Arc<Loaders>;
+    /// Reads what follows in the name of somebody who has just signed in.
+    fn act_as(&self, viewer: Viewer);
+}
+
+impl<'a> ContextExt<'a> for Context<'a> {
+    fn handle<T: Send + Sync + 'static>(&self) -> &'a T {
+        self.data_unchecked::<T>()
+    }
+
+    fn caller(&self) -> &'a Caller {
+        self.data_unchecked::<Caller>()
+    }
+
+    fn viewer(&self) -> Viewer {
+        let acting = self.data_unchecked::<Acting>();
+        let current = acting.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.0.unwrap_or_else(Viewer::nobody)
+    }
+
+    fn loaders(&self) -> Arc<Loaders> {
+        let acting = self.data_unchecked::<Acting>();
+        let current = acting.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.1.clone()
+    }
+
+    fn act_as(&self, viewer: Viewer) {
+        let acting = self.data_unchecked::<Acting>();
+        let loaders = Arc::new(Loaders::new(acting.db.clone(), viewer.user_id));
+        *acting.current.write().unwrap_or_else(PoisonError::into_inner) = (Some(viewer), loaders);
+    }
+}

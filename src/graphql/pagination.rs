@@ -1,0 +1,93 @@
+//! Connections: pages by cursor, as the Relay specification defines them. A cursor is opaque and bound to its list.
+
+use async_graphql::{Error, SimpleObject};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::errors;
+use crate::error::{AppError, ErrorCode};
+
+/// Items on a page when nothing is said, and at most.
+const DEFAULT_PAGE: i32 = 25;
+const MAX_PAGE: i32 = 100;
+
+/// Place of one page in a list.
+#[derive(Debug, Clone, Default, SimpleObject)]
+pub struct PageInfo {
+    /// True when items follow the last one of this page.
+    pub has_next_page: bool,
+    /// True when items precede the first one of this page.
+    pub has_previous_page: bool,
+    /// Cursor of the first item, or null on an empty page.
+    pub start_cursor: Option<String>,
+    /// Cursor of the last item, or null on an empty page.
+    pub end_cursor: Option<String>,
+}
+
+/// A number of items, 1 to 100; 25 when absent.
+pub fn page_size(argument: &str, size: Option<i32>) -> Result<usize, Error> {
+    let size = size.unwrap_or(DEFAULT_PAGE);
+    let size = (1..=MAX_PAGE).contains(&size).then(|| usize::try_from(size).ok()).flatten();
+    size.ok_or_else(|| bad_input(format!("`{argument}` is between 1 and {MAX_PAGE}.")))
+}
+
+/// Writes the place of an item in the list named `list`.
+pub fn encode_cursor(list: &str, place: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{list}:{place}"))
+}
+
+/// Reads a cursor of this very list; any other is refused rather than misunderstood.
+pub fn decode_cursor<T>(list: &str, cursor: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, Error> {
+    let place = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    place
+        .as_deref()
+        .and_then(|text| text.strip_prefix(list)?.strip_prefix(':'))
+        .and_then(read)
+        .ok_or_else(|| bad_input("This cursor does not belong to this list.".to_owned()))
+}
+
+/// `BAD_USER_INPUT` with this sentence.
+pub fn bad_input(message: String) -> Error {
+    errors::top_level(&AppError::new(ErrorCode::BadUserInput, message))
+}
+
+/// Defines a connection and its edge.
+macro_rules! connection {
+    ($node:ty, $connection:ident, $edge:ident, $page_doc:literal, $edge_doc:literal, $node_doc:literal) => {
+        #[doc = $page_doc]
+        #[derive(async_graphql::SimpleObject)]
+        pub struct $connection {
+            /// Items with their cursors.
+            pub edges: Vec<$edge>,
+            /// Items alone.
+            pub nodes: Vec<$node>,
+            /// Place of this page.
+            pub page_info: $crate::graphql::pagination::PageInfo,
+        }
+
+        #[doc = $edge_doc]
+        #[derive(async_graphql::SimpleObject)]
+        pub struct $edge {
+            #[doc = $node_doc]
+            pub node: $node,
+            /// Cursor of this item.
+            pub cursor: String,
+        }
+
+        impl $connection {
+            /// A page of items with their cursors.
+            pub fn new(items: Vec<($node, String)>, has_previous_page: bool, has_next_page: bool) -> Self {
+                let cursor = |item: Option<&($node, String)>| item.map(|(_, cursor)| cursor.clone());
+                let page_info = $crate::graphql::pagination::PageInfo {
+                    has_next_page,
+                    has_previous_page,
+                    start_cursor: cursor(items.first()),
+                    end_cursor: cursor(items.last()),
+                };
+                let nodes = items.iter().map(|(node, _)| node.clone()).collect();
+                let edges = items.into_iter().map(|(node, cursor)| $edge { node, cursor }).collect();
+                Self { edges, nodes, page_info }
+            }
+        }
+    };
+}
+pub(crate) use connection;

@@ -1,0 +1,50 @@
+//! The roots: one line a domain.
+
+use async_graphql::{MergedObject, MergedSubscription, SchemaBuilder};
+
+use super::null_boundary::NullBoundary;
+use crate::domains::{accounts, catalog, conversations, credits, generations};
+
+/// Reads.
+#[derive(Default, MergedObject)]
+pub struct Query(
+    accounts::graphql::AccountsQuery,
+    catalog::graphql::CatalogQuery,
+    conversations::graphql::ConversationsQuery,
+    generations::graphql::GenerationsQuery,
+);
+
+/// Writes; root fields run one after the other.
+#[derive(Default, MergedObject)]
+pub struct Mutation(
+    accounts::graphql::AccountsMutation,
+    conversations::graphql::ConversationsMutation,
+    generations::graphql::GenerationsMutation,
+);
+
+/// Events.
+#[derive(Default, MergedSubscription)]
+pub struct Subscription(generations::graphql::GenerationsSubscription);
+
+pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
+
+/// The schema without the handles of a running process: enough to print it.
+pub fn schema_builder() -> SchemaBuilder<Query, Mutation, Subscription> {
+    // The document guard has counted already; the engine's own limits are its second line.
+    async_graphql::Schema::build(Query::default(), Mutation::default(), Subscription::default())
+        .register_output_type::<credits::graphql::PaidPayload>()
+        .limit_depth(16)
+        .limit_recursive_depth(64)
+        .disable_suggestions()
+        .extension(NullBoundary)
+}
+
+/// The schema in its definition language, as `schema.graphql` has it.
+pub fn sdl() -> String {
+    let options = async_graphql::SDLExportOptions::new()
+        .include_specified_by()
+        .prefer_single_line_descriptions()
+        .use_space_ident();
+    let sdl = schema_builder().finish().sdl_with_options(options);
+    format!("{}\n", sdl.trim_end())
+}

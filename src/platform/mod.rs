@@ -1,0 +1,8 @@
+//! What every feature stands on: time, ids, the database, tasks. No domain words here.
+
+pub mod clock;
+pub mod http_client;
+pub mod ids;
+pub mod postgres;
+pub mod tasks;
+pub mod telemetry;

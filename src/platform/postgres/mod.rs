@@ -1,0 +1,28 @@
+//! PostgreSQL: connections, statements, and the rooms of shared machinery (idempotency, replicas).
+
+pub mod idempotency;
+pub mod pool;
+pub mod replicas;
+pub mod statement;
+
+pub use pool::{Conn, Db};
+
+diesel::define_sql_function! {
+    /// The database's "now"; tests move it.
+    #[sql_name = "loquent_now"]
+    fn now() -> diesel::sql_types::Timestamptz;
+}
+
+diesel::define_sql_function! {
+    #[sql_name = "pg_advisory_xact_lock"]
+    fn advisory_lock_in_tx(key: diesel::sql_types::BigInt);
+}
+
+/// Waits until no other transaction holds the lock of this name; it is free again when this one ends.
+pub async fn lock_in_tx(conn: &mut diesel_async::AsyncPgConnection, name: &str) -> diesel::QueryResult<()> {
+    use diesel_async::RunQueryDsl;
+    use sha2::Digest;
+    let hash: [u8; 32] = sha2::Sha256::digest(name).into();
+    let key = hash.iter().take(8).fold(0_i64, |key, byte| (key << 8) | i64::from(*byte));
+    diesel::select(advisory_lock_in_tx(key)).execute(conn).await.map(drop)
+}

@@ -1,0 +1,302 @@
+// @generated automatically by Diesel CLI.
+
+diesel::table! {
+    accounts (id) {
+        id -> Uuid,
+        kind -> Text,
+        name -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    conversations (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        created_by -> Uuid,
+        title -> Nullable<Text>,
+        system_prompt -> Nullable<Text>,
+        model_key -> Nullable<Text>,
+        head_id -> Nullable<Uuid>,
+        message_count -> Int4,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    generations (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        user_id -> Uuid,
+        conversation_id -> Nullable<Uuid>,
+        message_id -> Nullable<Uuid>,
+        replica_id -> Uuid,
+        status -> Text,
+        requested_model -> Text,
+        model_key -> Text,
+        terms -> Jsonb,
+        is_output_capped -> Bool,
+        stop_requested_at -> Nullable<Timestamptz>,
+        finish_reason -> Nullable<Text>,
+        error_code -> Nullable<Text>,
+        error_message -> Nullable<Text>,
+        input_tokens -> Nullable<Int4>,
+        cached_input_tokens -> Nullable<Int4>,
+        output_tokens -> Nullable<Int4>,
+        reasoning_tokens -> Nullable<Int4>,
+        usage_source -> Nullable<Text>,
+        credits_held -> Int8,
+        credits_charged -> Nullable<Int8>,
+        revision -> Int4,
+        created_at -> Timestamptz,
+        first_output_at -> Nullable<Timestamptz>,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    grants (id) {
+        id -> Uuid,
+        wallet_id -> Uuid,
+        source -> Text,
+        source_key -> Text,
+        priority -> Int2,
+        amount -> Int8,
+        available -> Int8,
+        held -> Int8,
+        spent -> Int8,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    hold_draws (hold_id, line, part) {
+        hold_id -> Uuid,
+        line -> Int2,
+        part -> Int2,
+        wallet_id -> Uuid,
+        grant_id -> Uuid,
+        held -> Int8,
+        spent -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
+    holds (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        purpose -> Text,
+        state -> Text,
+        units -> Int8,
+        overrun -> Int8,
+        created_at -> Timestamptz,
+        resolved_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    idempotency_keys (user_id, operation, key) {
+        user_id -> Uuid,
+        operation -> Text,
+        key -> Text,
+        request_hash -> Bytea,
+        result -> Jsonb,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    ledger_entries (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        wallet_id -> Uuid,
+        grant_id -> Uuid,
+        kind -> Text,
+        amount -> Int8,
+        spent -> Int8,
+        balance_after -> Int8,
+        revision -> Int8,
+        hold_id -> Nullable<Uuid>,
+        user_id -> Nullable<Uuid>,
+        description -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    members (account_id, user_id) {
+        account_id -> Uuid,
+        user_id -> Uuid,
+        role -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    messages (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        conversation_id -> Uuid,
+        parent_id -> Nullable<Uuid>,
+        role -> Text,
+        author_id -> Nullable<Uuid>,
+        status -> Text,
+        parts -> Jsonb,
+        stream_sequence -> Int4,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    model_prices (id) {
+        id -> Uuid,
+        model_id -> Uuid,
+        unit -> Text,
+        credits -> Int8,
+        cost -> Nullable<Int8>,
+        valid_from -> Timestamptz,
+        valid_to -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    models (id) {
+        id -> Uuid,
+        key -> Text,
+        name -> Text,
+        provider -> Text,
+        upstream_name -> Text,
+        context_tokens -> Int4,
+        max_output_tokens -> Int4,
+        is_enabled -> Bool,
+    }
+}
+
+diesel::table! {
+    plans (id) {
+        id -> Uuid,
+        key -> Text,
+        name -> Text,
+        is_default -> Bool,
+        credits -> Int8,
+        min_output_tokens -> Int4,
+        version -> Int4,
+    }
+}
+
+diesel::table! {
+    refresh_tokens (token_hash) {
+        token_hash -> Bytea,
+        session_id -> Uuid,
+        generation -> Int4,
+        issued_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        used_at -> Nullable<Timestamptz>,
+        successor_hash -> Nullable<Bytea>,
+        successor_sealed -> Nullable<Bytea>,
+    }
+}
+
+diesel::table! {
+    replicas (id) {
+        id -> Uuid,
+        lease_until -> Timestamptz,
+        fenced_at -> Nullable<Timestamptz>,
+        drained_at -> Nullable<Timestamptz>,
+        version -> Text,
+        started_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    sessions (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        user_agent -> Nullable<Text>,
+        ip_address -> Text,
+        created_at -> Timestamptz,
+        last_used_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        revoked_at -> Nullable<Timestamptz>,
+        revoke_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    stream_events (slot, message_id, sequence) {
+        slot -> Int2,
+        message_id -> Uuid,
+        sequence -> Int4,
+        part_index -> Int2,
+        kind -> Text,
+        text -> Text,
+    }
+}
+
+diesel::table! {
+    stream_rotations (id) {
+        id -> Bool,
+        slot -> Int2,
+        rotated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    users (id) {
+        id -> Uuid,
+        email -> Text,
+        name -> Text,
+        password_hash -> Text,
+        role -> Text,
+        status -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    wallets (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        meter -> Text,
+        available -> Int8,
+        held -> Int8,
+        revision -> Int8,
+    }
+}
+
+diesel::joinable!(conversations -> accounts (account_id));
+diesel::joinable!(conversations -> users (created_by));
+diesel::joinable!(generations -> accounts (account_id));
+diesel::joinable!(generations -> conversations (conversation_id));
+diesel::joinable!(generations -> messages (message_id));
+diesel::joinable!(generations -> users (user_id));
+diesel::joinable!(grants -> wallets (wallet_id));
+diesel::joinable!(hold_draws -> grants (grant_id));
+diesel::joinable!(hold_draws -> holds (hold_id));
+diesel::joinable!(ledger_entries -> grants (grant_id));
+diesel::joinable!(ledger_entries -> wallets (wallet_id));
+diesel::joinable!(members -> accounts (account_id));
+diesel::joinable!(members -> users (user_id));
+diesel::joinable!(model_prices -> models (model_id));
+diesel::joinable!(refresh_tokens -> sessions (session_id));
+diesel::joinable!(sessions -> users (user_id));
+diesel::joinable!(wallets -> accounts (account_id));
+
+diesel::allow_tables_to_appear_in_same_query!(
+    accounts,
+    conversations,
+    generations,
+    grants,
+    hold_draws,
+    holds,
+    ledger_entries,
+    members,
+    messages,
+    refresh_tokens,
+    sessions,
+    users,
+    wallets,
+);
+diesel::allow_tables_to_appear_in_same_query!(model_prices, models,);
