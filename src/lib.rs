@@ -2,6 +2,7 @@
 //! else serves them.
 #![recursion_limit = "256"]
 
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod domains;

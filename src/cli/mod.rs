@@ -1,3 +1,85 @@
-//! The command line.
+//! The command line: one file a command. Results go to standard output, the log to standard error. Exit code 0 is
+//! success, 1 a failure or a check that did not pass, 78 a configuration that cannot work (`EX_CONFIG` of
+//! sysexits.h).
 
 pub mod args;
+mod banner;
+mod database;
+mod demo;
+mod ledger;
+mod migrate;
+mod schema;
+mod serve;
+
+use std::{io::Write, process::ExitCode};
+
+use args::{Cli, Command};
+
+use crate::{
+    config::{Config, Sources},
+    platform::{postgres::embedded::StartError, telemetry},
+};
+
+/// The configuration, or the database it asks for, cannot work.
+const EX_CONFIG: u8 = 78;
+
+/// Runs one command to its end.
+pub fn run(cli: &Cli) -> ExitCode {
+    // The schema is the program's own: it needs no settings.
+    if let Command::Schema { action } = cli.command() {
+        return finish(schema::run(&action));
+    }
+    let config = match Sources::of_process(cli.flags()).and_then(Config::load) {
+        Ok(config) => config,
+        Err(faults) => return refuse(&faults.to_string()),
+    };
+    telemetry::install(config.log.format, config.log.is_colored, &config.log.filter);
+    // Said once, so that a dependency that brings another provider cannot turn into a panic.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        tracing::debug!("a TLS provider was installed before");
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return finish(Err(error.into())),
+    };
+    runtime.block_on(async {
+        match cli.command() {
+            Command::Serve(_) => finish(serve::run(&config).await),
+            Command::Migrate { action } => finish(migrate::run(&config, action).await),
+            Command::Ledger { .. } => finish(ledger::run(&config).await),
+            Command::Schema { action } => finish(schema::run(&action)),
+        }
+    })
+}
+
+/// How a command that did its work came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Passed,
+    /// It worked, and what it found is not right.
+    NotPassed,
+}
+
+fn finish(result: anyhow::Result<Verdict>) -> ExitCode {
+    match result {
+        Ok(Verdict::Passed) => ExitCode::SUCCESS,
+        Ok(Verdict::NotPassed) => ExitCode::FAILURE,
+        Err(error) => {
+            if let Some(StartError::NothingFound(_)) = error.downcast_ref() {
+                return refuse(&error.to_string());
+            }
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn refuse(message: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{message}");
+    ExitCode::from(EX_CONFIG)
+}
+
+/// Writes a line of the result. A reader that went away is no failure of the command.
+fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

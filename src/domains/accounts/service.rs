@@ -149,6 +149,13 @@ impl Accounts {
     /// Creates a person with a personal account and signs in. `CONFLICT` for a known address: without verification by
     /// mail, signing up cannot hide that it exists.
     pub async fn sign_up(&self, new: NewUser, origin: Origin) -> Result<SignedIn> {
+        let user_id = self.create_user(new).await?;
+        let this = self.clone();
+        self.tasks.run(async move { this.create_session(user_id, origin).await }).await
+    }
+
+    /// Creates a person with a personal account, without a session; returns the id.
+    pub async fn create_user(&self, new: NewUser) -> Result<Uuid> {
         self.tasks.require_running()?;
         let email = normalize_email(&new.email)?;
         let name = match &new.name {
@@ -158,16 +165,10 @@ impl Accounts {
         Passwords::require_strong(&new.password, &[&email, &name])?;
         let password_hash = self.passwords.hash(new.password).await?;
         let this = self.clone();
-        self.tasks.run(async move { this.create_user(email, name, password_hash, origin).await }).await
+        self.tasks.run(async move { this.insert_user(email, name, password_hash).await }).await
     }
 
-    async fn create_user(
-        &self,
-        email: String,
-        name: String,
-        password_hash: String,
-        origin: Origin,
-    ) -> Result<SignedIn> {
+    async fn insert_user(&self, email: String, name: String, password_hash: String) -> Result<Uuid> {
         let now = self.clock.now();
         let id = new_uuid(&self.clock);
         let user = UserRow {
@@ -181,37 +182,20 @@ impl Accounts {
         };
         let account = AccountRow { id, kind: "personal".to_owned(), name, created_at: now };
         let owner = Membership { account_id: id, user_id: id, role: "owner".to_owned() };
-        let (session, token) = self.draw_session(id, origin);
         let mut conn = self.db.conn().await?;
         conn.transaction(async |conn| {
             repo::insert_user(conn, &user).await.map_err(address_taken)?;
             repo::insert_account(conn, &account, &owner).await?;
-            self.on_new_account.account_created_in_tx(conn, id, id).await?;
-            repo::insert_session(
-                conn,
-                &session,
-                &new_refresh_token(&session, &token, 0, self.refresh_end(&session)),
-            )
-            .await?;
-            Ok::<_, AppError>(())
+            self.on_new_account.account_created_in_tx(conn, id, id).await
         })
         .await?;
-        self.hand_out(&session, &token, self.refresh_end(&session))
+        Ok(id)
     }
 
     /// Signs in with a password. `INVALID_CREDENTIALS` whether the address or the password is wrong.
     pub async fn sign_in(&self, email: &str, password: SecretString, origin: Origin) -> Result<SignedIn> {
         self.tasks.require_running()?;
-        let user = match normalize_email(email) {
-            Ok(email) => {
-                let mut conn = self.db.conn().await?;
-                repo::find_user_by_email_unscoped(&mut conn, &email).await?
-            }
-            Err(_) => None,
-        };
-        let hash = user.as_ref().map(|user| user.password_hash.clone());
-        let fits = self.passwords.verify(password, hash).await?;
-        let Some(user) = user.filter(|_| fits) else {
+        let Some(user) = self.find_by_password(email, password).await? else {
             return Err(AppError::new(ErrorCode::InvalidCredentials, "E-mail or password is wrong."));
         };
         if user.status != "active" {
@@ -222,6 +206,20 @@ impl Accounts {
         }
         let this = self.clone();
         self.tasks.run(async move { this.create_session(user.id, origin).await }).await
+    }
+
+    /// Takes as long for an unknown address as for a wrong password.
+    async fn find_by_password(&self, email: &str, password: SecretString) -> Result<Option<UserRow>> {
+        let user = match normalize_email(email) {
+            Ok(email) => {
+                let mut conn = self.db.conn().await?;
+                repo::find_user_by_email_unscoped(&mut conn, &email).await?
+            }
+            Err(_) => None,
+        };
+        let hash = user.as_ref().map(|user| user.password_hash.clone());
+        let fits = self.passwords.verify(password, hash).await?;
+        Ok(user.filter(|_| fits))
     }
 
     async fn create_session(&self, user_id: Uuid, origin: Origin) -> Result<SignedIn> {
@@ -316,6 +314,11 @@ impl Accounts {
     pub async fn accounts_of(&self, viewer: Viewer) -> Result<Vec<(AccountRow, Membership)>> {
         let mut conn = self.db.conn().await?;
         Ok(repo::list_accounts(&mut conn, viewer.user_id, None).await?)
+    }
+
+    /// True when somebody has this address and this password.
+    pub async fn is_password_of(&self, email: &str, password: SecretString) -> Result<bool> {
+        Ok(self.find_by_password(email, password).await?.is_some())
     }
 
     /// True when nobody has joined yet.

@@ -218,7 +218,8 @@ impl Generations {
             .or(known.and_then(|conversation| conversation.model_key.as_deref()))
             .unwrap_or(self.catalog.default_model());
         let model = require_model(&self.catalog, requested)?;
-        let provider = self.providers.get(&model.provider).ok_or_else(|| unavailable(&model, None))?;
+        let provider =
+            self.providers.get(&model.provider).cloned().ok_or_else(|| unavailable(&model, None))?;
         let text = new.parts.join("\n\n");
         let plan = self.catalog.default_plan();
         let min_output = u32::try_from(plan.min_output_tokens).unwrap_or(1).min(model.max_output_tokens);

@@ -1,6 +1,8 @@
 //! PostgreSQL: connections, statements, and the rooms of shared machinery (idempotency, replicas).
 
+pub mod embedded;
 pub mod idempotency;
+pub mod migrate;
 pub mod pool;
 pub mod replicas;
 pub mod statement;

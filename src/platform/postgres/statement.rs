@@ -45,7 +45,7 @@ where
     T: ToSql<ST, Pg>,
 {
     fn push<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_bind_param_value_only::<ST, T>(&self.0)
+        out.push_bind_param::<ST, T>(&self.0)
     }
 }
 

@@ -46,6 +46,7 @@ impl From<ProviderError> for Failure {
 pub(super) struct AnswerReader {
     source: Source,
     progress: Progress,
+    is_concluded: bool,
 }
 
 /// What is still to be read.
@@ -62,36 +63,37 @@ impl AnswerReader {
         } else {
             Source::Events(EventReader::new(answer.bytes))
         };
-        Self { source, progress: Progress::default() }
+        Self { source, progress: Progress::default(), is_concluded: false }
     }
 
     /// The next events, perhaps none; `None` after the last.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<ChatEvent>>, Failure> {
-        if matches!(self.source, Source::Nothing) {
+        if self.is_concluded {
             return Ok(None);
         }
         match self.read().await {
             Ok(Some(events)) => Ok(Some(events)),
             Err(failure) if self.progress.finish.is_none() => Err(failure),
             Ok(None) | Err(_) => {
-                self.source = Source::Nothing;
+                self.is_concluded = true;
                 Ok(Some(self.progress.conclude()?))
             }
         }
     }
 
+    /// What the next piece of data adds; `None` when there is no more.
     async fn read(&mut self) -> Result<Option<Vec<ChatEvent>>, Failure> {
         let data = match &mut self.source {
-            Source::Nothing => None,
-            Source::Document(bytes) => {
-                let document = read_document(bytes).await?;
-                self.source = Source::Events(EventReader::new(futures_util::stream::empty().boxed()));
-                Some(document)
-            }
             Source::Events(events) if self.progress.finish.is_some() => {
                 timeout(USAGE_LIMIT, events.next()).await.unwrap_or(Ok(None))?.map(String::into_bytes)
             }
             Source::Events(events) => events.next().await?.map(String::into_bytes),
+            Source::Document(bytes) => {
+                let document = read_document(bytes).await?;
+                self.source = Source::Nothing;
+                Some(document)
+            }
+            Source::Nothing => None,
         };
         match data {
             Some(data) if data.trim_ascii() != DONE.as_bytes() => Ok(Some(self.progress.read(&data)?)),

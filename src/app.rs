@@ -1,0 +1,219 @@
+//! The composition root: builds every handle, in the order of their dependencies, and takes them down again.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{self, Config},
+    domains::{
+        accounts::{Accounts, Passwords, SigningKey, TokenSettings, Tokens},
+        catalog::{Catalog, ModelDefinition, PlanDefinition, Prices},
+        conversations::Conversations,
+        credits::CreditLedger,
+        generations::{GenerationSettings, Generations, LogSettings},
+    },
+    graphql::{Api, guard, schema_builder},
+    platform::{
+        clock::Clock,
+        postgres::{Db, pool::PoolSettings},
+        tasks::Tasks,
+    },
+    providers::{
+        CallLimits,
+        echo::{Echo, EchoSettings},
+        openai_compatible::{OpenAiCompatible, OpenAiCompatibleSettings},
+        registry::Registry,
+    },
+};
+
+/// Everything that runs in one process.
+pub struct App {
+    pub api: Api,
+    pub accounts: Accounts,
+    pub credits: CreditLedger,
+    pub generations: Generations,
+    pub clock: Clock,
+    pub tasks: Tasks,
+    requests: Db,
+    background: Db,
+    /// Ends the stream log and the sweeper, after all runs.
+    stop_log: CancellationToken,
+}
+
+impl App {
+    /// Builds the app over a migrated database. `signing_keys` are those of the configuration, or the development key.
+    pub async fn start(
+        config: &Config,
+        signing_keys: &[config::SigningKey],
+        database_url: &str,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
+        let wait = Duration::from_millis(config.database.wait_ms);
+        let requests = Db::try_new(database_url, PoolSettings { size: config.database.request_pool, wait })?;
+        let background =
+            Db::try_new(database_url, PoolSettings { size: config.database.background_pool, wait })?;
+        let tasks = Tasks::default();
+        let models: Vec<ModelDefinition> = models(config).collect();
+        let catalog =
+            Catalog::start(&requests, &clock, &plan(config), &models, config.default_model.clone()).await?;
+        let credits = CreditLedger::new(requests.clone(), clock.clone(), catalog.clone());
+        let accounts = Accounts::new(
+            requests.clone(),
+            clock.clone(),
+            tasks.clone(),
+            Tokens::new(&keys(signing_keys), clock.clone(), token_settings(config)),
+            Passwords::try_new()?,
+            Arc::new(credits.clone()),
+        );
+        let conversations =
+            Conversations::new(requests.clone(), clock.clone(), tasks.clone(), catalog.clone());
+        let stop_log = CancellationToken::new();
+        let generations = Generations::start(
+            requests.clone(),
+            background.clone(),
+            clock.clone(),
+            tasks.clone(),
+            catalog.clone(),
+            Arc::new(providers(config)?),
+            generation_settings(config),
+            stop_log.clone(),
+        )
+        .await?;
+        let schema = schema_builder()
+            .data(accounts.clone())
+            .data(catalog)
+            .data(credits.clone())
+            .data(conversations)
+            .data(generations.clone())
+            .finish();
+        let api = Api {
+            schema,
+            accounts: accounts.clone(),
+            guard_limits: guard::Limits { bytes: config.limits.document_bytes, ..guard::Limits::default() },
+            db: requests.clone(),
+        };
+        Ok(Self { api, accounts, credits, generations, clock, tasks, requests, background, stop_log })
+    }
+
+    /// Lets running answers finish for `patience`, ends the rest as interrupted, stores what is left to store, and
+    /// closes the pools. The caller has closed the sockets before. True when nothing was left behind.
+    pub async fn stop(self, patience: Duration) -> bool {
+        self.tasks.draining().cancel();
+        let finished = async {
+            while self.generations.running() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(patience, finished).await.is_err() {
+            tracing::warn!(
+                runs = self.generations.running(),
+                "time is over; the running answers are interrupted"
+            );
+        }
+        self.tasks.stopping().cancel();
+        let settled = async {
+            while self.generations.running() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let is_settled = tokio::time::timeout(Duration::from_secs(5), settled).await.is_ok();
+        self.stop_log.cancel();
+        let is_done = self.tasks.wait(Duration::from_secs(5)).await;
+        self.requests.close();
+        self.background.close();
+        is_settled && is_done
+    }
+}
+
+fn keys(keys: &[config::SigningKey]) -> Vec<SigningKey> {
+    keys.iter().map(|key| SigningKey { kid: key.kid.clone(), secret: key.secret.clone() }).collect()
+}
+
+fn token_settings(config: &Config) -> TokenSettings {
+    let auth = &config.auth;
+    TokenSettings {
+        access: Duration::from_secs(auth.access_minutes * 60),
+        refresh: Duration::from_secs(auth.refresh_days * 24 * 3600),
+        session: Duration::from_secs(auth.session_days * 24 * 3600),
+        grace: Duration::from_secs(auth.refresh_grace_seconds),
+    }
+}
+
+fn generation_settings(config: &Config) -> GenerationSettings {
+    let streams = &config.streams;
+    GenerationSettings {
+        log: LogSettings {
+            flush: Duration::from_millis(streams.flush_ms),
+            lease: Duration::from_millis(streams.lease_ms),
+        },
+        limit: Duration::from_secs(streams.max_generation_seconds),
+        retention: Duration::from_secs(streams.retention_minutes * 60),
+    }
+}
+
+fn plan(config: &Config) -> PlanDefinition {
+    let plan = &config.plan;
+    PlanDefinition {
+        key: plan.key.clone(),
+        name: plan.name.clone(),
+        credits: plan.credits,
+        min_output_tokens: plan.min_output_tokens,
+    }
+}
+
+/// The built-in model and those of the configured providers.
+fn models(config: &Config) -> impl Iterator<Item = ModelDefinition> {
+    let configured = config.providers.iter().flat_map(|(provider, settings)| {
+        settings.models.iter().map(|(key, model)| ModelDefinition {
+            key: key.clone(),
+            name: model.name.clone(),
+            provider: provider.clone(),
+            upstream_name: model.upstream.clone(),
+            context_tokens: model.context_tokens,
+            max_output_tokens: model.max_output_tokens,
+            prices: Prices {
+                input: model.prices.input,
+                cached_input: model.prices.cached_input.unwrap_or(model.prices.input),
+                output: model.prices.output,
+            },
+            costs: [
+                model.prices.cost_input_usd,
+                model.prices.cost_cached_input_usd.or(model.prices.cost_input_usd),
+                model.prices.cost_output_usd,
+            ],
+        })
+    });
+    std::iter::once(echo()).chain(configured)
+}
+
+/// The built-in model: 0.2 credits for a thousand tokens in, one for a thousand out, so that a short talk shows.
+fn echo() -> ModelDefinition {
+    ModelDefinition {
+        key: config::ECHO.to_owned(),
+        name: "Echo".to_owned(),
+        provider: Echo::KEY.to_owned(),
+        upstream_name: config::ECHO.to_owned(),
+        context_tokens: 128_000,
+        max_output_tokens: 10_000,
+        prices: Prices { input: 200_000_000, cached_input: 200_000_000, output: 1_000_000_000 },
+        costs: [Some(0); 3],
+    }
+}
+
+fn providers(config: &Config) -> anyhow::Result<Registry> {
+    let mut registry = Registry::default();
+    registry.insert(Arc::new(Echo::new(EchoSettings::default())))?;
+    for (key, provider) in &config.providers {
+        let config::ProviderKind::OpenaiCompatible = provider.kind;
+        let settings = OpenAiCompatibleSettings {
+            key: key.clone(),
+            base_url: provider.base_url.clone(),
+            api_key: provider.api_key.clone(),
+            output_cap_field: None,
+            limits: CallLimits::default(),
+        };
+        registry.insert(Arc::new(OpenAiCompatible::try_new(settings)?))?;
+    }
+    Ok(registry)
+}
