@@ -10,6 +10,7 @@ use crate::domains::credits::Credits;
 #[derive(Debug, Clone, Copy)]
 pub struct DateTime(pub chrono::DateTime<Utc>);
 
+/// Instant in UTC as RFC 3339 with milliseconds, such as `2026-11-20T09:30:00.000Z`.
 #[Scalar(specified_by_url = "https://scalars.graphql.org/andimarek/date-time")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -35,6 +36,7 @@ impl From<chrono::DateTime<Utc>> for DateTime {
 #[derive(Debug, Clone, Copy)]
 pub struct Decimal(pub Number);
 
+/// Exact decimal number sent as a string, such as `"12.500000"`; never a float.
 #[Scalar]
 impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -76,6 +78,7 @@ impl Decimal {
 #[derive(Debug, Clone)]
 pub struct EmailAddress(pub String);
 
+/// E-mail address as defined by RFC 5321, compared without regard to case.
 #[Scalar(specified_by_url = "https://www.rfc-editor.org/rfc/rfc5321")]
 impl ScalarType for EmailAddress {
     fn parse(value: Value) -> InputValueResult<Self> {

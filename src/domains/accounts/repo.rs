@@ -75,8 +75,15 @@ pub async fn list_sessions(
         .await
 }
 
-pub async fn insert_user(conn: &mut AsyncPgConnection, user: &UserRow) -> QueryResult<()> {
-    diesel::insert_into(users::table).values(user).execute(conn).await.map(drop)
+/// False when somebody has the address already.
+pub async fn insert_user(conn: &mut AsyncPgConnection, user: &UserRow) -> QueryResult<bool> {
+    let inserted = diesel::insert_into(users::table)
+        .values(user)
+        .on_conflict(users::email)
+        .do_nothing()
+        .execute(conn)
+        .await?;
+    Ok(inserted == 1)
 }
 
 pub async fn insert_account(

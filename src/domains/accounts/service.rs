@@ -184,7 +184,13 @@ impl Accounts {
         let owner = Membership { account_id: id, user_id: id, role: "owner".to_owned() };
         let mut conn = self.db.conn().await?;
         conn.transaction(async |conn| {
-            repo::insert_user(conn, &user).await.map_err(address_taken)?;
+            if !repo::insert_user(conn, &user).await? {
+                return Err(AppError::new(
+                    ErrorCode::Conflict,
+                    "Somebody has already joined with this address.",
+                )
+                .at("email"));
+            }
             repo::insert_account(conn, &account, &owner).await?;
             self.on_new_account.account_created_in_tx(conn, id, id).await
         })
@@ -392,17 +398,6 @@ fn new_refresh_token(
     expires_at: DateTime<Utc>,
 ) -> NewRefreshToken {
     NewRefreshToken { token_hash: token.hash(), session_id: session.id, generation, expires_at }
-}
-
-fn address_taken(error: diesel::result::Error) -> AppError {
-    match error {
-        diesel::result::Error::DatabaseError(diesel::result::DatabaseErrorKind::UniqueViolation, info)
-            if info.constraint_name() == Some("users_email_key") =>
-        {
-            AppError::new(ErrorCode::Conflict, "Somebody has already joined with this address.").at("email")
-        }
-        other => other.into(),
-    }
 }
 
 /// Addresses are compared without regard to case (RFC 5321 allows a difference that no mail host makes).

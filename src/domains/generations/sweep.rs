@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use diesel_async::AsyncPgConnection;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -76,7 +77,7 @@ impl Sweeper {
 }
 
 /// Ends a run from what its log has: charged for the committed text, or returned in full when there is none.
-async fn end_orphan(conn: &mut diesel_async::AsyncPgConnection, generation: GenerationRow) -> Result<()> {
+async fn end_orphan(conn: &mut AsyncPgConnection, generation: GenerationRow) -> Result<()> {
     let content = match generation.message_id {
         Some(message_id) => committed_text(conn, message_id).await?,
         None => Content::of_events([]),
@@ -114,7 +115,7 @@ async fn end_orphan(conn: &mut diesel_async::AsyncPgConnection, generation: Gene
     Ok(())
 }
 
-async fn committed_text(conn: &mut diesel_async::AsyncPgConnection, message_id: Uuid) -> Result<Content> {
+async fn committed_text(conn: &mut AsyncPgConnection, message_id: Uuid) -> Result<Content> {
     let events = repo::list_events_unscoped(conn, &[message_id]).await?;
     Ok(Content::of_events(events.iter().map(|(_, event)| event)))
 }

@@ -24,9 +24,9 @@ const EXPLANATION: &str = "\n\nHere is what just happened. Loquent set credits a
     real answers. Until then, try /words 200, /pace 100ms, /think 20, /fail, /cut 10 or /stall.";
 
 /// Said in a circle when a longer answer is wished for.
-const ENCORE: &str = "\n\nYou asked for a longer answer, so I go on. A stream is a queue of small promises, each kept \
+const ENCORE: &str = "You asked for a longer answer, so I go on. A stream is a queue of small promises, each kept \
     before the next is made. If you lose the connection now, ask again from the last number you saw. If you have read \
-    enough, cancel me, and I stop within moments. Nobody else can read this unless you share it.";
+    enough, cancel me, and I stop within moments. I can keep this up for a while.\n\n";
 
 const THOUGHTS: &str = "Let me see what was said, word by word, and what I can say back to it. ";
 
@@ -162,8 +162,8 @@ fn quote(said: &str) -> String {
 
 /// Exactly `words` words that begin with `text`.
 fn lengthen(text: String, words: usize) -> String {
-    let joint = text + ENCORE;
-    let text: String = pieces(&joint).chain(pieces(ENCORE).cycle()).take(words).collect();
+    let text = text + "\n\n";
+    let text: String = pieces(&text).chain(pieces(ENCORE).cycle()).take(words).collect();
     text.trim_end().to_owned()
 }
 

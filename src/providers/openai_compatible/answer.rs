@@ -24,6 +24,10 @@ const MAX_TEXT: usize = 4 * 1024 * 1024;
 /// How long to wait for the usage once the finish reason is here.
 const USAGE_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long to wait for the end of the transfer after `[DONE]`. A connection is used again only if it was read to the
+/// end, and the end is nearly always in the same packet.
+const DRAIN_LIMIT: Duration = Duration::from_millis(100);
+
 const DONE: &str = "[DONE]";
 
 type Bytes = futures_util::stream::BoxStream<'static, Result<bytes::Bytes, ProviderError>>;
@@ -96,9 +100,19 @@ impl AnswerReader {
             Source::Nothing => None,
         };
         match data {
-            Some(data) if data.trim_ascii() != DONE.as_bytes() => Ok(Some(self.progress.read(&data)?)),
-            _ => Ok(None),
+            Some(data) if data.trim_ascii() == DONE.as_bytes() => {
+                self.drain().await;
+                Ok(None)
+            }
+            Some(data) => Ok(Some(self.progress.read(&data)?)),
+            None => Ok(None),
         }
+    }
+
+    async fn drain(&mut self) {
+        let Source::Events(events) = &mut self.source else { return };
+        // What comes now has no meaning, and a transfer that does not end in time just costs its connection.
+        let _ = timeout(DRAIN_LIMIT, async { while let Ok(Some(_)) = events.next().await {} }).await;
     }
 }
 

@@ -2,7 +2,7 @@
 //! it or nothing; that is why they are written as SQL and touch the tables of several domains.
 
 use chrono::{DateTime, Utc};
-use diesel::{prelude::*, sql_types};
+use diesel::{prelude::*, result::Error as DieselError, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -141,9 +141,43 @@ impl Accepted {
     }
 }
 
+/// What became of a turn.
+#[derive(Debug)]
+pub enum Acceptance {
+    Accepted(Accepted),
+    /// The conversation or the key was taken meanwhile: read again.
+    MovedOn,
+    /// The balance does not cover the least, in micro-credits.
+    Insufficient {
+        required: i64,
+        available: i64,
+    },
+}
+
+/// The refusals that the functions of [`accept_turn`] raise. The SQLSTATE of a raised exception is not part of Diesel's
+/// error, so they are known by their messages.
+fn refusal(error: DieselError) -> QueryResult<Acceptance> {
+    #[derive(Deserialize)]
+    struct Line {
+        required: i64,
+        available: i64,
+    }
+    if let DieselError::DatabaseError(_, info) = &error {
+        if info.message().ends_with("has moved on") {
+            return Ok(Acceptance::MovedOn);
+        }
+        if info.message().starts_with("insufficient ")
+            && let Some(line) = info.details().and_then(|details| serde_json::from_str::<Line>(details).ok())
+        {
+            return Ok(Acceptance::Insufficient { required: line.required, available: line.available });
+        }
+    }
+    Err(error)
+}
+
 /// Writes the whole turn or nothing: key, conversation, hold, both messages and the run. Fails with `LQ402` when the balance does not cover it, and with `LQ409` when the
 /// conversation or the key has moved on: read again.
-pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryResult<Accepted> {
+pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryResult<Acceptance> {
     const SQL: &str = "\
         WITH p AS (SELECT ?::uuid AS viewer, ?::uuid AS replica_id, ?::text AS operation, ?::text AS key, \
                           ?::bytea AS request_hash, ?::jsonb AS result, ?::uuid AS account_id, \
@@ -210,6 +244,8 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
         .bind::<sql_types::Text, _>(&turn.description)
         .get_result(conn)
         .await
+        .map(Acceptance::Accepted)
+        .or_else(refusal)
 }
 
 /// How a run ends.

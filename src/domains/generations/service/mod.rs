@@ -1,0 +1,136 @@
+//! Starting, stopping and watching answers.
+
+mod rows;
+mod send;
+mod wishes;
+
+use std::{sync::Arc, time::Duration};
+
+use uuid::Uuid;
+
+use super::{
+    engine::Engine,
+    hub::Hub,
+    log::{LogSettings, LogWriter},
+    model::GenerationRow,
+    repo,
+    sweep::Sweeper,
+    watch::{self, WatchEvent},
+};
+use crate::{
+    domains::{accounts::Viewer, catalog::Catalog},
+    error::{AppError, Result},
+    platform::{clock::Clock, postgres::Db, tasks::Tasks},
+    providers::registry::Registry,
+};
+
+pub use rows::describe_charge;
+pub use send::Started;
+pub use wishes::{NewMessage, Options};
+
+/// Limits and pace of the answers of a process.
+#[derive(Debug, Clone, Copy)]
+pub struct GenerationSettings {
+    pub log: LogSettings,
+    /// Longest time for one answer.
+    pub limit: Duration,
+    /// How long a finished answer can still be resumed event by event.
+    pub retention: Duration,
+}
+
+/// The use cases; clones share everything.
+#[derive(Clone)]
+pub struct Generations {
+    db: Db,
+    clock: Clock,
+    tasks: Tasks,
+    catalog: Catalog,
+    providers: Arc<Registry>,
+    hub: Hub,
+    log: LogWriter,
+    engine: Engine,
+}
+
+impl Generations {
+    /// Starts the log of the process. `requests` serves callers, `background` the log and the ends of runs. Cancelling
+    /// `stop` ends both after everything is stored.
+    pub async fn start(
+        requests: Db,
+        background: Db,
+        clock: Clock,
+        tasks: Tasks,
+        catalog: Catalog,
+        providers: Arc<Registry>,
+        settings: GenerationSettings,
+        stop: tokio_util::sync::CancellationToken,
+    ) -> Result<Self> {
+        repo::ensure_partitions(&mut *background.conn().await?).await?;
+        let hub = Hub::default();
+        let log = LogWriter::start(
+            background.clone(),
+            clock.clone(),
+            hub.clone(),
+            &tasks,
+            settings.log,
+            stop.clone(),
+        )
+        .await?;
+        let sweeper = Sweeper {
+            db: background.clone(),
+            log: log.clone(),
+            settings: settings.log,
+            retention: settings.retention,
+        };
+        tasks.spawn(sweeper.run(stop));
+        let engine = Engine {
+            db: background,
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+            hub: hub.clone(),
+            log: log.clone(),
+            limit: settings.limit,
+        };
+        Ok(Self { db: requests, clock, tasks, catalog, providers, hub, log, engine })
+    }
+
+    /// Answers in progress in this process.
+    pub fn running(&self) -> usize {
+        self.hub.len()
+    }
+
+    /// Asks a run of the viewer to stop and waits a moment for its end. Stopping twice, or what has ended, is no error.
+    pub async fn cancel(&self, viewer: Viewer, id: Uuid) -> Result<GenerationRow> {
+        let this = self.clone();
+        let work = async move {
+            let mut conn = this.db.conn().await?;
+            let find = |rows: Vec<GenerationRow>| rows.into_iter().next();
+            let row = find(repo::list_generations(&mut conn, viewer.user_id, &[id]).await?);
+            let row = row.ok_or_else(|| AppError::not_found("id", "generation"))?;
+            if row.finished_at.is_some() {
+                return Ok(row);
+            }
+            let end = row.message_id.and_then(|message_id| this.hub.subscribe(message_id));
+            repo::request_stop(&mut conn, viewer.user_id, id).await?;
+            drop(conn);
+            this.hub.stop(&[id]);
+            if let Some(finished) = watch::wait_for_end(end).await {
+                return Ok(finished.generation.clone());
+            }
+            // It runs elsewhere, or takes longer: its watchers will see the end.
+            let mut conn = this.db.conn().await?;
+            Ok(find(repo::list_generations(&mut conn, viewer.user_id, &[id]).await?).unwrap_or(row))
+        };
+        self.tasks.run(work).await
+    }
+
+    /// Events of a message after the one numbered `after`, or from a snapshot on; ends after the terminal one. `None` when
+    /// the viewer may not read the message.
+    pub async fn watch(
+        &self,
+        viewer: Viewer,
+        message_id: Uuid,
+        after: Option<i32>,
+    ) -> Result<Option<impl futures_util::Stream<Item = Result<WatchEvent>> + Send + use<>>> {
+        watch::watch(self.db.clone(), self.hub.clone(), viewer.user_id, message_id, after).await
+    }
+}

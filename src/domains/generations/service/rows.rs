@@ -1,0 +1,110 @@
+//! The rows of a turn as the database has just written them, so that the answer needs no second look.
+
+use crate::domains::{
+    conversations::{ConversationRow, MessageRow},
+    credits::Hold,
+    generations::{
+        model::GenerationRow,
+        repo::{Accepted, NewTurn},
+    },
+};
+
+/// First line of a message, cut between characters.
+pub fn title_of(text: &str) -> Option<String> {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    let title: String = line.chars().filter(|char| !char.is_control()).take(80).collect();
+    (!title.is_empty()).then_some(title)
+}
+
+/// Sentence of a ledger entry.
+pub fn describe_charge(model_key: &str) -> String {
+    format!("Answer of {model_key}")
+}
+
+/// Both messages of an accepted turn.
+pub fn messages_of(turn: &NewTurn, accepted: &Accepted) -> (MessageRow, MessageRow) {
+    let user = MessageRow {
+        id: turn.user_message_id,
+        account_id: turn.account_id,
+        conversation_id: turn.conversation_id,
+        parent_id: turn.parent_id,
+        role: "user".to_owned(),
+        author_id: Some(turn.viewer),
+        status: "succeeded".to_owned(),
+        parts: turn.user_parts.clone(),
+        stream_sequence: 0,
+        created_at: accepted.now,
+    };
+    let answer = MessageRow {
+        id: turn.answer_id,
+        parent_id: Some(turn.user_message_id),
+        role: "assistant".to_owned(),
+        author_id: None,
+        status: "queued".to_owned(),
+        parts: serde_json::json!([]),
+        ..user.clone()
+    };
+    (user, answer)
+}
+
+/// The run of an accepted turn.
+pub fn generation_of(turn: &NewTurn, accepted: &Accepted, hold: &Hold) -> GenerationRow {
+    GenerationRow {
+        id: turn.generation_id,
+        account_id: turn.account_id,
+        user_id: turn.viewer,
+        conversation_id: Some(turn.conversation_id),
+        message_id: Some(turn.answer_id),
+        replica_id: turn.replica_id,
+        status: "queued".to_owned(),
+        requested_model: turn.requested_model.clone(),
+        model_key: turn.model_key.clone(),
+        terms: serde_json::json!(turn.quote.terms),
+        is_output_capped: hold.is_capped(),
+        stop_requested_at: None,
+        finish_reason: None,
+        error_code: None,
+        error_message: None,
+        input_tokens: None,
+        cached_input_tokens: None,
+        output_tokens: None,
+        reasoning_tokens: None,
+        usage_source: None,
+        credits_held: accepted.credits_held,
+        credits_charged: None,
+        revision: 1,
+        created_at: accepted.now,
+        first_output_at: None,
+        finished_at: None,
+    }
+}
+
+/// The conversation after an accepted turn.
+pub fn conversation_of(
+    turn: &NewTurn,
+    accepted: &Accepted,
+    known: Option<ConversationRow>,
+) -> ConversationRow {
+    let head_id = Some(turn.answer_id);
+    match known {
+        Some(known) => ConversationRow {
+            head_id,
+            title: known.title.clone().or(turn.title.clone()),
+            message_count: known.message_count + 2,
+            updated_at: accepted.now,
+            ..known
+        },
+        None => ConversationRow {
+            id: turn.conversation_id,
+            account_id: turn.account_id,
+            created_by: turn.viewer,
+            title: turn.title.clone(),
+            system_prompt: None,
+            model_key: turn.conversation_model.clone(),
+            head_id,
+            message_count: 2,
+            created_at: accepted.now,
+            updated_at: accepted.now,
+        },
+    }
+}

@@ -1,0 +1,278 @@
+//! Sending a message: read, decide, accept, hand to the engine.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    Generations, NewMessage,
+    rows::{conversation_of, describe_charge, generation_of, messages_of, title_of},
+};
+use crate::{
+    domains::{
+        accounts::Viewer,
+        catalog::Model,
+        conversations::{ConversationRow, MessageRow, Part, find_conversation, require_model},
+        credits::{Balance, Credits, Quote},
+        generations::{
+            engine::{Run, attempt_id},
+            log::Identity,
+            model::{Content, GenerationRow},
+            prompt::{self, Prompt},
+            repo::{self, Acceptance, Accepted, Context, NewTurn},
+        },
+    },
+    error::{AppError, Details, ErrorCode, Result},
+    platform::{ids::new_uuid, postgres::idempotency::Intent},
+    providers::types::{ChatProvider, ChatRequest},
+};
+
+/// A turn whose conversation moved on while it was read is read again so often.
+const MAX_READS: usize = 8;
+
+/// A turn that was accepted, now or under the same key before.
+#[derive(Debug, Clone)]
+pub struct Started {
+    pub conversation: ConversationRow,
+    pub user_message: MessageRow,
+    pub answer: MessageRow,
+    /// Of the answer: empty at first, more when an earlier result is repeated.
+    pub content: Content,
+    pub generation: GenerationRow,
+    pub balance: Balance,
+}
+
+/// Result under an idempotency key.
+#[derive(Debug, Serialize, Deserialize)]
+struct TurnIds {
+    conversation_id: Uuid,
+    user_message_id: Uuid,
+    answer_id: Uuid,
+}
+
+/// A turn that only has to be written.
+struct TurnPlan {
+    turn: NewTurn,
+    request: ChatRequest,
+    provider: Arc<dyn ChatProvider>,
+    identity: Identity,
+    known: Option<ConversationRow>,
+}
+
+impl Generations {
+    /// Stores a message and starts the answer, once for an idempotency key.
+    pub async fn send_message(&self, viewer: Viewer, new: NewMessage, key: String) -> Result<Started> {
+        self.tasks.require_running()?;
+        let intent = Intent::try_new("send_message", key, &new)?;
+        new.validate()?;
+        let this = self.clone();
+        self.tasks.run(async move { this.start_turn(viewer, new, intent).await }).await
+    }
+
+    async fn start_turn(&self, viewer: Viewer, new: NewMessage, intent: Intent) -> Result<Started> {
+        for _ in 0..MAX_READS {
+            let account_id = new.account_id.unwrap_or(viewer.personal_account_id());
+            let context = {
+                let mut conn = self.db.conn().await?;
+                repo::read_turn(&mut conn, viewer.user_id, new.conversation_id, account_id, &intent).await?
+            };
+            if let Some(first) = intent.replay::<TurnIds>(context.stored.clone())? {
+                return self.replay(viewer, first).await;
+            }
+            let plan = self.plan_turn(viewer, &new, &intent, account_id, context)?;
+            let accepted = {
+                let mut conn = self.db.conn().await?;
+                repo::accept_turn(&mut conn, &plan.turn).await
+            };
+            match accepted? {
+                Acceptance::Accepted(accepted) => return self.launch(plan, accepted),
+                Acceptance::MovedOn => {}
+                Acceptance::Insufficient { required, available } => {
+                    return Err(insufficient(required, available));
+                }
+            }
+        }
+        Err(AppError::new(
+            ErrorCode::Conflict,
+            "Too many messages reach this conversation at once. Please try again.",
+        )
+        .at("conversationId"))
+    }
+
+    /// Decides everything about a turn before it is written.
+    fn plan_turn(
+        &self,
+        viewer: Viewer,
+        new: &NewMessage,
+        intent: &Intent,
+        account_id: Uuid,
+        context: Context,
+    ) -> Result<TurnPlan> {
+        require_access(new, &context)?;
+        let known = context.conversation.as_ref();
+        let requested = new
+            .model
+            .as_deref()
+            .or(known.and_then(|conversation| conversation.model_key.as_deref()))
+            .unwrap_or(self.catalog.default_model());
+        let model = require_model(&self.catalog, requested)?;
+        let provider = self.providers.get(&model.provider).cloned().ok_or_else(|| unavailable(&model))?;
+        let text = new.parts.join("\n\n");
+        let (prompt, quote) = self.price(new, &context, &model, &text)?;
+        let ids = TurnIds {
+            conversation_id: known.map_or_else(|| new_uuid(&self.clock), |conversation| conversation.id),
+            user_message_id: new_uuid(&self.clock),
+            answer_id: new_uuid(&self.clock),
+        };
+        let generation_id = new_uuid(&self.clock);
+        let parts: Vec<Part> = new.parts.iter().map(|text| Part::Text { text: text.clone() }).collect();
+        let identity = self.log.identity();
+        let turn = NewTurn {
+            viewer: viewer.user_id,
+            replica_id: identity.replica_id,
+            intent: intent.clone(),
+            result: serde_json::to_value(&ids).map_err(AppError::internal)?,
+            account_id: known.map_or(account_id, |conversation| conversation.account_id),
+            conversation_id: ids.conversation_id,
+            is_new_conversation: known.is_none(),
+            parent_id: known.and_then(|conversation| conversation.head_id),
+            title: title_of(&text),
+            system_prompt: None,
+            conversation_model: new.model.clone(),
+            user_message_id: ids.user_message_id,
+            user_parts: serde_json::json!(parts),
+            answer_id: ids.answer_id,
+            generation_id,
+            requested_model: requested.to_owned(),
+            model_key: model.key.clone(),
+            quote,
+            description: describe_charge(&model.key),
+        };
+        let request = ChatRequest {
+            model: model.upstream_name.clone(),
+            messages: prompt.messages,
+            temperature: new.options.temperature,
+            top_p: new.options.top_p,
+            stop: new.options.stop.clone(),
+            attempt_id: attempt_id(generation_id),
+        };
+        Ok(TurnPlan { turn, request, provider, identity, known: context.conversation })
+    }
+
+    /// What is sent to the model, and what it may cost.
+    fn price(
+        &self,
+        new: &NewMessage,
+        context: &Context,
+        model: &Model,
+        text: &str,
+    ) -> Result<(Prompt, Quote)> {
+        let plan = self.catalog.default_plan();
+        let least = u32::try_from(plan.min_output_tokens).unwrap_or(1).min(model.max_output_tokens);
+        let system_prompt = context.conversation.as_ref().and_then(|known| known.system_prompt.as_deref());
+        let prompt = prompt::build(model, system_prompt, &context.history, text, least)?;
+        let room = model.context_tokens.saturating_sub(prompt.tokens);
+        let wanted = new.options.max_output_tokens.unwrap_or(model.max_output_tokens).min(room);
+        let quote = Quote::new(model, plan, prompt.tokens, Some(wanted));
+        let quote = match new.options.max_credits {
+            None => quote,
+            Some(limit) => {
+                let required = quote.least();
+                quote.at_most(limit).ok_or_else(|| insufficient(required, limit).at("options.maxCredits"))?
+            }
+        };
+        Ok((prompt, quote))
+    }
+
+    /// Hands an accepted turn to the engine and answers from memory: no further round trip.
+    fn launch(&self, plan: TurnPlan, accepted: Accepted) -> Result<Started> {
+        let TurnPlan { turn, request, provider, identity, known } = plan;
+        let hold = turn.quote.clone().admitted(turn.generation_id, accepted.units, accepted.credits_held);
+        let balance = accepted.balance();
+        let (user_message, answer) = messages_of(&turn, &accepted);
+        let generation = generation_of(&turn, &accepted, &hold);
+        let conversation = conversation_of(&turn, &accepted, known);
+        // A process with too many runs lets this one stop at once; it is settled like any other.
+        let stop = self.hub.open(answer.id, turn.generation_id).unwrap_or_else(|| {
+            let stop = CancellationToken::new();
+            stop.cancel();
+            stop
+        });
+        let run = Run {
+            hold,
+            answer: answer.clone(),
+            provider,
+            request,
+            identity,
+            stop,
+            description: turn.description,
+        };
+        self.engine.spawn(run);
+        Ok(Started {
+            conversation,
+            user_message,
+            answer,
+            content: Content::of_events([]),
+            generation,
+            balance,
+        })
+    }
+
+    /// The first result of a key, as it stands now.
+    async fn replay(&self, viewer: Viewer, ids: TurnIds) -> Result<Started> {
+        let mut conn = self.db.conn().await?;
+        let gone = || AppError::not_found("idempotencyKey", "message");
+        let conversation =
+            find_conversation(&mut conn, viewer.user_id, ids.conversation_id).await?.ok_or_else(gone)?;
+        let user =
+            repo::find_watched(&mut conn, viewer.user_id, ids.user_message_id, 0).await?.ok_or_else(gone)?;
+        let answer =
+            repo::find_watched(&mut conn, viewer.user_id, ids.answer_id, 0).await?.ok_or_else(gone)?;
+        let content = match answer.message.status().is_terminal() {
+            true => Content::of_finished(&answer.message),
+            false => Content::of_events(&answer.events),
+        };
+        Ok(Started {
+            conversation,
+            user_message: user.message,
+            answer: answer.message,
+            content,
+            generation: answer.generation.ok_or_else(gone)?,
+            balance: answer.balance,
+        })
+    }
+}
+
+fn insufficient(required: i64, available: i64) -> AppError {
+    let message = format!(
+        "This needs at least {} credits, and {} are available.",
+        Credits(required),
+        Credits(available)
+    );
+    AppError::new(ErrorCode::InsufficientCredits, message)
+        .with_details(Details::Credits { required, available })
+}
+
+fn unavailable(model: &Model) -> AppError {
+    AppError::new(
+        ErrorCode::ProviderUnavailable,
+        format!("No provider of the model `{}` answers.", model.key),
+    )
+    .with_details(Details::Provider { model: model.key.clone(), retry_after: None })
+}
+
+/// A conversation that is not the viewer's does not exist; an account that may not be spent from refuses.
+fn require_access(new: &NewMessage, context: &Context) -> Result<()> {
+    if new.conversation_id.is_some() && context.conversation.is_none() {
+        return Err(AppError::not_found("conversationId", "conversation"));
+    }
+    match (context.is_member, new.conversation_id) {
+        (true, _) => Ok(()),
+        (false, None) => Err(AppError::not_found("accountId", "account")),
+        (false, Some(_)) => {
+            Err(AppError::new(ErrorCode::RoleForbids, "Your role in this account does not allow this."))
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The outside world of the tests.
+
+pub mod provider;
