@@ -25,6 +25,7 @@ use crate::{
         openai_compatible::{OpenAiCompatible, OpenAiCompatibleSettings},
         registry::Registry,
     },
+    server::Check,
 };
 
 /// Everything that runs in one process.
@@ -94,6 +95,19 @@ impl App {
             db: requests.clone(),
         };
         Ok(Self { api, accounts, credits, generations, clock, tasks, requests, background, stop_log })
+    }
+
+    /// What must be well for this process to get requests.
+    pub fn checks(&self) -> Vec<Check> {
+        let (db, generations) = (self.requests.clone(), self.generations.clone());
+        let database = move || {
+            let db = db.clone();
+            async move { db.ping().await.is_ok() }
+        };
+        vec![
+            Check::new("database", database),
+            Check::new("streamLog", move || std::future::ready(generations.is_writing())),
+        ]
     }
 
     /// Lets running answers finish for `patience`, ends the rest as interrupted, stores what is left to store, and

@@ -11,3 +11,4 @@ pub mod graphql;
 pub mod platform;
 pub mod providers;
 pub mod schema;
+pub mod server;

@@ -12,6 +12,7 @@ pub mod pagination;
 pub mod payloads;
 pub mod roots;
 pub mod scalars;
+pub mod transport;
 pub mod types;
 
 pub use context::{Api, Caller, ContextExt, RequestId};

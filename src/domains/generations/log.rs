@@ -66,6 +66,7 @@ impl LogSettings {
 pub struct LogWriter {
     commands: mpsc::Sender<Command>,
     identity: watch::Receiver<Identity>,
+    flushed: watch::Receiver<Instant>,
 }
 
 /// Who this process is at the moment.
@@ -97,10 +98,24 @@ impl LogWriter {
         let identity = announce(&db, &clock, settings).await?;
         let (commands, receiver) = mpsc::channel(BUFFER);
         let (identities, identity) = watch::channel(identity);
-        let flusher =
-            Flusher { db, clock, hub, settings, commands: receiver, identities, sequences: HashMap::new() };
+        let (flushes, flushed) = watch::channel(Instant::now());
+        let flusher = Flusher {
+            db,
+            clock,
+            hub,
+            settings,
+            commands: receiver,
+            identities,
+            flushes,
+            sequences: HashMap::new(),
+        };
         tasks.spawn(flusher.run(stop));
-        Ok(Self { commands, identity })
+        Ok(Self { commands, identity, flushed })
+    }
+
+    /// Time since the last flush that succeeded; beyond the lease, this process is dead to the others.
+    pub fn silence(&self) -> Duration {
+        self.flushed.borrow().elapsed()
     }
 
     pub fn identity(&self) -> Identity {
@@ -158,6 +173,7 @@ struct Flusher {
     settings: LogSettings,
     commands: mpsc::Receiver<Command>,
     identities: watch::Sender<Identity>,
+    flushes: watch::Sender<Instant>,
     /// Number of the newest event of every open message.
     sequences: HashMap<Uuid, i32>,
 }
@@ -252,6 +268,7 @@ impl Flusher {
             self.take_new_identity().await;
             return;
         }
+        self.flushes.send_replace(Instant::now());
         self.hub.stop(&flushed.stops);
         let Batch { message_ids, sequences, part_indexes, kinds, texts } = pending.batch;
         let events = message_ids.into_iter().zip(sequences).zip(part_indexes).zip(kinds).zip(texts);

@@ -58,10 +58,10 @@ impl Db {
         self.pool.get().await.map_err(unavailable)
     }
 
-    /// Connections in use and at most.
-    pub fn load(&self) -> (usize, usize) {
-        let status = self.pool.status();
-        (status.size.saturating_sub(status.available), status.max_size)
+    /// Asks the database for an answer.
+    pub async fn ping(&self) -> Result<()> {
+        use diesel_async::SimpleAsyncConnection;
+        Ok(self.conn().await?.batch_execute("SELECT 1").await?)
     }
 
     /// Ends all idle connections; those on loan end when they return.

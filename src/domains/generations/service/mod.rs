@@ -49,6 +49,7 @@ pub struct Generations {
     hub: Hub,
     log: LogWriter,
     engine: Engine,
+    lease: Duration,
 }
 
 impl Generations {
@@ -90,7 +91,22 @@ impl Generations {
             log: log.clone(),
             limit: settings.limit,
         };
-        Ok(Self { db: requests, clock, tasks, catalog, providers, hub, log, engine })
+        Ok(Self {
+            db: requests,
+            clock,
+            tasks,
+            catalog,
+            providers,
+            hub,
+            log,
+            engine,
+            lease: settings.log.lease,
+        })
+    }
+
+    /// True while the stream log is written: the lease of this process holds.
+    pub fn is_writing(&self) -> bool {
+        self.log.silence() < self.lease
     }
 
     /// Answers in progress in this process.

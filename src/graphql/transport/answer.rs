@@ -1,0 +1,219 @@
+//! Answers: what is refused before execution, how errors are completed, and the two media types.
+
+use async_graphql::{ErrorExtensionValues, Pos, Response as GraphqlResponse, ServerError, Value};
+use async_graphql_axum::GraphQLResponse;
+use axum::{
+    Json,
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
+    },
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use crate::{
+    error::{AppError, ErrorCode},
+    graphql::{
+        RequestId, errors,
+        guard::{self, RefusalCode},
+    },
+};
+
+/// An operation can fail in thousands of places; more than the first few help nobody.
+const MAX_ERRORS: usize = 10;
+
+/// Media type of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `application/graphql-response+json`: the status tells a failed request.
+    GraphqlResponse,
+    /// `application/json`, for older clients: 200 as soon as GraphQL has looked at the request.
+    Json,
+}
+
+impl Format {
+    /// The older type for who names it and not the newer one.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let accepts = |wanted: &str| {
+            let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+            let mut ranges = values.flat_map(|value| value.split(','));
+            ranges.any(|range| essence(range).eq_ignore_ascii_case(wanted))
+        };
+        if accepts("application/json") && !accepts("application/graphql-response+json") {
+            Self::Json
+        } else {
+            Self::GraphqlResponse
+        }
+    }
+
+    fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
+            Self::Json => "application/json; charset=utf-8",
+        })
+    }
+}
+
+/// A media type without its parameters.
+pub(super) fn essence(media_type: &str) -> &str {
+    media_type.split(';').next().unwrap_or_default().trim()
+}
+
+/// A request that was not executed: one error, and the HTTP status that fits it.
+#[derive(Debug)]
+pub struct Refusal {
+    status: StatusCode,
+    error: ServerError,
+    code: ErrorCode,
+    /// GraphQL itself found the fault in a well-formed request.
+    is_by_graphql: bool,
+}
+
+impl Refusal {
+    /// `message` is a finished sentence.
+    pub fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
+        let mut error = ServerError::new(message, None);
+        error.extensions.get_or_insert_default().set("code", code.as_str());
+        Self { status, error, code, is_by_graphql: false }
+    }
+
+    pub fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    pub fn message(&self) -> &str {
+        &self.error.message
+    }
+
+    /// The error with the id of its request.
+    pub fn into_error(mut self, request_id: &RequestId) -> ServerError {
+        errors::complete(&mut self.error, &request_id.0);
+        self.error
+    }
+
+    pub fn into_response(self, request_id: &RequestId, format: Format) -> Response {
+        let status = match format {
+            Format::Json if self.is_by_graphql => StatusCode::OK,
+            _ => self.status,
+        };
+        let should_wait = matches!(self.code, ErrorCode::RateLimited | ErrorCode::ServiceUnavailable);
+        let mut response = without_data(status, &[self.into_error(request_id)], format);
+        if should_wait {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+impl From<AppError> for Refusal {
+    fn from(error: AppError) -> Self {
+        let status = status_of(error.code());
+        Self::new(status, error.code(), error.message())
+    }
+}
+
+impl From<guard::Refusal> for Refusal {
+    fn from(refusal: guard::Refusal) -> Self {
+        let code = match refusal.code {
+            RefusalCode::ParseFailed => ErrorCode::ParseFailed,
+            RefusalCode::ValidationFailed => ErrorCode::ValidationFailed,
+            RefusalCode::TooDeep => ErrorCode::QueryTooDeep,
+            RefusalCode::TooExpensive => ErrorCode::QueryTooExpensive,
+            RefusalCode::BadUserInput => ErrorCode::BadUserInput,
+        };
+        let mut extensions = ErrorExtensionValues::default();
+        extensions.set("code", code.as_str());
+        if let (Some(measured), Some(maximum)) = (refusal.measured, refusal.maximum) {
+            extensions.set("measured", measured);
+            extensions.set("maximum", maximum);
+        }
+        // Line 0 stands for no place in the document.
+        let place = (refusal.line > 0)
+            .then_some(Pos { line: refusal.line as usize, column: refusal.column as usize });
+        let mut error = ServerError::new(refusal.message, place);
+        error.extensions = Some(extensions);
+        Self { status: status_of(code), error, code, is_by_graphql: true }
+    }
+}
+
+fn status_of(code: ErrorCode) -> StatusCode {
+    StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Completes the errors of an answer: every one has its code and request id, none is there twice, and there are few.
+pub fn finish(response: &mut GraphqlResponse, request_id: &RequestId) {
+    let mut kept: Vec<ServerError> = Vec::new();
+    for mut error in std::mem::take(&mut response.errors) {
+        if kept.len() == MAX_ERRORS {
+            break;
+        }
+        if !kept.iter().any(|other| other.message == error.message && other.path == error.path) {
+            errors::complete(&mut error, &request_id.0);
+            kept.push(error);
+        }
+    }
+    response.errors = kept;
+}
+
+/// True when execution never began: the engine found the fault in the request, so its errors are at no field.
+pub fn is_request_error(response: &GraphqlResponse) -> bool {
+    response.is_err()
+        && response.data == Value::Null
+        && response.errors.iter().all(|error| error.path.is_empty())
+}
+
+/// Writes a finished answer of the engine.
+pub fn write(response: GraphqlResponse, format: Format) -> Response {
+    if is_request_error(&response) {
+        let status = match format {
+            Format::GraphqlResponse => StatusCode::BAD_REQUEST,
+            Format::Json => StatusCode::OK,
+        };
+        return without_data(status, &response.errors, format);
+    }
+    let mut written = GraphQLResponse::from(response).into_response();
+    written.headers_mut().insert(CONTENT_TYPE, format.content_type());
+    written
+}
+
+#[derive(Serialize)]
+struct RequestErrors<'a> {
+    errors: &'a [ServerError],
+}
+
+/// The specification wants no `data` key when nothing was executed, while the engine's own type always has one.
+fn without_data(status: StatusCode, errors: &[ServerError], format: Format) -> Response {
+    let mut response = (status, Json(RequestErrors { errors })).into_response();
+    response.headers_mut().insert(CONTENT_TYPE, format.content_type());
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_older_type_is_for_who_names_it_alone() {
+        let format = |accept: &'static str| {
+            Format::of(&[(ACCEPT, HeaderValue::from_static(accept))].into_iter().collect())
+        };
+        assert_eq!(Format::of(&HeaderMap::new()), Format::GraphqlResponse);
+        assert_eq!(format("*/*"), Format::GraphqlResponse);
+        assert_eq!(format("application/json, text/plain, */*"), Format::Json);
+        assert_eq!(format("Application/JSON; charset=utf-8"), Format::Json);
+        let both = "application/json;q=0.9, application/graphql-response+json";
+        assert_eq!(format(both), Format::GraphqlResponse);
+    }
+
+    #[test]
+    fn errors_are_few_and_none_is_there_twice() {
+        let repeated = std::iter::repeat_n("same".to_owned(), 50);
+        let errors = repeated.chain((0..50).map(|n| n.to_string())).map(|text| ServerError::new(text, None));
+        let mut response = GraphqlResponse::from_errors(errors.collect());
+        finish(&mut response, &RequestId("id".into()));
+        let messages: Vec<&str> = response.errors.iter().map(|error| error.message.as_str()).collect();
+        assert_eq!(messages, ["same", "0", "1", "2", "3", "4", "5", "6", "7", "8"]);
+        assert!(response.errors.iter().all(|error| error.extensions.is_some()));
+    }
+}

@@ -1,0 +1,122 @@
+//! `POST /graphql`: one operation, one answer.
+
+use std::sync::Arc;
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{Request, State},
+    http::{
+        HeaderMap, HeaderValue, Method, StatusCode,
+        header::{ALLOW, CONTENT_TYPE},
+    },
+    response::Response,
+};
+use http_body_util::{BodyExt, LengthLimitError};
+
+use super::{
+    Transport,
+    answer::{self, Format, Refusal, essence},
+    credentials::Bearer,
+    origin::Peer,
+    request,
+};
+use crate::{
+    error::ErrorCode,
+    graphql::{Caller, RequestId, guard::OperationKind},
+};
+
+/// Answers one operation.
+pub async fn post(State(transport): State<Arc<Transport>>, peer: Peer, request: Request) -> Response {
+    let format = Format::of(request.headers());
+    let request_id = peer.request_id.clone();
+    match answer(&transport, peer, request).await {
+        Ok(response) => answer::write(response, format),
+        Err(refusal) => refusal.into_response(&request_id, format),
+    }
+}
+
+async fn answer(
+    transport: &Arc<Transport>,
+    peer: Peer,
+    request: Request,
+) -> Result<async_graphql::Response, Refusal> {
+    let (parts, body) = request.into_parts();
+    require_json(&parts.headers)?;
+    let body = read(body, transport).await?;
+    // Before anything is looked up: what no caller may ask costs no statement.
+    let operation = request::admit(request::parse(&body)?, &transport.api.guard_limits)?;
+    if operation.kind == OperationKind::Subscription {
+        let message =
+            "Subscriptions need a WebSocket to this address, with the subprotocol graphql-transport-ws.";
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message));
+    }
+    let viewer = match Bearer::from_headers(&parts.headers)? {
+        Some(bearer) => Some(bearer.authenticate(&transport.api.accounts).await?),
+        None => None,
+    };
+    let caller = Caller { viewer, origin: peer.origin, request_id: peer.request_id };
+    Ok(transport.run(operation, caller).await?)
+}
+
+/// A browser sends other types across sites without asking first, so they must never be executed.
+fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let charset = media_type
+        .split(';')
+        .skip(1)
+        .filter_map(|parameter| parameter.split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
+        .map_or("utf-8", |(_, value)| value.trim().trim_matches('"'));
+    if essence(media_type).eq_ignore_ascii_case("application/json") && charset.eq_ignore_ascii_case("utf-8") {
+        return Ok(());
+    }
+    let message = "Send the request as application/json, in UTF-8.";
+    Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::BadUserInput, message))
+}
+
+async fn read(body: Body, transport: &Transport) -> Result<Bytes, Refusal> {
+    match tokio::time::timeout(transport.settings.body, body.collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if is_too_large(&error) => Err(too_large(transport.settings.body_bytes)),
+        Ok(Err(_)) => {
+            let message = "The body of the request broke off.";
+            Err(Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message))
+        }
+        Err(_) => {
+            let message = "The body of the request took too long to arrive.";
+            Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, ErrorCode::Timeout, message))
+        }
+    }
+}
+
+fn is_too_large(error: &axum::Error) -> bool {
+    let mut source = Some(error as &(dyn std::error::Error + 'static));
+    while let Some(error) = source {
+        if error.is::<LengthLimitError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+/// The refusal of a body beyond the limit.
+pub fn too_large(maximum: usize) -> Refusal {
+    let message = format!("The body of the request is too large; the limit is {maximum} bytes.");
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::BadUserInput, message)
+}
+
+/// The answer to any method but POST, and to GET without an upgrade.
+pub async fn refuse_method(method: Method, peer: Peer, headers: HeaderMap) -> Response {
+    method_refusal(&method, &peer.request_id, &headers)
+}
+
+/// As [`refuse_method`], for who has the parts already.
+pub fn method_refusal(method: &Method, request_id: &RequestId, headers: &HeaderMap) -> Response {
+    let message =
+        format!("{method} is not supported here: send operations by POST, subscriptions by WebSocket.");
+    let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadUserInput, message);
+    let mut response = refusal.into_response(request_id, Format::of(headers));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    response
+}

@@ -1,0 +1,94 @@
+//! GraphQL over HTTP and WebSocket, on one path.
+//!
+//! Owns how a request is read, who is asking, what is refused before the engine sees it, and how an answer is
+//! written. Both transports go the same way: [`request`] reads and guards, [`credentials`] says who calls,
+//! [`execution`] runs, [`answer`] writes. Invariants:
+//!
+//! - no document reaches the engine that the guard has not passed;
+//! - every error has `extensions.code` and `extensions.requestId`;
+//! - a mutation that has begun is not cut by a client that hangs up;
+//! - nothing waits without a limit of [`Settings`].
+
+pub mod answer;
+mod credentials;
+mod execution;
+mod http;
+mod origin;
+mod request;
+mod request_id;
+mod settings;
+pub mod ws;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use axum::{Router, routing::post};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use http::too_large;
+pub use request_id::assign_request_id;
+pub use settings::Settings;
+
+use crate::{
+    graphql::Api,
+    platform::{clock::Clock, tasks::Tasks},
+};
+
+/// Path of the API.
+pub const PATH: &str = "/graphql";
+
+/// What both transports share.
+pub struct Transport {
+    pub(crate) api: Api,
+    pub(crate) tasks: Tasks,
+    pub(crate) clock: Clock,
+    pub(crate) settings: Settings,
+    /// Cancelled when the server stops: sockets close with 1012.
+    pub(crate) closing: CancellationToken,
+    /// Open sockets; they live outside the connections that they began as.
+    pub(crate) open_sockets: TaskTracker,
+    sockets: Arc<ws::Sockets>,
+    panics: AtomicU64,
+}
+
+impl Transport {
+    /// `closing` is the owner's signal that no socket may stay.
+    pub fn new(
+        api: Api,
+        tasks: Tasks,
+        clock: Clock,
+        settings: Settings,
+        closing: CancellationToken,
+    ) -> Arc<Self> {
+        let sockets = ws::Sockets::new(settings.sockets_per_address, settings.sockets_per_user);
+        Arc::new(Self {
+            api,
+            tasks,
+            clock,
+            settings,
+            closing,
+            open_sockets: TaskTracker::new(),
+            sockets: Arc::new(sockets),
+            panics: AtomicU64::new(0),
+        })
+    }
+
+    /// Operations that ended in a panic since the start.
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_panic(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The route of the API. Expects [`assign_request_id`] and the address of the peer
+/// ([`axum::extract::ConnectInfo`]) around it.
+pub fn router(transport: Arc<Transport>) -> Router {
+    Router::new()
+        .route(PATH, post(http::post).get(ws::open).fallback(http::refuse_method))
+        .with_state(transport)
+}

@@ -1,0 +1,58 @@
+//! The bounds of the transports.
+
+use std::time::Duration;
+
+use crate::config;
+
+/// Bounds of requests and sockets.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Largest HTTP body, in bytes.
+    pub body_bytes: usize,
+    /// Longest time for a body to arrive.
+    pub body: Duration,
+    /// Longest run of a query or mutation; subscriptions have none.
+    pub operation: Duration,
+    /// Largest WebSocket frame, in bytes.
+    pub frame_bytes: usize,
+    /// Largest WebSocket message, in bytes.
+    pub message_bytes: usize,
+    /// Operations that run on one socket at a time.
+    pub operations_per_socket: usize,
+    /// Open sockets of one user.
+    pub sockets_per_user: usize,
+    /// Open sockets of one client address.
+    pub sockets_per_address: usize,
+    /// Time for a socket to send `connection_init`.
+    pub init: Duration,
+    /// Pause between two pings.
+    pub ping: Duration,
+    /// A socket silent for so long is closed.
+    pub silence: Duration,
+    /// A socket that takes no byte for so long is closed.
+    pub write_stall: Duration,
+}
+
+/// No configuration moves these: a longer operation belongs into a subscription, and a frame holds a document.
+const BODY: Duration = Duration::from_secs(30);
+const OPERATION: Duration = Duration::from_secs(30);
+const FRAME_BYTES: usize = 64 * 1024;
+
+impl From<&config::Limits> for Settings {
+    fn from(limits: &config::Limits) -> Self {
+        Self {
+            body_bytes: limits.body_bytes,
+            body: BODY,
+            operation: OPERATION,
+            frame_bytes: FRAME_BYTES.min(limits.socket_message_bytes),
+            message_bytes: limits.socket_message_bytes,
+            operations_per_socket: limits.operations_per_socket,
+            sockets_per_user: limits.sockets_per_user,
+            sockets_per_address: limits.sockets_per_address,
+            init: Duration::from_secs(limits.init_seconds),
+            ping: Duration::from_secs(limits.ping_seconds),
+            silence: Duration::from_secs(limits.idle_seconds),
+            write_stall: Duration::from_secs(limits.write_stall_seconds),
+        }
+    }
+}

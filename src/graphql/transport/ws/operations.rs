@@ -1,0 +1,185 @@
+//! The operations of one socket. Each runs in a task of its own and hands its frames to the socket one at a time:
+//! when nobody takes them it waits, with its frame finished and no connection in hand.
+
+use std::sync::Arc;
+
+use async_graphql::Response;
+use axum::extract::ws::Utf8Bytes;
+use futures_util::StreamExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_stream::{StreamMap, wrappers::ReceiverStream};
+
+use super::{
+    super::{
+        Transport,
+        answer::{self, Refusal},
+        request::{self, Operation},
+    },
+    frames,
+};
+use crate::{
+    error::{AppError, ErrorCode},
+    graphql::{Caller, RequestId, guard::OperationKind},
+};
+
+/// A message to the client about one operation.
+pub struct Frame {
+    pub text: Utf8Bytes,
+    /// Nothing follows: the id is free again.
+    pub is_last: bool,
+}
+
+/// What runs on a socket, by the id that the client chose. Polled in random order, so that no operation starves
+/// another.
+pub struct Operations {
+    running: StreamMap<String, ReceiverStream<Frame>>,
+    /// Taken by an operation until it has really ended: a mutation outlives its `complete`.
+    places: Arc<Semaphore>,
+}
+
+impl Operations {
+    pub fn new(limit: usize) -> Self {
+        Self { running: StreamMap::new(), places: Arc::new(Semaphore::new(limit)) }
+    }
+
+    pub fn contains(&self, id: &str) -> bool {
+        self.running.contains_key(id)
+    }
+
+    /// Begins what was asked for, or returns the frame that refuses it.
+    pub fn start(
+        &mut self,
+        transport: &Arc<Transport>,
+        id: String,
+        payload: serde_json::Map<String, serde_json::Value>,
+        caller: Caller,
+    ) -> Result<(), Utf8Bytes> {
+        let refuse = |refusal: Refusal, request_id: &RequestId| {
+            Err(frames::error(&id, &[refusal.into_error(request_id)]))
+        };
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            let message = "Too many operations run on this socket.";
+            return refuse(AppError::new(ErrorCode::RateLimited, message).into(), &caller.request_id);
+        };
+        let operation = match request::admit(payload, &transport.api.guard_limits) {
+            Ok(operation) => operation,
+            Err(refusal) => return refuse(refusal, &caller.request_id),
+        };
+        let (sender, receiver) = mpsc::channel(1);
+        let outlet = Outlet { id: id.clone(), request_id: caller.request_id.clone(), sender, place };
+        transport.tasks.spawn(run(Arc::clone(transport), operation, caller, outlet));
+        self.running.insert(id, ReceiverStream::new(receiver));
+        Ok(())
+    }
+
+    /// Ends an operation of which the client wants no more. A mutation still runs to its end.
+    pub fn stop(&mut self, id: &str) {
+        self.running.remove(id);
+    }
+
+    /// Ends all.
+    pub fn clear(&mut self) {
+        self.running.clear();
+    }
+
+    /// The next frame of any operation; `None` while none runs. Can be dropped without losing a frame.
+    pub async fn next(&mut self) -> Option<Utf8Bytes> {
+        let (id, frame) = self.running.next().await?;
+        if frame.is_last {
+            self.running.remove(&id);
+        }
+        Some(frame.text)
+    }
+}
+
+async fn run(transport: Arc<Transport>, operation: Operation, caller: Caller, outlet: Outlet) {
+    match operation.kind {
+        OperationKind::Subscription => relay(&transport, operation, caller, outlet).await,
+        OperationKind::Query => {
+            tokio::select! {
+                () = outlet.sender.closed() => {}
+                result = transport.run(operation, caller) => outlet.answer(result).await,
+            }
+        }
+        OperationKind::Mutation => {
+            let result = transport.run(operation, caller).await;
+            outlet.answer(result).await;
+        }
+    }
+}
+
+async fn relay(transport: &Arc<Transport>, operation: Operation, caller: Caller, outlet: Outlet) {
+    let mut events = transport.subscribe(operation, caller);
+    let mut is_first = true;
+    loop {
+        let event = tokio::select! {
+            () = outlet.sender.closed() => return,
+            event = events.next() => event,
+        };
+        match event {
+            None => return outlet.complete().await,
+            Some(Err(error)) => {
+                error.log();
+                return outlet.fail(error).await;
+            }
+            Some(Ok(response)) if is_first && answer::is_request_error(&response) => {
+                return outlet.refuse(&response).await;
+            }
+            Some(Ok(response)) => match frames::next(&outlet.id, &response) {
+                Ok(text) => outlet.send(text).await,
+                Err(error) => return outlet.fail(AppError::internal(error)).await,
+            },
+        }
+        is_first = false;
+    }
+}
+
+/// Way of one operation to its socket. That the socket is gone is no failure: the task sees it and ends.
+struct Outlet {
+    id: String,
+    request_id: RequestId,
+    sender: mpsc::Sender<Frame>,
+    place: OwnedSemaphorePermit,
+}
+
+impl Outlet {
+    async fn answer(self, result: Result<Response, AppError>) {
+        let response = match result {
+            Ok(response) => response,
+            Err(error) => return self.fail(error).await,
+        };
+        if answer::is_request_error(&response) {
+            return self.refuse(&response).await;
+        }
+        match frames::next(&self.id, &response) {
+            Ok(text) => self.send(text).await,
+            Err(error) => return self.fail(AppError::internal(error)).await,
+        }
+        self.complete().await;
+    }
+
+    async fn send(&self, text: Utf8Bytes) {
+        let _ = self.sender.send(Frame { text, is_last: false }).await;
+    }
+
+    async fn complete(self) {
+        let text = frames::complete(&self.id);
+        self.end(text).await;
+    }
+
+    async fn refuse(self, response: &Response) {
+        let text = frames::error(&self.id, &response.errors);
+        self.end(text).await;
+    }
+
+    async fn fail(self, error: AppError) {
+        let text = frames::error(&self.id, &[Refusal::from(error).into_error(&self.request_id)]);
+        self.end(text).await;
+    }
+
+    /// The place is free before the client can know, so that it may use it at once.
+    async fn end(self, text: Utf8Bytes) {
+        drop(self.place);
+        let _ = self.sender.send(Frame { text, is_last: true }).await;
+    }
+}

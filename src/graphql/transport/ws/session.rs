@@ -1,0 +1,272 @@
+//! The life of one socket: one loop over what the client says, what operations have to say, and the clock.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use chrono::{DateTime, Utc};
+use futures_util::{FutureExt, SinkExt};
+use tokio::{
+    sync::broadcast::error::RecvError,
+    time::{Instant, MissedTickBehavior, interval_at, sleep},
+};
+use uuid::Uuid;
+
+use super::{
+    super::{Transport, credentials::Bearer, request_id},
+    admission::Place,
+    frames::{self, CloseCode, Incoming},
+    operations::Operations,
+};
+use crate::{
+    domains::accounts::{Origin, Viewer},
+    error::{AppError, ErrorCode},
+    graphql::Caller,
+};
+
+/// Frames written together before the loop looks around again.
+const MAX_BATCH: usize = 64;
+
+/// How long a socket that we close may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// After a message that we stopped reading: closing at once would reset the connection, and the client would never
+/// see why.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Beyond any credential: no timer of ours waits that long.
+const FAR: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How a socket ends.
+enum End {
+    /// The client has gone, or takes nothing any more: nobody is there to tell.
+    Gone,
+    /// We end it, and say why.
+    Close(CloseCode),
+    /// As before, and what the client still sends cannot be read.
+    Unreadable(CloseCode),
+}
+
+type Step = Result<(), End>;
+
+/// Who introduced themselves on a socket.
+struct Member {
+    /// The credential and what it said; `None` for an anonymous client.
+    identity: Option<(Bearer, Viewer)>,
+    _place: Option<Place<Uuid>>,
+}
+
+struct Session {
+    transport: Arc<Transport>,
+    socket: WebSocket,
+    origin: Origin,
+    /// Credential of the handshake; that of `connection_init` comes first.
+    bearer: Option<Bearer>,
+    /// `None` until `connection_init`.
+    member: Option<Member>,
+    operations: Operations,
+    last_heard: Instant,
+}
+
+/// Serves a socket to its end.
+pub async fn serve(transport: Arc<Transport>, socket: WebSocket, origin: Origin, bearer: Option<Bearer>) {
+    let operations = Operations::new(transport.settings.operations_per_socket);
+    let last_heard = Instant::now();
+    let mut session = Session { transport, socket, origin, bearer, member: None, operations, last_heard };
+    let end = session.run().await;
+    // Whoever has to connect again finds the place free.
+    session.operations.clear();
+    session.member = None;
+    match end {
+        End::Gone => {}
+        End::Close(code) => say_goodbye(session.socket, code.into(), false).await,
+        End::Unreadable(code) => say_goodbye(session.socket, code.into(), true).await,
+    }
+}
+
+/// Sends the close frame and waits, not for long, until the client has seen it.
+async fn say_goodbye(mut socket: WebSocket, frame: CloseFrame, is_unreadable: bool) {
+    let goodbye = async {
+        if socket.send(Message::Close(Some(frame))).await.is_err() {
+            return;
+        }
+        while let Some(Ok(_)) = socket.recv().await {}
+        if is_unreadable {
+            sleep(LINGER).await;
+        }
+    };
+    // Late is as good as never here.
+    let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+}
+
+impl Session {
+    async fn run(&mut self) -> End {
+        let settings = &self.transport.settings;
+        let closing = self.transport.closing.clone();
+        let mut ended_sessions = self.transport.api.accounts.ended_sessions();
+        let mut ping = interval_at(Instant::now() + settings.ping, settings.ping);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let init = sleep(settings.init);
+        let expiry = sleep(FAR);
+        tokio::pin!(init, expiry);
+        loop {
+            let was_member = self.member.is_some();
+            let step = tokio::select! {
+                () = closing.cancelled() => Err(End::Close(CloseCode::Restart)),
+                () = &mut init, if !was_member => Err(End::Close(CloseCode::InitTimeout)),
+                message = self.socket.recv() => self.receive(message).await,
+                Some(text) = self.operations.next() => self.deliver(text).await,
+                _ = ping.tick() => self.keep_alive().await,
+                () = &mut expiry => {
+                    expiry.as_mut().reset(Instant::now() + self.time_left());
+                    self.require_valid()
+                }
+                ended = ended_sessions.recv() => self.session_ended(ended).await,
+            };
+            if let Err(end) = step {
+                return end;
+            }
+            if !was_member && self.member.is_some() {
+                expiry.as_mut().reset(Instant::now() + self.time_left());
+            }
+        }
+    }
+
+    async fn receive(&mut self, message: Option<Result<Message, axum::Error>>) -> Step {
+        self.last_heard = Instant::now();
+        match message {
+            None => Err(End::Gone),
+            Some(Err(_)) => {
+                Err(End::Unreadable(CloseCode::Malformed("The message cannot be read or is too long")))
+            }
+            Some(Ok(Message::Text(text))) => match Incoming::parse(&text) {
+                Ok(message) => self.obey(message).await,
+                Err(reason) => Err(End::Close(CloseCode::Malformed(reason))),
+            },
+            Some(Ok(Message::Binary(_))) => Err(End::Close(CloseCode::Malformed("Messages are text"))),
+            // The answer to a close frame is sent when the stream is read to its end.
+            Some(Ok(Message::Close(_))) => {
+                self.operations.clear();
+                Ok(())
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
+        }
+    }
+
+    async fn obey(&mut self, message: Incoming) -> Step {
+        match message {
+            Incoming::Init { .. } if self.member.is_some() => Err(End::Close(CloseCode::TooManyInits)),
+            Incoming::Init { payload } => {
+                self.member = Some(self.introduce(payload.as_ref()).await.map_err(End::Close)?);
+                self.send(frames::ack()).await
+            }
+            Incoming::Ping { payload } => self.send(frames::pong(payload)).await,
+            Incoming::Pong => Ok(()),
+            Incoming::Subscribe { id, payload } => self.subscribe(id, payload).await,
+            Incoming::Complete { id } => {
+                self.operations.stop(&id);
+                Ok(())
+            }
+        }
+    }
+
+    /// Finds out who the client is.
+    async fn introduce(&mut self, payload: Option<&serde_json::Value>) -> Result<Member, CloseCode> {
+        let of_payload = Bearer::from_payload(payload).map_err(|error| close_code(&error))?;
+        let Some(bearer) = of_payload.or_else(|| self.bearer.take()) else {
+            return Ok(Member { identity: None, _place: None });
+        };
+        let accounts = &self.transport.api.accounts;
+        let viewer = bearer.authenticate(accounts).await.map_err(|error| close_code(&error))?;
+        let place = self.transport.sockets.users.take(viewer.user_id).ok_or(CloseCode::TooManySockets)?;
+        Ok(Member { identity: Some((bearer, viewer)), _place: Some(place) })
+    }
+
+    async fn subscribe(&mut self, id: String, payload: serde_json::Map<String, serde_json::Value>) -> Step {
+        let Some(member) = &self.member else { return Err(End::Close(CloseCode::Unauthorized)) };
+        let viewer = member.identity.as_ref().map(|(_, viewer)| *viewer);
+        self.require_valid()?;
+        if self.operations.contains(&id) {
+            return Err(End::Close(CloseCode::DuplicateId));
+        }
+        let request_id = request_id::new(&self.transport.clock);
+        let caller = Caller { viewer, origin: self.origin.clone(), request_id };
+        match self.operations.start(&self.transport, id, payload, caller) {
+            Ok(()) => Ok(()),
+            Err(refusal) => self.send(refusal).await,
+        }
+    }
+
+    /// Writes what is ready, then flushes once. How long a write may stall is a matter of the connection.
+    async fn deliver(&mut self, first: Utf8Bytes) -> Step {
+        let mut next = Some(first);
+        for _ in 0..MAX_BATCH {
+            let Some(text) = next else { break };
+            self.socket.feed(Message::Text(text)).await.map_err(|_| End::Gone)?;
+            next = self.operations.next().now_or_never().flatten();
+        }
+        match next {
+            Some(last) => self.send(last).await,
+            None => self.socket.flush().await.map_err(|_| End::Gone),
+        }
+    }
+
+    async fn send(&mut self, text: Utf8Bytes) -> Step {
+        self.socket.send(Message::Text(text)).await.map_err(|_| End::Gone)
+    }
+
+    async fn keep_alive(&mut self) -> Step {
+        if self.last_heard.elapsed() >= self.transport.settings.silence {
+            return Err(End::Gone);
+        }
+        self.require_valid()?;
+        self.send(frames::ping()).await
+    }
+
+    fn expires_at(&self) -> Option<DateTime<Utc>> {
+        let (_, viewer) = self.member.as_ref()?.identity.as_ref()?;
+        Some(viewer.expires_at)
+    }
+
+    /// Until the credential ends, or far.
+    fn time_left(&self) -> Duration {
+        let now = self.transport.clock.now();
+        self.expires_at().map_or(FAR, |end| (end - now).to_std().unwrap_or(Duration::ZERO).min(FAR))
+    }
+
+    fn require_valid(&self) -> Step {
+        match self.expires_at() {
+            Some(end) if end <= self.transport.clock.now() => Err(End::Close(CloseCode::Forbidden)),
+            _ => Ok(()),
+        }
+    }
+
+    /// A session somewhere has ended; is it that of this socket? Who missed some asks.
+    async fn session_ended(&mut self, ended: Result<Uuid, RecvError>) -> Step {
+        let identity = self.member.as_ref().and_then(|member| member.identity.as_ref());
+        match (ended, identity) {
+            (Err(RecvError::Closed), _) => Err(End::Close(CloseCode::Restart)),
+            (Ok(session_id), Some((_, viewer))) if session_id == viewer.session_id => {
+                Err(End::Close(CloseCode::Forbidden))
+            }
+            (Err(RecvError::Lagged(_)), Some((bearer, _))) => {
+                match bearer.authenticate(&self.transport.api.accounts).await {
+                    Ok(_) => Ok(()),
+                    Err(error) if error.code() == ErrorCode::Unauthenticated => {
+                        Err(End::Close(CloseCode::Forbidden))
+                    }
+                    Err(error) => Err(End::Close(close_code(&error))),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn close_code(error: &AppError) -> CloseCode {
+    match error.code() {
+        ErrorCode::Unauthenticated => CloseCode::Unauthorized,
+        ErrorCode::TokenExpired => CloseCode::Forbidden,
+        ErrorCode::ServiceUnavailable => CloseCode::TryLater,
+        _ => CloseCode::Internal,
+    }
+}

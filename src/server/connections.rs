@@ -1,0 +1,111 @@
+//! Accepting connections and serving HTTP/1.1 on each, all of it bounded: how many there are, how long a head may
+//! take to arrive, how long a keep-alive may be silent, how large a head may be.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+
+use super::stall::StallGuard;
+
+/// Connections at a time; the next ones wait in the queue of the system.
+const MAX_CONNECTIONS: usize = 10_000;
+
+/// For the head of a request to arrive, and for a kept connection to be used again.
+const HEAD_LIMIT: Duration = Duration::from_secs(10);
+
+/// Largest head of a request, in bytes.
+const MAX_HEAD: usize = 32 * 1024;
+
+/// Pause after a failed accept: mostly the process is out of file descriptors, and only time gives some back.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The loop that accepts.
+pub(super) struct Accepting {
+    pub listener: TcpListener,
+    pub router: Router,
+    pub connections: TaskTracker,
+    pub write_stall: Duration,
+    /// Accept no more; let each connection finish its request.
+    pub closing: CancellationToken,
+    /// End now.
+    pub cut: CancellationToken,
+}
+
+impl Accepting {
+    pub(super) async fn run(self) {
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let closing = self.closing.clone();
+        let accept = async {
+            loop {
+                // Nobody closes the semaphore.
+                let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+                match self.listener.accept().await {
+                    Ok((stream, peer)) => self.start(stream, peer, place),
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = closing.cancelled() => {}
+            () = accept => {}
+        }
+    }
+
+    fn start(&self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+        let router = self.router.clone();
+        let (closing, cut) = (self.closing.clone(), self.cut.clone());
+        let write_stall = self.write_stall;
+        self.connections.spawn(async move {
+            tokio::select! {
+                () = cut.cancelled() => {}
+                () = serve(stream, peer, router, write_stall, closing) => {}
+            }
+            drop(place);
+        });
+    }
+}
+
+/// Serves one connection until it ends or becomes a socket.
+async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    write_stall: Duration,
+    closing: CancellationToken,
+) {
+    // Tokens are small and must not wait for each other. Without it they are only slower.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let router = router.clone();
+        router.oneshot(request.map(Body::new))
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_LIMIT)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(StallGuard::new(stream, write_stall)), service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = closing.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection broke off");
+    }
+}

@@ -1,0 +1,124 @@
+//! The HTTP server: which routes there are, what is around all of them, and how it starts and stops.
+//!
+//! [`connections`] accepts and bounds connections, [`stall`] ends those that take nothing, [`health`] says whether
+//! the process lives and is ready, [`layers`] is around every route.
+
+mod connections;
+mod health;
+mod layers;
+mod stall;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    middleware::{from_fn_with_state, map_response},
+    response::Redirect,
+    routing::get,
+};
+use tokio::net::TcpListener;
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+pub use health::Check;
+
+use crate::{
+    graphql::{
+        Api, graphiql,
+        transport::{self, Transport},
+    },
+    platform::{clock::Clock, tasks::Tasks},
+};
+
+/// What a server is made of.
+pub struct State {
+    pub api: Api,
+    pub tasks: Tasks,
+    pub clock: Clock,
+    /// Bounds of requests and sockets.
+    pub settings: transport::Settings,
+    /// What must be well for the process to be ready; that it is not shutting down is added.
+    pub checks: Vec<Check>,
+    /// Mounts the explorer, and sends `/` there.
+    pub graphiql: Option<graphiql::Settings>,
+}
+
+/// The HTTP server.
+pub struct Server;
+
+impl Server {
+    /// Serves on `listener` until the answer is drained or dropped. Needs a runtime.
+    ///
+    /// # Errors
+    /// When the address of the listener cannot be read.
+    pub fn start(state: State, listener: TcpListener) -> std::io::Result<Running> {
+        let address = listener.local_addr()?;
+        let closing = CancellationToken::new();
+        let cut = CancellationToken::new();
+        let connections = TaskTracker::new();
+        let settings = state.settings.clone();
+        let transport = Transport::new(state.api, state.tasks, state.clock, settings, closing.clone());
+        let router = router(&transport, state.checks, state.graphiql);
+        let accepting = connections::Accepting {
+            listener,
+            router,
+            connections: connections.clone(),
+            write_stall: transport.settings.write_stall,
+            closing: closing.clone(),
+            cut: cut.clone(),
+        };
+        connections.spawn(accepting.run());
+        let on_drop = (closing.clone().drop_guard(), cut.drop_guard());
+        Ok(Running { address, transport, closing, connections, on_drop })
+    }
+}
+
+/// A server that runs. Dropping it cuts every connection.
+pub struct Running {
+    /// Where it listens, with the port that the system chose.
+    pub address: SocketAddr,
+    transport: Arc<Transport>,
+    closing: CancellationToken,
+    connections: TaskTracker,
+    on_drop: (DropGuard, DropGuard),
+}
+
+impl Running {
+    /// Operations that ended in a panic since the start.
+    pub fn panics(&self) -> u64 {
+        self.transport.panics()
+    }
+
+    /// Stops: not ready from now on and accepting nothing, sockets are closed with 1012, requests may finish. What
+    /// still runs after `patience` is cut. True when nothing had to be.
+    pub async fn drain(self, patience: Duration) -> bool {
+        self.closing.cancel();
+        self.connections.close();
+        self.transport.open_sockets.close();
+        let finished = async {
+            self.connections.wait().await;
+            self.transport.open_sockets.wait().await;
+        };
+        let is_clean = tokio::time::timeout(patience, finished).await.is_ok();
+        drop(self.on_drop);
+        is_clean
+    }
+}
+
+fn router(transport: &Arc<Transport>, checks: Vec<Check>, graphiql: Option<graphiql::Settings>) -> Router {
+    let mut router = Router::new()
+        .merge(transport::router(Arc::clone(transport)))
+        .merge(health::router(Arc::clone(transport), checks));
+    if let Some(settings) = graphiql {
+        router = router
+            .merge(graphiql::router(settings))
+            .route("/", get(|| async { Redirect::temporary("/graphiql") }));
+    }
+    router
+        .fallback(layers::not_found)
+        .layer(from_fn_with_state(Arc::clone(transport), layers::limit_body))
+        .layer(from_fn_with_state(Arc::clone(transport), transport::assign_request_id))
+        .layer(map_response(layers::secure))
+}
