@@ -11,7 +11,7 @@ use crate::{
         catalog::{Catalog, ModelDefinition, PlanDefinition, Prices},
         conversations::Conversations,
         credits::CreditLedger,
-        generations::{GenerationSettings, Generations, LogSettings},
+        generations::{GenerationSettings, Generations, LogSettings, Parts},
     },
     graphql::{Api, guard, schema_builder},
     platform::{
@@ -70,17 +70,15 @@ impl App {
         let conversations =
             Conversations::new(requests.clone(), clock.clone(), tasks.clone(), catalog.clone());
         let stop_log = CancellationToken::new();
-        let generations = Generations::start(
-            requests.clone(),
-            background.clone(),
-            clock.clone(),
-            tasks.clone(),
-            catalog.clone(),
-            Arc::new(providers(config)?),
-            generation_settings(config),
-            stop_log.clone(),
-        )
-        .await?;
+        let parts = Parts {
+            requests: requests.clone(),
+            background: background.clone(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+            catalog: catalog.clone(),
+            providers: Arc::new(providers(config)?),
+        };
+        let generations = Generations::start(parts, generation_settings(config), stop_log.clone()).await?;
         let schema = schema_builder()
             .data(accounts.clone())
             .data(catalog)
@@ -112,7 +110,7 @@ impl App {
 
     /// Lets running answers finish for `patience`, ends the rest as interrupted, stores what is left to store, and
     /// closes the pools. The caller has closed the sockets before. True when nothing was left behind.
-    pub async fn stop(self, patience: Duration) -> bool {
+    pub async fn stop(&self, patience: Duration) -> bool {
         self.tasks.draining().cancel();
         let finished = async {
             while self.generations.running() > 0 {

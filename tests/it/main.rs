@@ -11,8 +11,11 @@
 
 mod architecture;
 mod config;
+mod embedded;
 mod error_codes;
+mod generations;
 mod guard;
+mod migrations;
 mod providers;
 mod sdl;
 mod support;

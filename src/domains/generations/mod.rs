@@ -24,5 +24,5 @@ mod watch;
 pub use engine::interrupted;
 pub use log::LogSettings;
 pub use model::{Content, Delta, FinishReason, Finished, GenerationRow, PartKind};
-pub use service::{GenerationSettings, Generations, NewMessage, Options, Started};
+pub use service::{GenerationSettings, Generations, NewMessage, Options, Parts, Started};
 pub use watch::WatchEvent;

@@ -1,3 +1,12 @@
-//! The outside world of the tests.
+//! What the tests share: the application, its database, its clients, and the outside world.
+#![allow(dead_code, reason = "each area uses its own part")]
 
+pub mod app;
+pub mod binary;
+pub mod client;
+pub mod cluster;
+pub mod db;
+pub mod processes;
 pub mod provider;
+pub mod role;
+pub mod ws;

@@ -6,6 +6,7 @@ mod wishes;
 
 use std::{sync::Arc, time::Duration};
 
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
@@ -38,6 +39,18 @@ pub struct GenerationSettings {
     pub retention: Duration,
 }
 
+/// What answers are made with.
+pub struct Parts {
+    /// Connections of callers.
+    pub requests: Db,
+    /// Connections of the log and of the ends of runs.
+    pub background: Db,
+    pub clock: Clock,
+    pub tasks: Tasks,
+    pub catalog: Catalog,
+    pub providers: Arc<Registry>,
+}
+
 /// The use cases; clones share everything.
 #[derive(Clone)]
 pub struct Generations {
@@ -53,18 +66,9 @@ pub struct Generations {
 }
 
 impl Generations {
-    /// Starts the log of the process. `requests` serves callers, `background` the log and the ends of runs. Cancelling
-    /// `stop` ends both after everything is stored.
-    pub async fn start(
-        requests: Db,
-        background: Db,
-        clock: Clock,
-        tasks: Tasks,
-        catalog: Catalog,
-        providers: Arc<Registry>,
-        settings: GenerationSettings,
-        stop: tokio_util::sync::CancellationToken,
-    ) -> Result<Self> {
+    /// Starts the log of the process and the sweeper. Cancelling `stop` ends both after everything is stored.
+    pub async fn start(parts: Parts, settings: GenerationSettings, stop: CancellationToken) -> Result<Self> {
+        let Parts { requests, background, clock, tasks, catalog, providers } = parts;
         repo::ensure_partitions(&mut *background.conn().await?).await?;
         let hub = Hub::default();
         let log = LogWriter::start(
@@ -91,17 +95,8 @@ impl Generations {
             log: log.clone(),
             limit: settings.limit,
         };
-        Ok(Self {
-            db: requests,
-            clock,
-            tasks,
-            catalog,
-            providers,
-            hub,
-            log,
-            engine,
-            lease: settings.log.lease,
-        })
+        let lease = settings.log.lease;
+        Ok(Self { db: requests, clock, tasks, catalog, providers, hub, log, engine, lease })
     }
 
     /// True while the stream log is written: the lease of this process holds.

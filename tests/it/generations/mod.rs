@@ -1,0 +1,3 @@
+//! From a message to its settled answer.
+
+mod turn;

@@ -1,0 +1,105 @@
+//! The real binary as a process of its own, for tests that kill it.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::{app::provider_settings, client::Client, cluster::variable, processes::eventually};
+
+/// A running `loquent serve --dev` over a given database.
+pub struct Binary {
+    pub client: Client,
+    child: Child,
+    _home: TempDir,
+}
+
+/// How a process is started.
+pub struct Launch<'a> {
+    pub database_url: &'a str,
+    /// Address of a scripted provider.
+    pub provider: &'a str,
+    /// More of the configuration file.
+    pub settings: &'a str,
+}
+
+impl Binary {
+    /// Starts the process and waits until it says where it listens.
+    pub fn start(launch: &Launch<'_>) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("loquent.toml");
+        let settings = format!("{}\n{}", launch.settings, provider_settings(launch.provider));
+        std::fs::write(&file, settings).unwrap();
+        let mut child = command(home.path(), launch.database_url)
+            .args(["serve", "--dev", "--port", "0", "--config"])
+            .arg(&file)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = loop {
+            let line = lines.next().expect("the process ended before it was ready").unwrap();
+            if let Some((_, address)) = line.split_once("GraphQL    ") {
+                break address.split_whitespace().next().unwrap().trim_end_matches("/graphql").to_owned();
+            }
+        };
+        // What it says later is read too, so that it never waits for a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { client: Client::anonymous(address), child, _home: home }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// SIGKILL, and waits until the process is gone.
+    pub fn kill(mut self) {
+        self.signal(Signal::KILL);
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for the end of the process after a signal; its exit code, if it ended by itself in time.
+    pub async fn ended(&mut self, limit: Duration) -> Option<i32> {
+        let child = &mut self.child;
+        let mut code = None;
+        let is_over = eventually(limit, || {
+            code = child.try_wait().unwrap();
+            code.is_some()
+        })
+        .await;
+        is_over.then(|| code.and_then(|status| status.code())).flatten()
+    }
+}
+
+impl Drop for Binary {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The binary with a home of its own and nothing of the environment of the tests.
+pub fn command(home: &Path, database_url: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loquent"));
+    command
+        .env_clear()
+        .env("PATH", variable("PATH").unwrap_or_default())
+        .env("HOME", home)
+        .env("LOQUENT_DATA_DIR", home)
+        .env("LOQUENT_CACHE_DIR", home)
+        .env("DATABASE_URL", database_url)
+        .current_dir(home)
+        .stdin(Stdio::null());
+    command
+}

@@ -1,0 +1,6 @@
+mod guard;
+mod http;
+mod lifecycle;
+mod operations;
+mod probe;
+mod protocol;

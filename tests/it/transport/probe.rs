@@ -1,0 +1,241 @@
+//! A server over the real schema, a database that is nowhere, and an extension of the engine that counts what
+//! reaches it and plays what no field of ours does: operations named `Panics`, `Hangs`, `Waits`, `Ticks`, `Floods`.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_graphql::{
+    Response, ServerResult, Value, Variables, async_trait,
+    extensions::{
+        Extension, ExtensionContext, ExtensionFactory, NextExecute, NextParseQuery, NextPrepareRequest,
+        NextSubscribe,
+    },
+    parser::types::ExecutableDocument,
+};
+use futures_util::{StreamExt, stream::BoxStream};
+use loquent::{
+    domains::accounts::{Accounts, NewAccountEffect, Passwords, SigningKey, TokenSettings, Tokens},
+    error::Result,
+    graphql::{Api, guard, schema_builder, transport::Settings},
+    platform::{
+        clock::Clock,
+        postgres::{Db, pool::PoolSettings},
+        tasks::Tasks,
+    },
+    server::{Check, Running, Server, State},
+};
+use tokio::{net::TcpListener, sync::Semaphore};
+use uuid::Uuid;
+
+use crate::support::client::Client;
+
+/// What the extension has seen, and how tests steer it; clones share it.
+#[derive(Clone)]
+pub struct Probe {
+    /// Documents that reached the engine.
+    parsed: Arc<AtomicU64>,
+    /// A permit lets one `Waits` go on.
+    pub go: Arc<Semaphore>,
+    /// A permit for each `Waits` that has begun.
+    pub begun: Arc<Semaphore>,
+    /// A permit for each `Waits` that went on to its end.
+    pub done: Arc<Semaphore>,
+}
+
+impl Probe {
+    fn new() -> Self {
+        let empty = || Arc::new(Semaphore::new(0));
+        Self { parsed: Arc::default(), go: empty(), begun: empty(), done: empty() }
+    }
+
+    pub fn parsed(&self) -> u64 {
+        self.parsed.load(Ordering::Relaxed)
+    }
+}
+
+/// Takes a permit for good, or fails after a while.
+pub async fn take(permits: &Semaphore) {
+    let permit = tokio::time::timeout(Duration::from_secs(20), permits.acquire()).await;
+    permit.expect("a permit in time").unwrap().forget();
+}
+
+impl ExtensionFactory for Probe {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(Visit { probe: self.clone(), name: Arc::default() })
+    }
+}
+
+struct Visit {
+    probe: Probe,
+    name: Arc<Mutex<Option<String>>>,
+}
+
+#[async_trait::async_trait]
+impl Extension for Visit {
+    async fn prepare_request(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        request: async_graphql::Request,
+        next: NextPrepareRequest<'_>,
+    ) -> ServerResult<async_graphql::Request> {
+        self.name.lock().unwrap().clone_from(&request.operation_name);
+        next.run(ctx, request).await
+    }
+
+    async fn parse_query(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        query: &str,
+        variables: &Variables,
+        next: NextParseQuery<'_>,
+    ) -> ServerResult<ExecutableDocument> {
+        self.probe.parsed.fetch_add(1, Ordering::Relaxed);
+        next.run(ctx, query, variables).await
+    }
+
+    async fn execute(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        name: Option<&str>,
+        next: NextExecute<'_>,
+    ) -> Response {
+        match name {
+            Some("Panics") => panic!("an operation of a test"),
+            Some("Hangs") => std::future::pending().await,
+            Some("Waits") => {
+                self.probe.begun.add_permits(1);
+                take(&self.probe.go).await;
+                self.probe.done.add_permits(1);
+                next.run(ctx, name).await
+            }
+            _ => next.run(ctx, name).await,
+        }
+    }
+
+    fn subscribe<'s>(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        stream: BoxStream<'s, Response>,
+        next: NextSubscribe<'_>,
+    ) -> BoxStream<'s, Response> {
+        let (mut stream, name, probe) = (next.run(ctx, stream), self.name.clone(), self.probe.clone());
+        async_stream::stream! {
+            let first = stream.next().await;
+            let name = name.lock().unwrap().clone();
+            match name.as_deref() {
+                Some("Ticks") => for n in 1..=3 { yield Response::new(Value::from(n)) },
+                Some("TicksWhenTold") => loop {
+                    take(&probe.go).await;
+                    yield Response::new(Value::from("tick"));
+                },
+                Some("Floods") => loop { yield Response::new(Value::from("x".repeat(10_000))) },
+                Some("FailsLater") => {
+                    yield Response::new(Value::from(1));
+                    panic!("a subscription of a test")
+                }
+                _ => if let Some(first) = first { yield first },
+            }
+            while let Some(response) = stream.next().await {
+                yield response;
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Nobody joins a database that is nowhere.
+struct NoEffect;
+
+#[async_trait::async_trait]
+impl NewAccountEffect for NoEffect {
+    async fn account_created_in_tx(
+        &self,
+        _: &mut diesel_async::AsyncPgConnection,
+        _: Uuid,
+        _: Uuid,
+    ) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A running server of a test.
+pub struct Site {
+    pub running: Running,
+    pub client: Client,
+    pub probe: Probe,
+    pub clock: Clock,
+    pub tasks: Tasks,
+    tokens: Tokens,
+}
+
+impl Site {
+    /// Starts with the usual settings.
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}, Vec::new()).await
+    }
+
+    /// Starts with some settings changed.
+    pub async fn start_with(change: impl FnOnce(&mut Settings), checks: Vec<Check>) -> Self {
+        let (clock, tasks, probe) = (Clock::default(), Tasks::default(), Probe::new());
+        let hour = Duration::from_secs(3600);
+        let lifetimes = TokenSettings { access: hour, refresh: hour, session: hour * 24, grace: hour };
+        let key =
+            SigningKey { kid: "test".into(), secret: "0123456789abcdef0123456789abcdef".to_owned().into() };
+        let tokens = Tokens::new(&[key], clock.clone(), lifetimes);
+        let nowhere = PoolSettings { size: 1, wait: Duration::from_millis(200) };
+        let db = Db::try_new("postgres://nobody@127.0.0.1:1/nowhere", nowhere).unwrap();
+        let accounts = Accounts::new(
+            db.clone(),
+            clock.clone(),
+            tasks.clone(),
+            tokens.clone(),
+            Passwords::try_new().unwrap(),
+            Arc::new(NoEffect),
+        );
+        let schema = schema_builder().extension(probe.clone()).data(accounts.clone()).finish();
+        let api = Api { schema, accounts, guard_limits: guard::Limits::default(), db };
+        let mut settings = usual_settings();
+        change(&mut settings);
+        let state = State {
+            api,
+            tasks: tasks.clone(),
+            clock: clock.clone(),
+            settings,
+            checks,
+            graphiql: Some(loquent::graphql::graphiql::Settings::default()),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let running = Server::start(state, listener).unwrap();
+        let client = Client::anonymous(format!("http://{}", running.address));
+        Self { running, client, probe, clock, tasks, tokens }
+    }
+
+    /// An access token of a session that the database, being nowhere, cannot confirm.
+    pub fn token(&self) -> String {
+        let end = self.clock.now() + Duration::from_secs(24 * 3600);
+        self.tokens.sign(Uuid::from_u128(1), Uuid::from_u128(2), end).unwrap().0
+    }
+}
+
+/// The numbers that a configuration without a word gives.
+fn usual_settings() -> Settings {
+    Settings {
+        body_bytes: 1024 * 1024,
+        body: Duration::from_secs(30),
+        operation: Duration::from_secs(30),
+        frame_bytes: 64 * 1024,
+        message_bytes: 256 * 1024,
+        operations_per_socket: 20,
+        sockets_per_user: 10,
+        sockets_per_address: 100,
+        init: Duration::from_secs(10),
+        ping: Duration::from_secs(20),
+        silence: Duration::from_secs(60),
+        write_stall: Duration::from_secs(10),
+    }
+}

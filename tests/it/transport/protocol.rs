@@ -1,0 +1,195 @@
+//! `graphql-transport-ws` by the letter: the handshake and every close code.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::probe::Site;
+use crate::support::ws::{RawSocket, Received};
+
+const PROTOCOL: (&str, &str) = ("sec-websocket-protocol", "graphql-transport-ws");
+
+async fn ready(site: &Site) -> RawSocket {
+    let mut socket = RawSocket::open(&site.client).await;
+    socket.init(None).await;
+    socket
+}
+
+#[tokio::test]
+async fn no_other_subprotocol_is_spoken() {
+    let site = Site::start().await;
+    for headers in [vec![], vec![("sec-websocket-protocol", "graphql-ws")]] {
+        let (status, body) = RawSocket::try_open(&site.client, &headers).await.err().unwrap();
+        assert_eq!((status, &body["errors"][0]["extensions"]["code"]), (400, &json!("BAD_USER_INPUT")));
+    }
+    let both = [("sec-websocket-protocol", "graphql-ws, graphql-transport-ws")];
+    assert!(RawSocket::try_open(&site.client, &both).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_opens_no_socket() {
+    let site = Site::start().await;
+    for origin in ["https://evil.example", "null"] {
+        let (status, body) =
+            RawSocket::try_open(&site.client, &[PROTOCOL, ("origin", origin)]).await.err().unwrap();
+        assert_eq!(
+            (status, &body["errors"][0]["extensions"]["code"]),
+            (403, &json!("FORBIDDEN")),
+            "{origin}"
+        );
+    }
+    let own = site.client.base_url.clone();
+    assert!(RawSocket::try_open(&site.client, &[PROTOCOL, ("origin", &own)]).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_address_has_so_many_sockets_and_gets_places_back() {
+    let site = Site::start_with(|settings| settings.sockets_per_address = 2, Vec::new()).await;
+    let first = RawSocket::open(&site.client).await;
+    let mut second = ready(&site).await;
+    let (status, body) = RawSocket::try_open(&site.client, &[PROTOCOL]).await.err().unwrap();
+    assert_eq!((status, &body["errors"][0]["extensions"]["code"]), (429, &json!("RATE_LIMITED")));
+    second.send(json!({ "type": "connection_init" })).await;
+    assert_eq!(second.close_code().await, 4429);
+    drop((first, second));
+    // The server sees that a socket has gone a moment after the client left.
+    while RawSocket::try_open(&site.client, &[PROTOCOL]).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_socket_must_introduce_itself_in_time() {
+    let site = Site::start_with(|settings| settings.init = Duration::from_millis(50), Vec::new()).await;
+    assert_eq!(RawSocket::open(&site.client).await.close_code().await, 4408);
+}
+
+#[tokio::test]
+async fn a_second_introduction_is_refused() {
+    let site = Site::start().await;
+    let mut socket = ready(&site).await;
+    socket.send(json!({ "type": "connection_init" })).await;
+    assert_eq!(socket.close_code().await, 4429);
+}
+
+#[tokio::test]
+async fn nothing_is_subscribed_before_the_acknowledgement() {
+    let site = Site::start().await;
+    let mut socket = RawSocket::open(&site.client).await;
+    socket.send(json!({ "id": "1", "type": "subscribe", "payload": { "query": "{ __typename }" } })).await;
+    assert_eq!(socket.close_code().await, 4401);
+    assert_eq!(site.probe.parsed(), 0);
+}
+
+#[tokio::test]
+async fn a_live_id_is_not_used_twice_and_a_finished_one_may_be() {
+    let site = Site::start().await;
+    let mut socket = ready(&site).await;
+    let subscribe = |name: &str| {
+        let query = format!("query {name} {{ __typename }}");
+        json!({ "id": "1", "type": "subscribe", "payload": { "query": query, "operationName": name } })
+    };
+    for _ in 0..50 {
+        socket.send(subscribe("Works")).await;
+        let next = json!({ "id": "1", "type": "next", "payload": { "data": { "__typename": "Query" } } });
+        assert_eq!(socket.receive().await, Received::Json(next));
+        assert_eq!(socket.receive().await, Received::Json(json!({ "id": "1", "type": "complete" })));
+    }
+    socket.send(subscribe("Hangs")).await;
+    socket.send(json!({ "id": "1", "type": "complete" })).await;
+    socket.send(subscribe("Hangs")).await;
+    socket.send(subscribe("Works")).await;
+    assert_eq!(socket.close_code().await, 4409);
+}
+
+#[tokio::test]
+async fn malformed_messages_end_the_socket() {
+    let site = Site::start().await;
+    let long = format!("{{\"type\":\"ping\",\"payload\":{{\"x\":\"{}\"}}}}", "x".repeat(70 * 1024));
+    let messages = [
+        Message::binary(b"{\"type\":\"ping\"}".to_vec()),
+        Message::text("{"),
+        Message::text("[]"),
+        Message::text("{\"type\":\"start\",\"id\":\"1\"}"),
+        Message::text("{\"type\":\"subscribe\",\"payload\":{}}"),
+        Message::text(long),
+    ];
+    for message in messages {
+        let mut socket = ready(&site).await;
+        let shown = format!("{:.60}", message.to_string());
+        socket.try_send_frame(message).await;
+        assert_eq!(socket.close_code().await, 4400, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_in_many_frames_has_a_limit_too() {
+    use tokio_tungstenite::tungstenite::protocol::frame::{
+        Frame,
+        coding::{Data, OpCode},
+    };
+    let site = Site::start().await;
+    let mut socket = ready(&site).await;
+    for n in 0..6 {
+        let code = if n == 0 { Data::Text } else { Data::Continue };
+        let frame = Frame::message(vec![b' '; 60 * 1024], OpCode::Data(code), false);
+        socket.try_send_frame(Message::Frame(frame)).await;
+    }
+    assert_eq!(socket.close_code().await, 4400);
+}
+
+#[tokio::test]
+async fn credentials_are_judged_at_the_introduction() {
+    let site = Site::start().await;
+    let live = format!("Bearer {}", site.token());
+    site.clock.advance(chrono::TimeDelta::hours(2));
+    let fresh = format!("Bearer {}", site.token());
+    for (key, value, code) in [
+        ("authorization", "Bearer abc", 4401),
+        ("Authorization", "Basic abc", 4401),
+        ("AUTHORIZATION", live.as_str(), 4403),
+        // The database cannot be asked.
+        ("authorization", fresh.as_str(), 1013),
+    ] {
+        let mut socket = RawSocket::open(&site.client).await;
+        socket.send(json!({ "type": "connection_init", "payload": { key: value } })).await;
+        assert_eq!(socket.close_code().await, code, "{value}");
+    }
+    let mut socket =
+        RawSocket::try_open(&site.client, &[PROTOCOL, ("authorization", "Bearer abc")]).await.unwrap();
+    socket.send(json!({ "type": "connection_init" })).await;
+    assert_eq!(socket.close_code().await, 4401);
+}
+
+#[tokio::test]
+async fn pings_are_answered_with_what_they_carried() {
+    let site = Site::start().await;
+    let mut socket = RawSocket::open(&site.client).await;
+    socket.send(json!({ "type": "ping", "payload": { "n": 1 } })).await;
+    assert_eq!(socket.receive().await, Received::Json(json!({ "type": "pong", "payload": { "n": 1 } })));
+    socket.send(json!({ "type": "ping" })).await;
+    assert_eq!(socket.receive().await, Received::Json(json!({ "type": "pong" })));
+}
+
+#[tokio::test]
+async fn a_silent_socket_is_asked_and_then_dropped() {
+    let site = Site::start_with(
+        |settings| {
+            settings.ping = Duration::from_millis(50);
+            settings.silence = Duration::from_millis(400);
+        },
+        Vec::new(),
+    )
+    .await;
+    let mut socket = ready(&site).await;
+    let mut pings = 0;
+    while socket.receive_any().await == Received::Json(json!({ "type": "ping" })) {
+        pings += 1;
+        // It answers for twice the time that it may be silent, then no more.
+        if pings <= 16 {
+            socket.try_send_frame(Message::text("{\"type\":\"pong\"}")).await;
+        }
+    }
+    assert!(pings > 16, "{pings}");
+}
