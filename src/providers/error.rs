@@ -78,11 +78,11 @@ impl ProviderErrorKind {
 
     fn message(self) -> &'static str {
         match self {
-            Self::Timeout => "the model provider did not answer in time",
-            Self::RateLimited { .. } => "the model provider is busy",
-            Self::Refused => "the model provider refused the request",
-            Self::Fault => "the model provider is not available",
-            Self::CutOff => "the model provider's answer broke off",
+            Self::Timeout => "The model provider did not answer in time.",
+            Self::RateLimited { .. } => "The model provider is busy. Please try again in a moment.",
+            Self::Refused => "The model provider refused the request.",
+            Self::Fault => "The model provider is not available at the moment.",
+            Self::CutOff => "The answer of the model provider broke off.",
         }
     }
 }
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn the_public_message_holds_nothing_of_the_provider() {
         let error = ProviderError::new(ProviderErrorKind::Refused, "model gpt-9 is not yours");
-        assert_eq!(error.to_string(), "the model provider refused the request");
+        assert_eq!(error.to_string(), "The model provider refused the request.");
         assert_eq!(error.source().unwrap().to_string(), "model gpt-9 is not yours");
     }
 

@@ -12,6 +12,7 @@
 mod architecture;
 mod config;
 mod embedded;
+mod engine_contract;
 mod error_codes;
 mod generations;
 mod guard;

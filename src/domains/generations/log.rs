@@ -66,17 +66,22 @@ impl LogSettings {
 pub struct LogWriter {
     commands: mpsc::Sender<Command>,
     identity: watch::Receiver<Identity>,
-    flushed: watch::Receiver<Instant>,
+    heartbeat: watch::Receiver<Heartbeat>,
 }
 
 /// Who this process is at the moment.
 #[derive(Debug, Clone)]
 pub struct Identity {
     pub replica_id: Uuid,
-    /// When it took this identity; it has renewed its lease ever since.
-    pub since: Instant,
     /// Cancelled when another process fenced this identity: write nothing more for it.
     pub fenced: CancellationToken,
+}
+
+/// When the lease was renewed.
+#[derive(Debug, Clone, Copy)]
+struct Heartbeat {
+    last: Instant,
+    steady_since: Instant,
 }
 
 enum Command {
@@ -98,7 +103,8 @@ impl LogWriter {
         let identity = announce(&db, &clock, settings).await?;
         let (commands, receiver) = mpsc::channel(BUFFER);
         let (identities, identity) = watch::channel(identity);
-        let (flushes, flushed) = watch::channel(Instant::now());
+        let (heartbeats, heartbeat) =
+            watch::channel(Heartbeat { last: Instant::now(), steady_since: Instant::now() });
         let flusher = Flusher {
             db,
             clock,
@@ -106,16 +112,21 @@ impl LogWriter {
             settings,
             commands: receiver,
             identities,
-            flushes,
+            heartbeats,
             sequences: HashMap::new(),
         };
         tasks.spawn(flusher.run(stop));
-        Ok(Self { commands, identity, flushed })
+        Ok(Self { commands, identity, heartbeat })
     }
 
     /// Time since the last flush that succeeded; beyond the lease, this process is dead to the others.
     pub fn silence(&self) -> Duration {
-        self.flushed.borrow().elapsed()
+        self.heartbeat.borrow().last.elapsed()
+    }
+
+    /// For how long this process has renewed its lease without a gap.
+    pub fn steadiness(&self) -> Duration {
+        self.heartbeat.borrow().steady_since.elapsed()
     }
 
     pub fn identity(&self) -> Identity {
@@ -153,7 +164,7 @@ async fn announce(db: &Db, clock: &Clock, settings: LogSettings) -> Result<Ident
     let replica_id = new_uuid(clock);
     let mut conn = db.conn().await?;
     replicas::insert(&mut conn, replica_id, settings.lease_ms()).await?;
-    Ok(Identity { replica_id, since: Instant::now(), fenced: CancellationToken::new() })
+    Ok(Identity { replica_id, fenced: CancellationToken::new() })
 }
 
 /// Pieces that wait, in order, with neighbours joined.
@@ -173,7 +184,7 @@ struct Flusher {
     settings: LogSettings,
     commands: mpsc::Receiver<Command>,
     identities: watch::Sender<Identity>,
-    flushes: watch::Sender<Instant>,
+    heartbeats: watch::Sender<Heartbeat>,
     /// Number of the newest event of every open message.
     sequences: HashMap<Uuid, i32>,
 }
@@ -268,7 +279,7 @@ impl Flusher {
             self.take_new_identity().await;
             return;
         }
-        self.flushes.send_replace(Instant::now());
+        self.beat();
         self.hub.stop(&flushed.stops);
         let Batch { message_ids, sequences, part_indexes, kinds, texts } = pending.batch;
         let events = message_ids.into_iter().zip(sequences).zip(part_indexes).zip(kinds).zip(texts);
@@ -279,6 +290,17 @@ impl Flusher {
             // A run that does not wait any more has been given up itself.
             let _ = closed.send(self.sequences.remove(&message_id).unwrap_or_default());
         }
+    }
+
+    /// Notes a flush that succeeded. A pause of half a lease, such as an outage of the database, begins a new count.
+    fn beat(&self) {
+        let now = Instant::now();
+        self.heartbeats.send_modify(|beat| {
+            if now - beat.last > self.settings.lease / 2 {
+                beat.steady_since = now;
+            }
+            beat.last = now;
+        });
     }
 
     /// Repeats the statement until its outcome is known. Bounded by the life of the process: without the database

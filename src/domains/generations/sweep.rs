@@ -55,7 +55,7 @@ impl Sweeper {
         let identity = self.log.identity();
         // After an outage of the database every lease is over. Who has not lived through a whole lease itself cannot
         // tell a dead process from one that was cut off like itself.
-        if identity.since.elapsed() < self.settings.lease {
+        if self.log.steadiness() < self.settings.lease {
             return Ok(());
         }
         let mut conn = self.db.conn().await?;

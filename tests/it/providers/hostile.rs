@@ -58,7 +58,7 @@ async fn words_of_a_refusal_reach_the_log_alone_and_without_the_key() {
     let body = format!("Incorrect API key {CANARY}\nforged log line {}", CANARY.repeat(2000));
     let answer = answer_to(Script::status(401).body(body)).await;
     let error = answer.error.as_ref().unwrap();
-    assert_eq!(error.message(), "the model provider refused the request");
+    assert_eq!(error.message(), "The model provider refused the request.");
     assert_eq!(error.to_string(), error.message());
     let detail = std::error::Error::source(error).unwrap().to_string();
     assert!(detail.starts_with("HTTP 401: Incorrect API key [key] forged"), "{detail}");
