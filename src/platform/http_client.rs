@@ -1,6 +1,6 @@
 //! The one place that builds a client for outgoing HTTP, so that no call leaves without limits.
 //!
-//! Every client of ours:
+//! Every client of model calls:
 //! - connects within a limit and keeps few idle connections. How long an answer may take is the limit of the call,
 //!   not of the client, because a stream of tokens and a webhook differ by minutes;
 //! - follows no redirect: a key must never travel to a host that an operator did not name;
@@ -35,5 +35,19 @@ pub fn build(connect_limit: Duration) -> Result<reqwest::Client, reqwest::Error>
         .referer(false)
         .retry(reqwest::retry::never())
         .no_proxy()
+        .build()
+}
+
+/// A client for one download of a large public file whose checksum is known: it may follow redirects and use the proxy
+/// of the environment, and is patient as long as bytes arrive.
+///
+/// # Errors
+/// As [`build`].
+pub fn for_downloads() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .user_agent(concat!("loquent/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_secs(10))
+        .read_timeout(Duration::from_secs(30))
+        .timeout(Duration::from_secs(15 * 60))
         .build()
 }

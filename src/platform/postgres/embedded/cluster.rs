@@ -1,13 +1,7 @@
 //! A running cluster: made by `initdb` if there is none, started, watched and stopped. The process that holds a
 //! [`Cluster`] is its only owner.
 
-use std::{
-    ffi::OsString,
-    fmt::Write as _,
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{ffi::OsString, fmt::Write as _, fs, path::Path, time::Duration};
 
 use diesel::{OptionalExtension, QueryableByName, sql_types};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
@@ -20,16 +14,14 @@ use super::{
     child::{Guarded, Launch, Watch},
     error::StartError,
     find::{Origin, Programs, Version},
+    initdb,
     layout::{Layout, OwnerLock},
     stale,
 };
 
 /// Name of the database user, who owns everything.
-const USER: &str = "loquent";
+pub(super) const USER: &str = "loquent";
 
-const INITDB_LIMIT: Duration = Duration::from_secs(120);
-const LEFTOVER_LIMIT: Duration = Duration::from_secs(15);
-const LEFTOVER_POLL: Duration = Duration::from_millis(50);
 /// Recovery after a crash reads the whole data directory, which can take a while on a busy disk.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 const READY_POLL: Duration = Duration::from_millis(5);
@@ -65,7 +57,7 @@ impl Cluster {
         let lock = layout.acquire()?;
         let is_new = !layout.is_initialised();
         if is_new {
-            initialise(&layout, &programs, account, profile).await?;
+            initdb::run(&layout, &programs, account, profile).await?;
         } else {
             stale::settle(&layout).await?;
         }
@@ -174,102 +166,6 @@ fn send(server: &Guarded, signal: Signal) {
         && let Err(error) = kill_process(pid, signal)
     {
         tracing::warn!(%error, "PostgreSQL cannot be signalled");
-    }
-}
-
-/// Runs `initdb` beside the final place and renames its result, so that an interrupted one never looks finished.
-async fn initialise(
-    layout: &Layout,
-    programs: &Programs,
-    account: Option<&Account>,
-    profile: Profile,
-) -> Result<(), StartError> {
-    let unfinished = layout.unfinished();
-    remove_leftovers(&unfinished).await?;
-    let mut fresh = unfinished.into_os_string();
-    fresh.push(std::process::id().to_string());
-    let fresh = PathBuf::from(fresh);
-    create_private(&fresh, account)?;
-    run_initdb(&fresh, layout, programs, account, profile).await?;
-    let failed = || StartError::io(format!("rename {} to {}", fresh.display(), layout.data.display()));
-    fs::rename(&fresh, &layout.data).map_err(failed())?;
-    // The name must be as durable as the data.
-    fs::File::open(&layout.home).and_then(|dir| dir.sync_all()).map_err(failed())
-}
-
-/// Removes what interrupted starts have left. We hold the lock, so no owner works there.
-async fn remove_leftovers(unfinished: &Path) -> Result<(), StartError> {
-    let (Some(home), Some(prefix)) = (unfinished.parent(), unfinished.file_name()) else { return Ok(()) };
-    let entries = fs::read_dir(home).map_err(StartError::io(format!("list {}", home.display())))?;
-    for entry in entries.flatten() {
-        if entry.file_name().as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) {
-            remove_tree(&entry.path()).await?;
-        }
-    }
-    Ok(())
-}
-
-/// The `initdb` of an owner that was just killed may still be at it, until its watchdog has ended it: it adds files while
-/// they are removed here, and removes them itself.
-async fn remove_tree(dir: &Path) -> Result<(), StartError> {
-    let deadline = Instant::now() + LEFTOVER_LIMIT;
-    while let Err(error) = fs::remove_dir_all(dir) {
-        if !dir.exists() {
-            break;
-        }
-        if Instant::now() >= deadline {
-            return Err(StartError::io(format!("remove {}", dir.display()))(error));
-        }
-        tokio::time::sleep(LEFTOVER_POLL).await;
-    }
-    Ok(())
-}
-
-async fn run_initdb(
-    fresh: &Path,
-    layout: &Layout,
-    programs: &Programs,
-    account: Option<&Account>,
-    profile: Profile,
-) -> Result<(), StartError> {
-    // One sort order everywhere, whatever the machine's language is.
-    let options = ["-U", USER, "-E", "UTF8", "--no-locale", "-A", "trust", "--no-instructions", "-D"];
-    let mut arguments: Vec<OsString> = options.iter().map(OsString::from).collect();
-    arguments.push(fresh.into());
-    if profile == Profile::Disposable {
-        arguments.push("--no-sync".into());
-    }
-    let (log, log_start) = layout.open_log()?;
-    let errors = log.try_clone().map_err(StartError::io("share the log"))?;
-    let launch = Launch {
-        program: &programs.path("initdb"),
-        arguments,
-        dir: &layout.home,
-        account,
-        stdout: log.into(),
-        stderr: errors.into(),
-    };
-    let mut initdb = Guarded::spawn(launch, Watch::Initdb).await?;
-    // A timeout drops the guard, and the watchdog ends it.
-    let status = tokio::time::timeout(INITDB_LIMIT, initdb.child.wait()).await;
-    let output = layout.log_tail(log_start);
-    match status {
-        Ok(Ok(status)) if status.success() => {
-            initdb.dismiss().await;
-            Ok(())
-        }
-        Ok(_) if output.contains("could not look up effective user ID") => {
-            initdb.dismiss().await;
-            Err(StartError::NamelessUser { uid: rustix::process::geteuid().as_raw() })
-        }
-        Ok(_) => {
-            initdb.dismiss().await;
-            Err(StartError::Initdb { dir: layout.data.clone(), output })
-        }
-        Err(_) => {
-            let output = format!("{output}\nit does not end, after {} s", INITDB_LIMIT.as_secs());
-            Err(StartError::Initdb { dir: layout.data.clone(), output })
-        }
     }
 }
 

