@@ -20,3 +20,4 @@ mod migrations;
 mod providers;
 mod sdl;
 mod support;
+mod transport;
