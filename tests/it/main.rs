@@ -14,6 +14,7 @@ mod config;
 mod embedded;
 mod engine_contract;
 mod error_codes;
+mod flights;
 mod generations;
 mod guard;
 mod migrations;

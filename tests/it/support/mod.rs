@@ -8,5 +8,7 @@ pub mod cluster;
 pub mod db;
 pub mod processes;
 pub mod provider;
+pub mod proxy;
 pub mod role;
+pub mod rows;
 pub mod ws;
