@@ -9,8 +9,10 @@
     reason = "all of this is test code, which clippy only knows of the test functions themselves"
 )]
 
+mod accounts;
 mod architecture;
 mod config;
+mod conversations;
 mod embedded;
 mod engine_contract;
 mod error_codes;
@@ -21,3 +23,4 @@ mod migrations;
 mod providers;
 mod sdl;
 mod support;
+mod two_tenants;

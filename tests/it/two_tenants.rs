@@ -1,0 +1,1 @@
+//! Two accounts that must not see each other.
