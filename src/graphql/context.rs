@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use async_graphql::{Context, Request};
+use async_graphql::{Context, Request, Response};
+use futures_util::Stream;
 use uuid::Uuid;
 
-use super::{guard, loaders::Loaders, roots::Schema};
+use super::{batches::Batches, guard, loaders::Loaders, roots::Schema};
 use crate::{
     domains::accounts::{Accounts, Origin, Viewer},
     platform::postgres::Db,
@@ -34,23 +35,36 @@ pub struct Api {
 }
 
 impl Api {
-    /// Gives a request its caller and loaders of its own.
-    pub fn prepare(&self, request: Request, caller: Caller) -> Request {
-        let acting = Acting::new(self.db.clone(), caller.viewer);
-        request.data(caller).data(acting)
+    /// Runs a query or a mutation with loaders of its own.
+    pub async fn execute(&self, request: Request, caller: Caller) -> Response {
+        let (request, batches) = self.prepare(request, caller);
+        batches.drive(self.schema.execute(request)).await
+    }
+
+    /// Runs a subscription with loaders of its own.
+    pub fn subscribe(&self, request: Request, caller: Caller) -> impl Stream<Item = Response> + Send + use<> {
+        let (request, batches) = self.prepare(request, caller);
+        batches.drive_events(self.schema.execute_stream(request))
+    }
+
+    fn prepare(&self, request: Request, caller: Caller) -> (Request, Batches) {
+        let batches = Batches::default();
+        let acting = Acting::new(self.db.clone(), caller.viewer, batches.clone());
+        (request.data(caller).data(acting), batches)
     }
 }
 
 /// In whose name objects are read: the caller, or whoever signed in just now in this very request.
 pub struct Acting {
     db: Db,
+    batches: Batches,
     current: RwLock<(Option<Viewer>, Arc<Loaders>)>,
 }
 
 impl Acting {
-    fn new(db: Db, viewer: Option<Viewer>) -> Self {
-        let loaders = Arc::new(Loaders::new(db.clone(), viewer_id(viewer)));
-        Self { db, current: RwLock::new((viewer, loaders)) }
+    fn new(db: Db, viewer: Option<Viewer>, batches: Batches) -> Self {
+        let loaders = Arc::new(Loaders::new(db.clone(), viewer_id(viewer), &batches));
+        Self { db, batches, current: RwLock::new((viewer, loaders)) }
     }
 }
 
@@ -96,7 +110,7 @@ impl<'a> ContextExt<'a> for Context<'a> {
 
     fn act_as(&self, viewer: Viewer) {
         let acting = self.data_unchecked::<Acting>();
-        let loaders = Arc::new(Loaders::new(acting.db.clone(), viewer.user_id));
+        let loaders = Arc::new(Loaders::new(acting.db.clone(), viewer.user_id, &acting.batches));
         *acting.current.write().unwrap_or_else(PoisonError::into_inner) = (Some(viewer), loaders);
     }
 }

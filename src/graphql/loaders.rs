@@ -1,10 +1,12 @@
 //! The loaders of one request. They belong to one viewer, so what one may see never reaches another, and they collect
 //! what sibling fields ask for into one statement.
 
-use async_graphql::dataloader::{DataLoader, Loader};
 use std::hash::Hash;
+
+use async_graphql::dataloader::{DataLoader, Loader};
 use uuid::Uuid;
 
+use super::batches::Batches;
 use crate::{
     domains::{
         accounts::loaders::{AccountLoader, SessionLoader, UserLoader},
@@ -30,28 +32,30 @@ pub struct Loaders {
 }
 
 impl Loaders {
-    pub fn new(db: Db, viewer: Uuid) -> Self {
+    /// Loaders in the name of `viewer`, whose batches run with the request that drives `batches`.
+    pub fn new(db: Db, viewer: Uuid, batches: &Batches) -> Self {
         Self {
-            users: batch(UserLoader { db: db.clone(), viewer }),
-            sessions: batch(SessionLoader { db: db.clone(), viewer }),
-            accounts: batch(AccountLoader { db: db.clone(), viewer }),
-            balances: batch(BalanceLoader { db: db.clone(), viewer }),
-            conversations: batch(ConversationLoader { db: db.clone(), viewer }),
-            branches: batch(BranchLoader { db: db.clone(), viewer }),
-            messages: batch(MessageLoader { db: db.clone(), viewer }),
-            generations: batch(GenerationLoader { db: db.clone(), viewer }),
-            generations_of_messages: batch(GenerationOfMessageLoader { db: db.clone(), viewer }),
-            running_contents: batch(RunningContentLoader { db }),
+            users: batch(batches, UserLoader { db: db.clone(), viewer }),
+            sessions: batch(batches, SessionLoader { db: db.clone(), viewer }),
+            accounts: batch(batches, AccountLoader { db: db.clone(), viewer }),
+            balances: batch(batches, BalanceLoader { db: db.clone(), viewer }),
+            conversations: batch(batches, ConversationLoader { db: db.clone(), viewer }),
+            branches: batch(batches, BranchLoader { db: db.clone(), viewer }),
+            messages: batch(batches, MessageLoader { db: db.clone(), viewer }),
+            generations: batch(batches, GenerationLoader { db: db.clone(), viewer }),
+            generations_of_messages: batch(batches, GenerationOfMessageLoader { db: db.clone(), viewer }),
+            running_contents: batch(batches, RunningContentLoader { db }),
         }
     }
 }
 
-/// Dispatches as soon as every sibling has asked.
-#[expect(clippy::disallowed_methods, reason = "a batch only reads; its request waits for it")]
-fn batch<K: Send + Sync + Hash + Eq + Clone + 'static, L: Loader<K>>(loader: L) -> DataLoader<L> {
-    DataLoader::new(loader, |task| {
-        tokio::spawn(tracing::Instrument::in_current_span(task));
-    })
-    .delay(std::time::Duration::ZERO)
-    .max_batch_size(1000)
+/// Sent as soon as every sibling has asked.
+fn batch<K: Send + Sync + Hash + Eq + Clone + 'static, L: Loader<K>>(
+    batches: &Batches,
+    loader: L,
+) -> DataLoader<L> {
+    let batches = batches.clone();
+    DataLoader::new(loader, move |batch| batches.begin(batch))
+        .delay(std::time::Duration::ZERO)
+        .max_batch_size(1000)
 }

@@ -1,6 +1,7 @@
 //! Assembly of the GraphQL API from the parts in the domains, and what all of them share. Names no table.
 
 pub mod access;
+pub mod batches;
 pub mod context;
 pub mod errors;
 pub mod graphiql;

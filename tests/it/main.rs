@@ -9,11 +9,14 @@
     reason = "all of this is test code, which clippy only knows of the test functions themselves"
 )]
 
+mod accounts;
 mod architecture;
 mod config;
+mod conversations;
 mod embedded;
 mod engine_contract;
 mod error_codes;
+mod flights;
 mod generations;
 mod guard;
 mod migrations;
@@ -21,3 +24,4 @@ mod providers;
 mod sdl;
 mod support;
 mod transport;
+mod two_tenants;

@@ -43,6 +43,9 @@ const MAX_BATCH_BYTES: usize = 4 << 20;
 /// Pace of the lease, and of asking for stops, while runs are open and while none is.
 const BUSY_PULSE: Duration = Duration::from_millis(250);
 const IDLE_PULSE: Duration = Duration::from_secs(2);
+/// What follows a piece within so short a time came with it, and goes into the same flush: an answer that arrives at
+/// once is one flush, and a first word after a silence still waits no longer than this.
+const LULL: Duration = Duration::from_millis(1);
 /// A statement that takes longer is given up and repeated on another connection.
 const FLUSH_LIMIT: Duration = Duration::from_secs(20);
 
@@ -198,6 +201,11 @@ impl Flusher {
             let mut pending = Pending::default();
             tokio::select! {
                 command = self.commands.recv() => match command {
+                    Some(Command::Close { writer, message_id, closed }) => {
+                        // All of it was stored before, so there is nothing to flush.
+                        self.close(writer, message_id, closed);
+                        continue;
+                    }
                     Some(command) => self.take(&mut pending, command),
                     None => break,
                 },
@@ -214,7 +222,7 @@ impl Flusher {
                     continue;
                 }
             }
-            self.collect(&mut pending, last_flush + self.settings.flush).await;
+            self.collect(&mut pending, last_flush).await;
             self.flush(pending).await;
             last_flush = Instant::now();
             pulse.reset();
@@ -226,8 +234,10 @@ impl Flusher {
         IDLE_PULSE.min(self.settings.lease / 3)
     }
 
-    /// Takes what else arrives until the window closes; a full batch closes it early.
-    async fn collect(&mut self, pending: &mut Pending, window: Instant) {
+    /// Takes what else arrives until the window since the last flush is over and a lull has come, or a whole window has
+    /// passed; a full batch ends it early.
+    async fn collect(&mut self, pending: &mut Pending, last_flush: Instant) {
+        let (soonest, latest) = (last_flush + self.settings.flush, Instant::now() + self.settings.flush);
         loop {
             while pending.bytes < MAX_BATCH_BYTES {
                 match self.commands.try_recv() {
@@ -238,7 +248,8 @@ impl Flusher {
             if pending.bytes >= MAX_BATCH_BYTES {
                 return;
             }
-            match tokio::time::timeout_at(window, self.commands.recv()).await {
+            let end = (Instant::now() + LULL).max(soonest).min(latest);
+            match tokio::time::timeout_at(end, self.commands.recv()).await {
                 Ok(Some(command)) => self.take(pending, command),
                 Ok(None) | Err(_) => return,
             }
@@ -269,6 +280,14 @@ impl Flusher {
                 batch.texts.push(text);
             }
             Command::Close { message_id, closed, .. } => pending.closes.push((message_id, closed)),
+        }
+    }
+
+    /// Tells a run that all it said is stored; a fenced one learns it from the dropped `closed`.
+    fn close(&mut self, writer: Uuid, message_id: Uuid, closed: oneshot::Sender<i32>) {
+        if writer == self.identities.borrow().replica_id {
+            // A run that does not wait any more has been given up itself.
+            let _ = closed.send(self.sequences.remove(&message_id).unwrap_or_default());
         }
     }
 

@@ -30,8 +30,7 @@ impl Transport {
 
     async fn execute(self: Arc<Self>, operation: Operation, caller: Caller) -> Result<Response> {
         let request_id = caller.request_id.clone();
-        let request = self.api.prepare(operation.request, caller);
-        let work = self.guarded(self.api.schema.execute(request));
+        let work = self.guarded(self.api.execute(operation.request, caller));
         let result = match tokio::time::timeout(self.settings.operation, work).await {
             Ok(result) => result,
             Err(_) => Err(AppError::new(ErrorCode::Timeout, "The operation took too long.")),
@@ -57,7 +56,7 @@ impl Transport {
         let span = span(&operation, &caller);
         let request_id = caller.request_id.clone();
         let transport = Arc::clone(self);
-        let events = self.api.schema.execute_stream(self.api.prepare(operation.request, caller));
+        let events = self.api.subscribe(operation.request, caller);
         let answers = AssertUnwindSafe(events).catch_unwind().map(move |result| match result {
             Ok(mut response) => {
                 answer::finish(&mut response, &request_id);

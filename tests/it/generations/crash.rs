@@ -65,7 +65,9 @@ async fn kill_and_look(name: &str, kills: usize, streams: &str) {
     assert_eq!(runs, u64::try_from(kills * STREAMS).unwrap());
     assert_eq!(pids.len(), kills, "the process was killed less often than asked");
     binary.kill();
-    println!("{name} n={runs} kills={kills} pids={pids:?} seen_bytes={seen_bytes} slowest={slowest:?} {verdict} ok");
+    println!(
+        "{name} n={runs} kills={kills} pids={pids:?} seen_bytes={seen_bytes} slowest={slowest:?} {verdict} ok"
+    );
 }
 
 /// Kills the process when its readers have got a number of events that the dice say. Returns them, the time of the kill,
@@ -133,7 +135,10 @@ async fn look(url: &str, person: &Client, read: Vec<Fed>) {
         // Whoever was watching comes back and gets the rest, and the end.
         fed.watch(&socket).await;
         let end = fed.reader.read_to_end().await;
-        assert_eq!((&end["__typename"], &end["error"]["code"]), (&json!("MessageFailed"), &json!("INTERRUPTED")));
+        assert_eq!(
+            (&end["__typename"], &end["error"]["code"]),
+            (&json!("MessageFailed"), &json!("INTERRUPTED"))
+        );
         assert_eq!((&fed.reader.text, fed.reader.sequence), (&stored.text, Some(stored.sequence)));
         assert_eq!(fed.reader.snapshots, 1);
     }

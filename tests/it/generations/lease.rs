@@ -18,8 +18,7 @@ const PIECES: usize = 10;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_lost_its_lease_writes_nothing_more_and_goes_on_under_a_new_identity() {
     let mut dice = Dice::throw("lost_lease");
-    let app =
-        TestApp::builder().settings(&format!("{ROOMY}[streams]\nlease_ms = 1000")).start().await;
+    let app = TestApp::builder().settings(&format!("{ROOMY}[streams]\nlease_ms = 1000")).start().await;
     let url = app.db.url.clone();
     let person = app.client.sign_up().await;
     let socket = Socket::connect(&person).await;

@@ -35,7 +35,11 @@ const PIECES: usize = 10;
 const LIMIT: Duration = Duration::from_secs(45);
 
 /// A process with some answers half said, all of them read.
-async fn half_read(binary: &Binary, provider: &ScriptedProvider, dice: &mut Dice) -> (Client, Socket, Vec<Fed>) {
+async fn half_read(
+    binary: &Binary,
+    provider: &ScriptedProvider,
+    dice: &mut Dice,
+) -> (Client, Socket, Vec<Fed>) {
     let person = binary.client.sign_up().await;
     let socket = Socket::connect(&person).await;
     let answers: Vec<_> = (0..STREAMS).map(|_| dice.pieces(PIECES)).collect();

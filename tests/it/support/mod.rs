@@ -9,6 +9,7 @@ pub mod db;
 pub mod feed;
 pub mod processes;
 pub mod provider;
+pub mod proxy;
 pub mod reader;
 pub mod restart;
 pub mod role;

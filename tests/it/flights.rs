@@ -1,0 +1,399 @@
+//! What the product asks of the database, counted on the wire between them.
+//!
+//! The proxy sees every statement, so work that belongs to no request is known by its text: the pulse is a flush of the
+//! log without an event, and whether a session still lives is asked once in five seconds. With a lease of a minute the
+//! sweeper does not begin within a test.
+
+use std::{
+    collections::HashMap,
+    fmt::Write,
+    time::{Duration, Instant},
+};
+
+use loquent::{domains::conversations::ConversationRow, platform::ids::Id};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::{
+    app::{TestApp, WATCH},
+    client::Client,
+    db::TestDb,
+    processes::eventually,
+    provider::{Gate, Script},
+    proxy::{Flight, Proxy},
+    ws::{Event, RawSocket, Received, Socket, Subscription},
+};
+
+const QUIET: &str = "[streams]\nlease_ms = 60000";
+
+/// The application behind the proxy, and one person who uses it.
+struct Stage {
+    app: TestApp,
+    proxy: Proxy,
+    person: Client,
+}
+
+/// What one turn cost.
+struct Turn {
+    until_call: Vec<Flight>,
+    all: Vec<Flight>,
+}
+
+impl Stage {
+    async fn start(settings: &str) -> Self {
+        let db = TestDb::create().await;
+        let proxy = Proxy::start(&db.url).await;
+        let app = TestApp::builder()
+            .settings(settings)
+            .database_through(|_| proxy.url().to_owned(), &db)
+            .start_over(db)
+            .await;
+        let person = app.client.sign_up().await;
+        Self { app, proxy, person }
+    }
+
+    /// Sends, watches from before the provider answers, and reads to the end.
+    async fn turn(&self, socket: &Socket, conversation: Option<&str>, answer: Script) -> Turn {
+        let (mark, calls, gate) = (self.proxy.count(), self.app.provider.calls(), Gate::default());
+        self.app.provider.then(answer.gate(&gate));
+        let sent = self.person.send_text("Hello", json!({ "conversationId": conversation })).await;
+        assert_eq!(sent["userErrors"], json!([]));
+        self.app.provider.called(calls + 1).await;
+        let until_call = work(self.proxy.since(mark));
+        let id = &sent["assistantMessage"]["id"];
+        let mut watch = socket.subscribe(WATCH, json!({ "id": id })).await;
+        assert_eq!(event(&mut watch).await["__typename"], "MessageSnapshot");
+        gate.open();
+        while event(&mut watch).await["__typename"] != "MessageFinished" {}
+        Turn { until_call, all: work(self.proxy.since(mark)) }
+    }
+
+    /// The cheaper of three turns: a machine that stands still within a burst has cut it in two.
+    async fn best_turn(&self, socket: &Socket, conversation: Option<&str>, tokens: usize) -> Turn {
+        let mut best = self.turn(socket, conversation, burst(tokens)).await;
+        for _ in 0..2 {
+            let turn = self.turn(socket, conversation, burst(tokens)).await;
+            if turn.all.len() < best.all.len() {
+                best = turn;
+            }
+        }
+        best
+    }
+
+    /// Takes turns until none of their statements has to be prepared any more.
+    async fn warm_up(&self, socket: &Socket) {
+        for _ in 0..40 {
+            let turn = self.turn(socket, None, burst(3)).await;
+            if !turn.all.iter().any(|flight| flight.is_preparation) {
+                return;
+            }
+        }
+        panic!("statements are prepared again and again");
+    }
+}
+
+async fn event(watch: &mut Subscription) -> Value {
+    match watch.next().await {
+        Event::Next(event) => event["data"]["messageStream"].clone(),
+        other => panic!("the stream ended early: {other:?}"),
+    }
+}
+
+/// An answer of so many tokens that arrives in one piece.
+fn burst(tokens: usize) -> Script {
+    let mut body = String::new();
+    for _ in 0..tokens {
+        let choice = json!({ "index": 0, "delta": { "content": "sea " }, "finish_reason": null });
+        writeln!(body, "data: {}\n", json!({ "choices": [choice] })).unwrap();
+    }
+    let last = json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }],
+        "usage": { "prompt_tokens": 5, "completion_tokens": tokens, "total_tokens": tokens + 5 } });
+    write!(body, "data: {last}\n\ndata: [DONE]\n\n").unwrap();
+    Script::raw(body)
+}
+
+fn is_flush(flight: &Flight) -> bool {
+    flight.sql.contains("INSERT INTO stream_events")
+}
+
+/// A flush whose first array, the ids of messages, has no dimension.
+fn is_pulse(flight: &Flight) -> bool {
+    is_flush(flight) && flight.value_sizes.get(2) == Some(&Some(12))
+}
+
+fn is_session_check(flight: &Flight) -> bool {
+    flight.sql.contains(r#"FROM ("sessions" INNER JOIN "users""#)
+}
+
+fn work(mut flights: Vec<Flight>) -> Vec<Flight> {
+    flights.retain(|flight| !is_pulse(flight) && !is_session_check(flight));
+    flights
+}
+
+/// The statements, so that a count that is wrong says why.
+fn show(flights: &[Flight]) -> String {
+    flights.iter().fold(String::new(), |mut text, flight| {
+        let sql: String = flight.sql.split_whitespace().collect::<Vec<_>>().join(" ");
+        let sql: String = sql.chars().take(160).collect();
+        writeln!(text, "  {}{sql}", if flight.is_preparation { "prepare " } else { "" }).unwrap();
+        text
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_costs_five_flights_however_long_the_answer_and_the_conversation() {
+    // The longest window, so that a debug build on a busy machine reads 2,000 tokens within it.
+    let stage = Stage::start(&format!("{QUIET}\nflush_ms = 100")).await;
+    let socket = Socket::connect(&stage.person).await;
+    stage.warm_up(&socket).await;
+    for messages in [0, 10, 1000] {
+        let conversation = conversation(&stage, messages).await;
+        for tokens in [20, 2000] {
+            let turn = stage.best_turn(&socket, Some(&conversation), tokens).await;
+            let (sent, all) = (turn.until_call.len(), turn.all.len());
+            println!(
+                "a turn at {messages} messages with {tokens} tokens: {sent} flights until the call, {all} in all"
+            );
+            assert!(sent <= 2, "{sent} flights until the call:\n{}", show(&turn.until_call));
+            assert!(all <= 5, "{all} flights:\n{}", show(&turn.all));
+        }
+    }
+    println!("a_turn_costs_five_flights n=6 ok");
+    drop(socket);
+    stage.app.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_after_a_silence_costs_five_flights_with_every_flush_counted() {
+    const TURNS: usize = 8;
+    let stage = Stage::start(QUIET).await;
+    let socket = Socket::connect(&stage.person).await;
+    stage.warm_up(&socket).await;
+    let mut costs = Vec::new();
+    for _ in 0..TURNS {
+        // The window of the last flush is closed: the first token finds nobody waiting for more.
+        let end = Instant::now() + Duration::from_millis(30);
+        assert!(eventually(Duration::from_secs(5), || Instant::now() > end).await);
+        let mark = stage.proxy.count();
+        stage.turn(&socket, None, burst(20)).await;
+        let mut flights = stage.proxy.since(mark);
+        flights.retain(|flight| !is_session_check(flight));
+        println!("a turn after a silence: {} flights, the pulse included", flights.len());
+        costs.push(flights);
+    }
+    // The pulse beats four times a second while a run is open, so it falls into a few of the turns only.
+    let least = costs.iter().min_by_key(|flights| flights.len()).unwrap();
+    assert!(least.len() <= 5, "{} flights:\n{}", least.len(), show(least));
+    println!("a_turn_after_a_silence n={TURNS} ok");
+    drop(socket);
+    stage.app.close().await;
+}
+
+/// A conversation that has so many messages.
+async fn conversation(stage: &Stage, messages: usize) -> String {
+    let created = stage
+        .person
+        .gql(
+            "mutation($key: String!) { createConversation(input: { model: \"scripted\", idempotencyKey: $key }) {
+                conversation { id } } }",
+            json!({ "key": crate::support::app::new_key() }),
+        )
+        .await;
+    let id = created.data()["createConversation"]["conversation"]["id"].as_str().unwrap().to_owned();
+    if messages > 0 {
+        stage.app.db.fill_conversation(uuid_of(&id), messages).await;
+    }
+    id
+}
+
+fn uuid_of(conversation: &str) -> Uuid {
+    Id::<ConversationRow>::parse(conversation).unwrap().0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paced_answer_is_flushed_by_time_and_not_by_token() {
+    const STEPS: usize = 40;
+    const TOKENS_A_STEP: usize = 50;
+    let stage = Stage::start(QUIET).await;
+    let socket = Socket::connect(&stage.person).await;
+    stage.warm_up(&socket).await;
+    let gates: Vec<Gate> = (0..STEPS).map(|_| Gate::default()).collect();
+    let text = "sea ".repeat(STEPS * TOKENS_A_STEP);
+    let answer = gates
+        .iter()
+        .enumerate()
+        .fold(Script::text(&text, STEPS * TOKENS_A_STEP).usage(5, 9), |answer, (step, gate)| {
+            answer.gate_after(step * TOKENS_A_STEP, gate)
+        });
+    stage.app.provider.then(answer);
+    let mark = stage.proxy.count();
+    let sent = stage.person.send_text("Hello", json!({})).await;
+    let mut watch = socket.subscribe(WATCH, json!({ "id": sent["assistantMessage"]["id"] })).await;
+    assert_eq!(event(&mut watch).await["__typename"], "MessageSnapshot");
+    let begun = Instant::now();
+    let mut read = 0;
+    for (step, gate) in gates.iter().enumerate() {
+        gate.open();
+        while read < (step + 1) * TOKENS_A_STEP * 4 {
+            let event = event(&mut watch).await;
+            assert_eq!(event["__typename"], "TextDelta");
+            read += event["text"].as_str().unwrap().len();
+        }
+    }
+    while event(&mut watch).await["__typename"] != "MessageFinished" {}
+    let windows = usize::try_from(begun.elapsed().as_millis()).unwrap() / 10 + 1;
+    let all = work(stage.proxy.since(mark));
+    let flushes = all.iter().filter(|flight| is_flush(flight)).count();
+    println!("{} tokens: {flushes} flushes in {windows} windows of 10 ms", STEPS * TOKENS_A_STEP);
+    assert!(flushes >= STEPS, "nothing is delivered before its flush, and {STEPS} pieces were waited for");
+    assert!(flushes <= windows + 1, "{flushes} flushes in {windows} windows");
+    assert_eq!(all.len() - flushes, 4, "a token costs more than its flush:\n{}", show(&all));
+    println!("a_paced_answer_is_flushed_by_time n={} ok", STEPS * TOKENS_A_STEP);
+    drop((watch, socket));
+    stage.app.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_viewer_costs_two_flights() {
+    const QUERY: &str = "{ viewer { user { id name } account { id name kind } } }";
+    let stage = Stage::start(QUIET).await;
+    for attempt in 0..40 {
+        let mark = stage.proxy.count();
+        stage.person.gql(QUERY, json!({})).await.data();
+        let flights = work(stage.proxy.since(mark));
+        if !flights.iter().any(|flight| flight.is_preparation) {
+            assert!(flights.len() <= 2, "{} flights:\n{}", flights.len(), show(&flights));
+            println!("the_viewer_costs_two_flights n={} ok", flights.len());
+            break;
+        }
+        assert!(attempt < 39, "statements are prepared again and again");
+    }
+    stage.app.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_conversations_costs_the_same_statements_however_long_it_is() {
+    const QUERY: &str = "query($first: Int!) { viewer { account { conversations(first: $first) { nodes {
+        head { text author { name } } messages(last: 5) { nodes { text author { name } } } } } } } }";
+    let stage = Stage::start(QUIET).await;
+    for _ in 0..25 {
+        conversation(&stage, 12).await;
+    }
+    let mut costs = Vec::new();
+    for first in [5, 25] {
+        let mut rounds = 0;
+        while rounds < 20 {
+            let mark = stage.proxy.count();
+            let answer = stage.person.gql(QUERY, json!({ "first": first })).await;
+            let nodes = &answer.data()["viewer"]["account"]["conversations"]["nodes"];
+            assert_eq!(nodes.as_array().unwrap().len(), first);
+            assert_eq!(nodes[0]["messages"]["nodes"][4]["text"], "Message 11");
+            assert_eq!(nodes[0]["messages"]["nodes"][4]["author"], json!(null));
+            assert_ne!(nodes[0]["messages"]["nodes"][3]["author"], json!(null));
+            let flights = work(stage.proxy.since(mark));
+            if !flights.iter().any(|flight| flight.is_preparation) {
+                rounds += 1;
+                costs.push((first, flights));
+            }
+        }
+        let of_this = costs.iter().filter(|(size, _)| *size == first).map(|(_, flights)| flights.len());
+        println!("{first} conversations: {:?} statements", of_this.collect::<Vec<_>>());
+    }
+    // Account, conversations, heads, branches, and authors for each of the two places that ask for them. The latter two
+    // become one when both places know their messages at the same moment.
+    for (first, flights) in &costs {
+        assert!((5..=6).contains(&flights.len()), "{first} conversations:\n{}", show(flights));
+    }
+    for (first, flights) in &costs {
+        let mut statements: Vec<&str> = flights.iter().map(|flight| flight.sql.as_str()).collect();
+        statements.sort_unstable();
+        statements.dedup();
+        assert_eq!(statements.len(), 5, "{first} conversations:\n{}", show(flights));
+    }
+    println!("a_list_of_conversations_costs_the_same_statements n={} ok", costs.len());
+    stage.app.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stalled_subscriptions_hold_no_connection() {
+    const SOCKETS: usize = 20;
+    const OPERATIONS: usize = 10;
+    const POOL: usize = 10;
+    let app = TestApp::builder()
+        .settings("[limits]\nsockets_per_user = 30\nwrite_stall_seconds = 300")
+        .settings(&format!("[database]\nrequest_pool = {POOL}\nbackground_pool = 4"))
+        .start()
+        .await;
+    let person = app.client.sign_up().await;
+    let gate = Gate::default();
+    let text = "sea ".repeat(80_000);
+    app.provider.then(Script::text(&text, 40).usage(5, 9).gate(&gate));
+    let sent = person.send_text("Hello", json!({})).await;
+    let id = sent["assistantMessage"]["id"].as_str().unwrap();
+    let mut stalled = Vec::new();
+    for _ in 0..SOCKETS {
+        let mut socket = RawSocket::open(&person).await;
+        socket.init(person.token.as_deref()).await;
+        for operation in 0..OPERATIONS {
+            let payload = json!({ "query": WATCH, "variables": { "id": id } });
+            socket
+                .send(json!({ "id": operation.to_string(), "type": "subscribe", "payload": payload }))
+                .await;
+            assert!(matches!(socket.receive().await, Received::Json(event) if event["type"] == "next"));
+        }
+        stalled.push(socket);
+    }
+    // From here on nobody reads: each socket gets the text and the whole message for each of its operations.
+    gate.open();
+    person.wait_for_end(id).await;
+    let unread = || unread_bytes(&person.base_url);
+    let is_stalled = eventually(Duration::from_secs(10), || unread().len() >= SOCKETS).await;
+    assert!(is_stalled, "only {} sockets have something unread", unread().len());
+    let most = *unread().iter().max().unwrap();
+    assert!(most < 2 * OPERATIONS * text.len(), "all of it fits in between: {most} bytes");
+
+    let slowest = answer_time(&person, 3 * POOL).await;
+    assert!(slowest < Duration::from_secs(2), "the viewer waited {slowest:?}");
+    let query = format!(
+        "SELECT count(*)::text AS line FROM pg_stat_activity WHERE datname = '{}' AND pid <> pg_backend_pid()",
+        app.db.name
+    );
+    let open: usize = app.db.lines(&query).await[0].parse().unwrap();
+    assert!(open <= POOL + 4, "{open} connections");
+    let n = SOCKETS * OPERATIONS;
+    println!(
+        "stalled_subscriptions_hold_no_connection n={n} ok: {open} connections, viewer in {slowest:?}, {most} bytes unread at most"
+    );
+    drop(stalled);
+    app.close().await;
+}
+
+/// What the server wrote to its sockets and nobody has read, in bytes a socket; those without any left out.
+fn unread_bytes(base_url: &str) -> Vec<usize> {
+    let port: u16 = base_url.rsplit(':').next().unwrap().parse().unwrap();
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let mut queues: HashMap<String, usize> = HashMap::new();
+    for line in table.lines().skip(1) {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (to_send, to_read) = fields[4].split_once(':').unwrap();
+        let size = |hex: &str| usize::from_str_radix(hex, 16).unwrap();
+        let suffix = format!(":{port:04X}");
+        if fields[1].ends_with(&suffix) {
+            *queues.entry(fields[2].to_owned()).or_default() += size(to_send);
+        } else if fields[2].ends_with(&suffix) {
+            *queues.entry(fields[1].to_owned()).or_default() += size(to_read);
+        }
+    }
+    queues.into_values().filter(|unread| *unread > 0).collect()
+}
+
+/// The longest of so many questions asked at once.
+async fn answer_time(person: &Client, count: usize) -> Duration {
+    let ask = || async {
+        let begun = Instant::now();
+        person.gql("{ viewer { user { name } account { name } } }", json!({})).await.data();
+        begun.elapsed()
+    };
+    let times = futures_util::future::join_all((0..count).map(|_| ask())).await;
+    times.into_iter().max().unwrap()
+}
