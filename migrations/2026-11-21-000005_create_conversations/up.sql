@@ -34,7 +34,7 @@ CREATE TABLE messages (
     CHECK (status IN ('queued', 'running', 'waiting', 'succeeded', 'failed', 'canceled', 'interrupted', 'expired'))
 ) PARTITION BY RANGE (id);
 CREATE INDEX messages_conversation_id_idx ON messages (conversation_id, id);
-CREATE TABLE messages_default PARTITION OF messages DEFAULT;   -- stays empty: partitions are made ahead at every start
+CREATE TABLE messages_default PARTITION OF messages DEFAULT;   -- stays empty: partitions are made months ahead
 SELECT ensure_month_partitions('messages', 2);
 
 -- One run of a model. Unfinished while finished_at is null; it becomes terminal exactly once, in the statement that also
@@ -55,6 +55,8 @@ CREATE TABLE generations (
   finish_reason text,
   error_code text,
   error_message text,
+  is_retryable boolean,                                    -- whether the same request may succeed, of a failed run
+  retry_after_seconds int,
   input_tokens int,
   cached_input_tokens int,
   output_tokens int,
@@ -86,7 +88,7 @@ CREATE TABLE stream_events (
   part_index smallint NOT NULL,
   kind text NOT NULL,
   text text NOT NULL,
-  CONSTRAINT stream_events_pkey PRIMARY KEY (slot, message_id, sequence),
+  CONSTRAINT stream_events_pkey PRIMARY KEY (message_id, sequence, slot),
   CONSTRAINT stream_events_kind_check CHECK (kind IN ('text', 'reasoning')),
   CONSTRAINT stream_events_sequence_check CHECK (sequence > 0)
 ) PARTITION BY LIST (slot);
