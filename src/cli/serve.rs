@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    time::Instant,
 };
 
 use super::{Verdict, banner::Banner, database::Database, demo, say};
@@ -97,11 +98,13 @@ async fn stop(config: &Config, app: App, running: Running, end: &End) {
         // Nothing can be stored any more.
         End::Database(_) => Duration::ZERO,
     };
+    // One time for all of it: what the sockets take is not given to the answers again.
+    let deadline = Instant::now() + patience;
     app.tasks.draining().cancel();
     if !running.drain(SOCKETS.min(patience)).await {
         tracing::warn!("connections that did not end in time were cut");
     }
-    if app.stop(patience).await {
+    if app.stop(deadline.saturating_duration_since(Instant::now())).await {
         tracing::info!("stopped; every answer is settled");
     } else {
         tracing::warn!("stopped; what is left is ended by the next process");

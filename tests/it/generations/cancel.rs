@@ -59,7 +59,10 @@ async fn an_answer_stopped_before_its_first_word_costs_nothing() {
         assert_eq!(stopped["generation"], run);
         assert_eq!(stopped["creditBalance"]["held"], "0.000000");
         let end = reader.read_to_end().await;
-        assert_eq!((&end["__typename"], &end["finishReason"]), (&json!("MessageFinished"), &json!("CANCELED")));
+        assert_eq!(
+            (&end["__typename"], &end["finishReason"]),
+            (&json!("MessageFinished"), &json!("CANCELED"))
+        );
         assert_eq!(reader.text, "");
         assert_eq!(person.balance().await, ("100.000000".to_owned(), "0.000000".to_owned()));
     }
@@ -76,7 +79,10 @@ async fn an_answer_stopped_in_its_midst_is_kept_and_charged_once_however_often_i
     let first = cancel(&person, &fed.generation_id).await;
     assert_eq!((&first["generation"]["status"], &first["userErrors"]), (&json!("CANCELED"), &json!([])));
     let charge = &first["generation"]["charge"];
-    assert_eq!((&charge["usage"]["source"], &charge["creditsHeld"]), (&json!("ESTIMATED"), &json!("0.000000")));
+    assert_eq!(
+        (&charge["usage"]["source"], &charge["creditsHeld"]),
+        (&json!("ESTIMATED"), &json!("0.000000"))
+    );
     assert_eq!(first["creditBalance"]["held"], "0.000000");
     let end = fed.reader.read_to_end().await.clone();
     assert_eq!((&end["__typename"], &end["finishReason"]), (&json!("MessageFinished"), &json!("CANCELED")));
@@ -110,7 +116,10 @@ async fn a_stranger_cannot_stop_an_answer() {
     let (_person, _socket, mut fed) = half_read(&app).await;
     let stranger = app.client.sign_up().await;
     let refused = cancel(&stranger, &fed.generation_id).await;
-    assert_eq!((&refused["generation"], &refused["userErrors"][0]["code"]), (&Value::Null, &json!("NOT_FOUND")));
+    assert_eq!(
+        (&refused["generation"], &refused["userErrors"][0]["code"]),
+        (&Value::Null, &json!("NOT_FOUND"))
+    );
     assert_eq!(fed.read_to_end().await["finishReason"], "STOP");
     assert_eq!(fed.reader.text, fed.feed.text);
     app.close().await;

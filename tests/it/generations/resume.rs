@@ -137,10 +137,7 @@ async fn a_negative_number_a_stranger_and_an_unknown_message_are_refused() {
     };
     let id = &fed.message_id;
     assert_eq!(refusal(&socket, json!({ "id": id, "after": -1 })).await, "BAD_USER_INPUT");
-    assert_eq!(
-        refusal(&socket, json!({ "id": "msg_01h455vb4pex5vsknk084sn02q" })).await,
-        "BAD_USER_INPUT"
-    );
+    assert_eq!(refusal(&socket, json!({ "id": "msg_01h455vb4pex5vsknk084sn02q" })).await, "BAD_USER_INPUT");
     let stranger = Socket::connect(&app.client.sign_up().await).await;
     assert_eq!(refusal(&stranger, json!({ "id": id })).await, "BAD_USER_INPUT");
     fed.read_to_end().await;

@@ -33,7 +33,8 @@ impl Binary {
     /// Starts the process and waits until it says where it listens.
     pub fn start(launch: &Launch<'_>) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let running = Self::start_in(home.path(), Some(launch.database_url), launch.provider, launch.settings);
+        let running =
+            Self::start_in(home.path(), Some(launch.database_url), launch.provider, launch.settings);
         Self { home: Some(home), ..running }
     }
 

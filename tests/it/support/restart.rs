@@ -5,7 +5,8 @@ use std::path::Path;
 use super::binary::command;
 
 /// A key that outlives the process, so that people stay signed in.
-pub const SIGNING_KEY: &str = "[auth]\nsigning_keys = [\"main:q0Jx3TnVb7LrPz5KwHs8FyGd2McEu9AaXi6RtNoQ4Ck\"]\n";
+pub const SIGNING_KEY: &str =
+    "[auth]\nsigning_keys = [\"main:q0Jx3TnVb7LrPz5KwHs8FyGd2McEu9AaXi6RtNoQ4Ck\"]\n";
 
 /// Runs `loquent ledger check` and returns its verdict; it found nothing, and no hold is open.
 pub fn check_ledger(database_url: &str) -> String {
