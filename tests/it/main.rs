@@ -11,6 +11,7 @@
 
 mod architecture;
 mod config;
+mod credits;
 mod embedded;
 mod error_codes;
 mod generations;
