@@ -59,6 +59,19 @@ pub async fn number(url: &str, sql: &str) -> i64 {
     rows(url, &format!("SELECT ({sql}) AS n")).await[0]["n"].as_i64().unwrap()
 }
 
+/// Makes everybody wait who wants to move money, until the connection is told to `COMMIT`.
+pub async fn block_wallets(url: &str) -> AsyncPgConnection {
+    let mut blocker = connect(url).await;
+    blocker.batch_execute("BEGIN; SELECT 1 FROM wallets FOR UPDATE").await.unwrap();
+    blocker
+}
+
+/// Waits until at least so many statements wait for a lock.
+pub async fn wait_until_blocked(url: &str, statements: usize) {
+    let waiting = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    wait_for_zero(url, &format!("SELECT greatest(0, {statements} - count(*)) {waiting}")).await;
+}
+
 /// Waits until every hold is resolved.
 pub async fn wait_until_settled(url: &str) {
     wait_for_zero(url, "SELECT count(*) FROM holds WHERE state = 'open'").await;

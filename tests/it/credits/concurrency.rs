@@ -2,10 +2,13 @@
 
 use std::collections::HashSet;
 
+use diesel_async::SimpleAsyncConnection;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::books::{PATIENT, is_full_size, micro, number, plan, rows, wait_until_settled};
+use super::books::{
+    PATIENT, block_wallets, is_full_size, micro, number, plan, rows, wait_until_blocked, wait_until_settled,
+};
 use crate::support::{
     app::{MODEL, SEND, TestApp, new_key},
     client::Client,
@@ -14,6 +17,10 @@ use crate::support::{
 
 /// Of a two-letter message and 64 tokens of output: 5 tokens in, 64 out, at 1,000 micro-credits each.
 const COST: i64 = 69_000;
+
+/// As [`PATIENT`], with more statements at a time than the credits pay for.
+const CROWDED: &str =
+    "[database]\nwait_ms = 30000\nrequest_pool = 44\n[limits]\ngenerations_per_user = 1000\n";
 
 /// A message whose cap is the least the plan admits, so that lowering it cannot help.
 async fn send_the_least(person: &Client) -> Value {
@@ -24,13 +31,19 @@ async fn send_the_least(person: &Client) -> Value {
 async fn of_200_sends_over_credits_for_37_exactly_37_are_called_and_163_refused_with_numbers() {
     let rounds = if is_full_size() { 20 } else { 1 };
     // One micro-credit less than 38 of them cost.
-    let app = TestApp::builder().settings(&plan("2.621999")).settings(PATIENT).start().await;
+    let app = TestApp::builder().settings(&plan("2.621999")).settings(CROWDED).start().await;
     for round in 0..rounds {
         let person = app.client.sign_up().await;
         let called_before = app.provider.calls();
         let gate = Gate::default();
         app.provider.always(Script::text("Yes.", 1).usage(5, 10).gate(&gate));
-        let answers = join_all((0..200).map(|_| send_the_least(&person))).await;
+        // More statements than can be paid for wait for the wallet before the first of them has it.
+        let mut blocker = block_wallets(&app.db.url).await;
+        let release = async {
+            wait_until_blocked(&app.db.url, 40).await;
+            blocker.batch_execute("COMMIT").await.unwrap();
+        };
+        let (answers, ()) = tokio::join!(join_all((0..200).map(|_| send_the_least(&person))), release);
         let (accepted, refused): (Vec<&Value>, Vec<&Value>) =
             answers.iter().partition(|sent| sent["userErrors"] == json!([]));
         assert_eq!((accepted.len(), refused.len()), (37, 163));

@@ -9,7 +9,9 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::books::{PATIENT, connect, number, rows, wait_for_zero, wait_until_settled};
+use super::books::{
+    PATIENT, block_wallets, number, rows, wait_for_zero, wait_until_blocked, wait_until_settled,
+};
 use crate::support::{
     app::{MODEL, SEND, TestApp, new_key},
     client::Client,
@@ -84,14 +86,12 @@ async fn a_caller_who_hangs_up_leaves_a_whole_turn_or_none_and_nothing_open() {
         halves.push(Sending::start(&person, 50).await.cut());
     }
     // Some leave while their statement waits in the database for the wallet.
-    let mut blocker = connect(url).await;
-    blocker.batch_execute("BEGIN; SELECT 1 FROM wallets FOR UPDATE").await.unwrap();
+    let mut blocker = block_wallets(url).await;
     let mut waiting = Vec::new();
     for _ in 0..CALLERS {
         waiting.push(Sending::start(&person, 100).await);
     }
-    let blocked = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    wait_for_zero(url, &format!("SELECT {CALLERS} - count(*) {blocked}")).await;
+    wait_until_blocked(url, CALLERS).await;
     let mut begun = Vec::new();
     for sending in waiting {
         begun.push(sending.hang_up_and_wait().await);
