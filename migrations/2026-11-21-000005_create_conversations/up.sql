@@ -159,10 +159,10 @@ SELECT 'charge_differs_from_ledger', g.id FROM generations g JOIN hold_totals t 
  WHERE g.credits_held <> coalesce(t.held, 0) OR (g.finished_at IS NOT NULL AND g.credits_charged <> coalesce(t.settled, 0))
 UNION ALL
 SELECT 'charge_differs_from_usage', g.id FROM generations g JOIN holds h ON h.id = g.id
- WHERE h.state = 'settled' AND g.credits_charged + h.overrun <> ceil((
-         (coalesce(g.input_tokens, 0)::numeric) * (g.terms->>'input')::numeric
-       + (coalesce(g.cached_input_tokens, 0)::numeric) * (g.terms->>'cached_input')::numeric
-       + ((coalesce(g.output_tokens, 0) + coalesce(g.reasoning_tokens, 0))::numeric) * (g.terms->>'output')::numeric) / 1000000)
+ WHERE h.state = 'settled' AND g.credits_charged + h.overrun <> ceil_mega(
+         coalesce(g.input_tokens, 0)::numeric * (g.terms->>'input')::numeric
+       + coalesce(g.cached_input_tokens, 0)::numeric * (g.terms->>'cached_input')::numeric
+       + (coalesce(g.output_tokens, 0)::numeric + coalesce(g.reasoning_tokens, 0)::numeric) * (g.terms->>'output')::numeric)
 UNION ALL
 SELECT 'message_and_generation_disagree', m.id FROM messages m JOIN generations g ON g.message_id = m.id WHERE m.status <> g.status
 UNION ALL

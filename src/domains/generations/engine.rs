@@ -35,6 +35,8 @@ use crate::{
 const MAX_PIECE: usize = 16 << 10;
 /// Longest answer, text and reasoning together.
 const MAX_ANSWER: usize = 1 << 20;
+/// Most tokens of a kind that a run stores, far beyond any real answer. What is charged is counted from the same number.
+const MAX_COUNT: u32 = i32::MAX.unsigned_abs();
 
 /// What all runs of the process share.
 #[derive(Clone)]
@@ -283,10 +285,10 @@ fn provider_failure(error: &ProviderError) -> Failure {
 fn usage_of(output: &Output, terms: &Terms, outcome: &Outcome) -> Option<Usage> {
     if let Some(usage) = output.usage {
         return Some(Usage {
-            input: usage.input,
-            cached_input: usage.cached_input,
-            output: usage.output,
-            reasoning: usage.reasoning,
+            input: usage.input.min(MAX_COUNT),
+            cached_input: usage.cached_input.min(MAX_COUNT),
+            output: usage.output.min(MAX_COUNT),
+            reasoning: usage.reasoning.min(MAX_COUNT),
             source: UsageSource::Provider,
         });
     }
