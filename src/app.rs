@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -13,7 +14,8 @@ use crate::{
         credits::CreditLedger,
         generations::{GenerationSettings, Generations, LogSettings, Parts},
     },
-    graphql::{Api, graphiql, guard, schema_builder},
+    graphql::{Api, graphiql, guard, schema_builder, transport},
+    housekeeping,
     platform::{
         clock::Clock,
         postgres::{Db, pool::PoolSettings},
@@ -79,6 +81,7 @@ impl App {
             providers: Arc::new(providers(config)?),
         };
         let generations = Generations::start(parts, generation_settings(config), stop_log.clone()).await?;
+        tasks.spawn(housekeeping::run(background.clone(), accounts.clone(), stop_log.clone()));
         let schema = schema_builder()
             .data(accounts.clone())
             .data(catalog)
@@ -96,12 +99,12 @@ impl App {
     }
 
     /// What the HTTP server is made of; with `graphiql` it has the explorer too.
-    pub fn server(&self, limits: &config::Limits, graphiql: Option<graphiql::Settings>) -> server::State {
+    pub fn server(&self, config: &Config, graphiql: Option<graphiql::Settings>) -> server::State {
         server::State {
             api: self.api.clone(),
             tasks: self.tasks.clone(),
             clock: self.clock.clone(),
-            settings: limits.into(),
+            settings: transport::Settings { sites: transport::Sites::of(config), ..(&config.limits).into() },
             checks: self.checks(),
             graphiql,
         }
@@ -120,33 +123,30 @@ impl App {
         ]
     }
 
-    /// Lets running answers finish for `patience`, ends the rest as interrupted, stores what is left to store, and
-    /// closes the pools. The caller has closed the sockets before. True when nothing was left behind.
-    pub async fn stop(&self, patience: Duration) -> bool {
+    /// Lets running answers finish until `deadline`, ends the rest as interrupted, stores what is left to store, and
+    /// closes the pools. The caller has closed the sockets before. True when nothing was left behind; a database that does
+    /// not answer costs at most four seconds more.
+    pub async fn stop(&self, deadline: Instant) -> bool {
         self.tasks.draining().cancel();
-        let finished = async {
-            while self.generations.running() > 0 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        if tokio::time::timeout(patience, finished).await.is_err() {
+        if tokio::time::timeout_at(deadline, self.no_runs()).await.is_err() {
             tracing::warn!(
                 runs = self.generations.running(),
                 "time is over; the running answers are interrupted"
             );
         }
         self.tasks.stopping().cancel();
-        let settled = async {
-            while self.generations.running() > 0 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let is_settled = tokio::time::timeout(Duration::from_secs(5), settled).await.is_ok();
+        let is_settled = tokio::time::timeout(Duration::from_secs(2), self.no_runs()).await.is_ok();
         self.stop_log.cancel();
-        let is_done = self.tasks.wait(Duration::from_secs(5)).await;
+        let is_done = self.tasks.wait(Duration::from_secs(2)).await;
         self.requests.close();
         self.background.close();
         is_settled && is_done
+    }
+
+    async fn no_runs(&self) {
+        while self.generations.running() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 }
 
@@ -172,7 +172,8 @@ fn generation_settings(config: &Config) -> GenerationSettings {
             lease: Duration::from_millis(streams.lease_ms),
         },
         limit: Duration::from_secs(streams.max_generation_seconds),
-        retention: Duration::from_secs(streams.retention_minutes * 60),
+        // A slot of the log stays for three turns of the ring, so the beginning of a running answer is always there.
+        retention: Duration::from_secs((streams.retention_minutes * 60).max(streams.max_generation_seconds)),
     }
 }
 
@@ -226,8 +227,11 @@ fn echo() -> ModelDefinition {
 }
 
 fn providers(config: &Config) -> anyhow::Result<Registry> {
+    // The engine ends an answer that takes too long; a provider's own limit is only its second line.
+    let total = Duration::from_secs(config.streams.max_generation_seconds + 30);
+    let limits = CallLimits { total, ..CallLimits::default() };
     let mut registry = Registry::default();
-    registry.insert(Arc::new(Echo::new(EchoSettings::default())))?;
+    registry.insert(Arc::new(Echo::new(EchoSettings { limits, ..EchoSettings::default() })))?;
     for (key, provider) in &config.providers {
         let config::ProviderKind::OpenaiCompatible = provider.kind;
         let settings = OpenAiCompatibleSettings {
@@ -235,7 +239,7 @@ fn providers(config: &Config) -> anyhow::Result<Registry> {
             base_url: provider.base_url.clone(),
             api_key: provider.api_key.clone(),
             output_cap_field: None,
-            limits: CallLimits::default(),
+            limits,
         };
         registry.insert(Arc::new(OpenAiCompatible::try_new(settings)?))?;
     }

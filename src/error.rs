@@ -232,11 +232,30 @@ impl std::error::Error for AppError {
 
 impl From<DieselError> for AppError {
     fn from(error: DieselError) -> Self {
-        match &error {
-            DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _)
-            | DieselError::BrokenTransactionManager => Self::unavailable(error),
-            _ => Self::internal(error),
+        if is_passing(&error) { Self::unavailable(error) } else { Self::internal(error) }
+    }
+}
+
+/// True for trouble of the database that a repeat may not meet again. Diesel has a kind for few of them; the others are
+/// known by PostgreSQL's messages, so a server whose `lc_messages` is not English has them reported as faults of ours.
+fn is_passing(error: &DieselError) -> bool {
+    const PASSING: [&str; 8] = [
+        "canceling statement due to",
+        "deadlock detected",
+        "terminating connection",
+        "the database system is",
+        "too many clients",
+        "remaining connection slots",
+        "connection closed",
+        "server closed the connection",
+    ];
+    match error {
+        DieselError::BrokenTransactionManager => true,
+        DieselError::DatabaseError(kind, info) => {
+            matches!(kind, DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::SerializationFailure)
+                || PASSING.iter().any(|text| info.message().contains(text))
         }
+        _ => false,
     }
 }
 

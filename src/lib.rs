@@ -8,6 +8,7 @@ pub mod config;
 pub mod domains;
 pub mod error;
 pub mod graphql;
+mod housekeeping;
 pub mod platform;
 pub mod providers;
 pub mod schema;

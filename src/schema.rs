@@ -41,6 +41,8 @@ diesel::table! {
         finish_reason -> Nullable<Text>,
         error_code -> Nullable<Text>,
         error_message -> Nullable<Text>,
+        is_retryable -> Nullable<Bool>,
+        retry_after_seconds -> Nullable<Int4>,
         input_tokens -> Nullable<Int4>,
         cached_input_tokens -> Nullable<Int4>,
         output_tokens -> Nullable<Int4>,
@@ -205,6 +207,7 @@ diesel::table! {
         lease_until -> Timestamptz,
         fenced_at -> Nullable<Timestamptz>,
         drained_at -> Nullable<Timestamptz>,
+        steady_since -> Timestamptz,
         version -> Text,
         started_at -> Timestamptz,
     }
@@ -225,7 +228,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    stream_events (slot, message_id, sequence) {
+    stream_events (message_id, sequence, slot) {
         slot -> Int2,
         message_id -> Uuid,
         sequence -> Int4,

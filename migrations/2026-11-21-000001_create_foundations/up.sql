@@ -20,6 +20,7 @@ DECLARE
   first_day timestamp := date_trunc('month', loquent_now() AT TIME ZONE 'UTC');
   child text;
 BEGIN
+  PERFORM pg_advisory_xact_lock(hashtext('ensure_month_partitions'));
   FOR i IN 0..ahead LOOP
     child := format('%s_%s', parent::text, to_char(first_day, 'YYYY_MM'));
     IF to_regclass(child) IS NULL THEN
@@ -68,6 +69,7 @@ CREATE TABLE replicas (
   lease_until timestamptz NOT NULL,
   fenced_at timestamptz,                                   -- set once by another replica: every later write hits 0 rows
   drained_at timestamptz,                                  -- set by itself at a clean stop
+  steady_since timestamptz NOT NULL DEFAULT loquent_now(), -- it has never been without a lease since
   version text NOT NULL,
   started_at timestamptz NOT NULL DEFAULT loquent_now()
 ) WITH (fillfactor = 20);

@@ -95,6 +95,11 @@ CREATE UNIQUE INDEX ledger_entries_hold_id_kind_grant_id_key ON ledger_entries (
 -- A trigger of UPDATE only: entries leave with their account and with nothing else.
 CREATE TRIGGER ledger_entries_append_only BEFORE UPDATE ON ledger_entries FOR EACH ROW EXECUTE FUNCTION forbid_change();
 
+-- Whole micro-units of a total in millionths, rounded up. Exact for every size: `ceil(total / 1000000)` is not, because
+-- a quotient of numerics is itself rounded to 16 digits.
+CREATE FUNCTION ceil_mega(total numeric) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+  'SELECT div(total + 999999, 1000000)';
+
 -- Adds money once for a (source, source_key). True if this call added it.
 CREATE FUNCTION ledger_grant(p_grant uuid, p_account uuid, p_meter text, p_source text, p_source_key text,
                              p_amount bigint, p_priority smallint, p_user uuid, p_description text)
@@ -117,7 +122,7 @@ BEGIN
 END $$;
 
 -- Opens a hold over the wallets of all lines, or of none. A line `{"meter", "fixed", "rate"}` costs
--- fixed + ceil(rate * units / 1,000,000). `units` becomes the largest of p_min..p_want that every line can pay;
+-- fixed + ceil_mega(rate * units). `units` becomes the largest of p_min..p_want that every line can pay;
 -- below p_min the refusal LQ402 carries the line as JSON in its DETAIL. Returns the credits wallet after it.
 CREATE FUNCTION ledger_hold(p_hold uuid, p_account uuid, p_purpose text, p_want bigint, p_min bigint, p_lines jsonb,
                             p_user uuid, p_description text)
@@ -130,14 +135,20 @@ BEGIN
   FOR l IN SELECT x->>'meter' AS meter, (x->>'fixed')::numeric AS fixed, (x->>'rate')::numeric AS rate
              FROM jsonb_array_elements(p_lines) AS x ORDER BY 1 LOOP
     SELECT * INTO w FROM wallets WHERE account_id = p_account AND meter = l.meter FOR UPDATE;
+    IF NOT FOUND THEN
+      -- Nothing was ever granted, which pays for what is free.
+      INSERT INTO wallets (id, account_id, meter) VALUES (uuid_v7(), p_account, l.meter)
+        ON CONFLICT (account_id, meter) DO NOTHING;
+      SELECT * INTO STRICT w FROM wallets WHERE account_id = p_account AND meter = l.meter FOR UPDATE;
+    END IF;
     payable := CASE
-      WHEN w.id IS NULL OR w.available < l.fixed THEN -1
-      WHEN l.rate > 0 THEN least(payable, floor((w.available - l.fixed) * 1000000 / l.rate))
+      WHEN w.available < l.fixed THEN -1
+      WHEN l.rate > 0 THEN least(payable, div((w.available - l.fixed) * 1000000, l.rate))
       ELSE payable END;
     IF payable < p_min THEN
       RAISE EXCEPTION 'insufficient %', l.meter USING ERRCODE = 'LQ402', DETAIL = jsonb_build_object(
-        'meter', l.meter, 'required', l.fixed + ceil(l.rate * p_min / 1000000),
-        'available', coalesce(w.available, 0), 'held', coalesce(w.held, 0))::text;
+        'meter', l.meter, 'required', l.fixed + ceil_mega(l.rate * p_min),
+        'available', w.available, 'held', w.held)::text;
     END IF;
   END LOOP;
   units := payable::bigint;
@@ -145,7 +156,7 @@ BEGIN
 
   INSERT INTO holds (id, account_id, purpose, units) VALUES (p_hold, p_account, p_purpose, units);
   FOR l IN SELECT x->>'meter' AS meter,
-                  ((x->>'fixed')::numeric + ceil((x->>'rate')::numeric * payable::bigint / 1000000))::bigint AS need
+                  ((x->>'fixed')::numeric + ceil_mega((x->>'rate')::numeric * payable::bigint))::bigint AS need
              FROM jsonb_array_elements(p_lines) AS x ORDER BY 1 LOOP
     n := n + 1; k := 0; need := l.need;
     SELECT * INTO STRICT w FROM wallets WHERE account_id = p_account AND meter = l.meter;
@@ -175,7 +186,7 @@ END $$;
 CREATE FUNCTION ledger_settle(p_hold uuid, p_state text, p_actual jsonb, p_user uuid, p_description text)
 RETURNS TABLE (credits_charged bigint, available bigint, held bigint, revision bigint) LANGUAGE plpgsql AS $$
 DECLARE
-  d record; h holds; w wallets;
+  a record; d record; h holds; w wallets;
   line smallint := 0; rest bigint := 0; pay bigint; over bigint := 0;
 BEGIN
   UPDATE holds SET state = p_state, resolved_at = loquent_now() WHERE id = p_hold AND state = 'open' RETURNING * INTO h;
@@ -183,19 +194,23 @@ BEGIN
     RETURN;
   END IF;
   credits_charged := 0;
+  -- All of it is overrun until a held part pays for it; what was held for nothing can be exceeded too.
+  FOR a IN SELECT key AS meter, value::bigint AS amount FROM jsonb_each_text(p_actual) WHERE p_state = 'settled' LOOP
+    IF a.amount < 0 THEN
+      RAISE EXCEPTION 'negative usage of %', a.meter USING ERRCODE = 'LQ002';
+    END IF;
+    over := over + a.amount;
+  END LOOP;
   PERFORM 1 FROM wallets WHERE account_id = h.account_id ORDER BY meter FOR UPDATE;
   SELECT wallets.available, wallets.held, wallets.revision INTO available, held, revision
     FROM wallets WHERE account_id = h.account_id AND meter = 'credits';
   FOR d IN SELECT hold_draws.*, wallets.meter FROM hold_draws JOIN wallets ON wallets.id = hold_draws.wallet_id
             WHERE hold_id = p_hold ORDER BY hold_draws.line, hold_draws.part LOOP
     IF d.line <> line THEN
-      over := over + rest; line := d.line;
+      line := d.line;
       rest := CASE WHEN p_state = 'settled' THEN coalesce((p_actual->>d.meter)::bigint, 0) ELSE 0 END;
-      IF rest < 0 THEN
-        RAISE EXCEPTION 'negative usage of %', d.meter USING ERRCODE = 'LQ002';
-      END IF;
     END IF;
-    pay := least(rest, d.held); rest := rest - pay;
+    pay := least(rest, d.held); rest := rest - pay; over := over - pay;
     UPDATE hold_draws SET spent = pay WHERE hold_id = p_hold AND hold_draws.line = d.line AND part = d.part;
     UPDATE grants SET held = grants.held - d.held, spent = grants.spent + pay, available = grants.available + d.held - pay
      WHERE id = d.grant_id;
@@ -208,7 +223,6 @@ BEGIN
       credits_charged := credits_charged + pay; available := w.available; held := w.held; revision := w.revision;
     END IF;
   END LOOP;
-  over := over + rest;
   IF over > 0 THEN
     UPDATE holds SET overrun = over WHERE id = p_hold;
   END IF;

@@ -34,7 +34,7 @@ CREATE TABLE messages (
     CHECK (status IN ('queued', 'running', 'waiting', 'succeeded', 'failed', 'canceled', 'interrupted', 'expired'))
 ) PARTITION BY RANGE (id);
 CREATE INDEX messages_conversation_id_idx ON messages (conversation_id, id);
-CREATE TABLE messages_default PARTITION OF messages DEFAULT;   -- stays empty: partitions are made ahead at every start
+CREATE TABLE messages_default PARTITION OF messages DEFAULT;   -- stays empty: partitions are made months ahead
 SELECT ensure_month_partitions('messages', 2);
 
 -- One run of a model. Unfinished while finished_at is null; it becomes terminal exactly once, in the statement that also
@@ -55,6 +55,8 @@ CREATE TABLE generations (
   finish_reason text,
   error_code text,
   error_message text,
+  is_retryable boolean,                                    -- whether the same request may succeed, of a failed run
+  retry_after_seconds int,
   input_tokens int,
   cached_input_tokens int,
   output_tokens int,
@@ -86,7 +88,7 @@ CREATE TABLE stream_events (
   part_index smallint NOT NULL,
   kind text NOT NULL,
   text text NOT NULL,
-  CONSTRAINT stream_events_pkey PRIMARY KEY (slot, message_id, sequence),
+  CONSTRAINT stream_events_pkey PRIMARY KEY (message_id, sequence, slot),
   CONSTRAINT stream_events_kind_check CHECK (kind IN ('text', 'reasoning')),
   CONSTRAINT stream_events_sequence_check CHECK (sequence > 0)
 ) PARTITION BY LIST (slot);
@@ -157,10 +159,10 @@ SELECT 'charge_differs_from_ledger', g.id FROM generations g JOIN hold_totals t 
  WHERE g.credits_held <> coalesce(t.held, 0) OR (g.finished_at IS NOT NULL AND g.credits_charged <> coalesce(t.settled, 0))
 UNION ALL
 SELECT 'charge_differs_from_usage', g.id FROM generations g JOIN holds h ON h.id = g.id
- WHERE h.state = 'settled' AND g.credits_charged + h.overrun <> ceil((
-         (coalesce(g.input_tokens, 0)::numeric) * (g.terms->>'input')::numeric
-       + (coalesce(g.cached_input_tokens, 0)::numeric) * (g.terms->>'cached_input')::numeric
-       + ((coalesce(g.output_tokens, 0) + coalesce(g.reasoning_tokens, 0))::numeric) * (g.terms->>'output')::numeric) / 1000000)
+ WHERE h.state = 'settled' AND g.credits_charged + h.overrun <> ceil_mega(
+         coalesce(g.input_tokens, 0)::numeric * (g.terms->>'input')::numeric
+       + coalesce(g.cached_input_tokens, 0)::numeric * (g.terms->>'cached_input')::numeric
+       + (coalesce(g.output_tokens, 0)::numeric + coalesce(g.reasoning_tokens, 0)::numeric) * (g.terms->>'output')::numeric)
 UNION ALL
 SELECT 'message_and_generation_disagree', m.id FROM messages m JOIN generations g ON g.message_id = m.id WHERE m.status <> g.status
 UNION ALL

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    time::Instant,
 };
 
 use super::{Verdict, banner::Banner, database::Database, demo, say};
@@ -20,13 +21,19 @@ use crate::{
 /// Time that closing sockets and open requests get before running answers are waited for.
 const SOCKETS: Duration = Duration::from_secs(5);
 
+/// Time that the bundled database server gets to stop.
+const DATABASE: Duration = Duration::from_secs(10);
+
 pub async fn run(config: &Config) -> anyhow::Result<Verdict> {
     // First of all: a port that is taken should not cost a start of the database.
     let address = SocketAddr::new(config.server.host, config.server.port);
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let database = Database::open(config).await?;
     let result = serve(config, listener, &database).await;
-    database.close().await;
+    // With the drain before it this stays below 45 s; the server's watchdog ends what is left.
+    if tokio::time::timeout(DATABASE, database.close()).await.is_err() {
+        tracing::warn!("the database server does not stop; it is left to its watchdog");
+    }
     result
 }
 
@@ -41,7 +48,7 @@ async fn serve(config: &Config, listener: TcpListener, database: &Database) -> a
         false => None,
     };
     let graphiql = config.is_dev.then(|| graphiql::Settings { demo: demo.clone() });
-    let running = Server::start(app.server(&config.limits, graphiql), listener)?;
+    let running = Server::start(app.server(config, graphiql), listener)?;
     let banner = Banner {
         address: running.address,
         is_dev: config.is_dev,
@@ -50,7 +57,11 @@ async fn serve(config: &Config, listener: TcpListener, database: &Database) -> a
     };
     say(banner);
     let end = wait_for_end(database).await?;
-    stop(config, app, running, &end).await;
+    let deadline = Instant::now() + Duration::from_secs(config.server.drain_seconds);
+    tokio::select! {
+        () = stop(app, running, &end, deadline) => {}
+        () = interrupted() => tracing::warn!("stopping at once; what runs is ended by the next process"),
+    }
     match end {
         End::Signal(_) => Ok(Verdict::Passed),
         End::Database(log) => bail!("the database server has ended; the end of its log:\n{log}"),
@@ -80,21 +91,31 @@ async fn wait_for_end(database: &Database) -> anyhow::Result<End> {
     })
 }
 
-/// Not ready, no new work, sockets closed, answers finished or interrupted and settled.
-async fn stop(config: &Config, app: App, running: Running, end: &End) {
-    let patience = match end {
+/// A second Ctrl-C.
+async fn interrupted() {
+    match signal(SignalKind::interrupt()) {
+        Ok(mut interrupt) => drop(interrupt.recv().await),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Not ready, no new work, sockets closed, answers finished or interrupted and settled. Takes at most four seconds beyond
+/// the deadline.
+async fn stop(app: App, running: Running, end: &End, deadline: Instant) {
+    let deadline = match end {
         End::Signal(name) => {
             tracing::info!(signal = name, "stopping");
-            Duration::from_secs(config.server.drain_seconds)
+            deadline
         }
         // Nothing can be stored any more.
-        End::Database(_) => Duration::ZERO,
+        End::Database(_) => Instant::now(),
     };
     app.tasks.draining().cancel();
-    if !running.drain(SOCKETS.min(patience)).await {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if !running.drain(SOCKETS.min(left)).await {
         tracing::warn!("connections that did not end in time were cut");
     }
-    if app.stop(patience).await {
+    if app.stop(deadline).await {
         tracing::info!("stopped; every answer is settled");
     } else {
         tracing::warn!("stopped; what is left is ended by the next process");

@@ -53,9 +53,6 @@ pub struct Limits {
     pub idle_seconds: u64,
     /// A socket that takes no byte for this long is closed.
     pub write_stall_seconds: u64,
-    /// Generations of one user that run at a time. Eight are several conversations in several tabs, and bound what
-    /// one account can hold of the providers and of this process.
-    pub generations_per_user: usize,
 }
 
 impl Limits {
@@ -72,7 +69,6 @@ impl Limits {
             ping_seconds: section.whole("ping_seconds", 20, 1..=300),
             idle_seconds: section.whole("idle_seconds", 60, 2..=3600),
             write_stall_seconds: section.whole("write_stall_seconds", 10, 1..=300),
-            generations_per_user: section.whole("generations_per_user", 8, 1..=1000),
         };
         if limits.ping_seconds >= limits.idle_seconds {
             section.refuse(

@@ -21,7 +21,7 @@ pub struct Server {
     pub public_url: Option<Url>,
     /// `allow_remote_dev`: lets `--dev` listen beyond this machine.
     pub is_non_loopback_allowed_in_dev: bool,
-    /// How long running work may go on after the signal to stop.
+    /// How long running work may go on after the signal to stop; the process ends within 45 s in any case.
     pub drain_seconds: u64,
 }
 
@@ -33,7 +33,7 @@ impl Server {
             port: section.whole("port", 3000, 0..=u16::MAX),
             public_url: section.parsed("public_url", web_url),
             is_non_loopback_allowed_in_dev: section.switch("allow_remote_dev", false),
-            drain_seconds: section.whole("drain_seconds", 30, 0..=600),
+            drain_seconds: section.whole("drain_seconds", 30, 0..=30),
         };
         if is_dev && !server.host.is_loopback() && !server.is_non_loopback_allowed_in_dev {
             section.refuse(

@@ -23,6 +23,7 @@ use crate::{
         transport::{
             self, Transport,
             answer::{Format, Refusal},
+            is_loopback_name,
         },
     },
 };
@@ -55,6 +56,22 @@ pub(super) async fn limit_body(
         return transport::too_large(maximum).into_response(&request_id, Format::of(request.headers()));
     }
     next.run(request.map(|body| Body::new(Limited::new(body, maximum)))).await
+}
+
+/// Refuses a request that means another machine while only this one is served.
+pub(super) async fn require_own_name(
+    State(transport): State<Arc<Transport>>,
+    Extension(request_id): Extension<RequestId>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if transport.settings.sites.is_loopback_only && !is_loopback_name(request.headers()) {
+        let message =
+            "This server is for its own machine: use localhost, or start it with --allow-remote-dev.";
+        let refusal = Refusal::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message);
+        return refusal.into_response(&request_id, Format::of(request.headers()));
+    }
+    next.run(request).await
 }
 
 pub(super) async fn not_found(Extension(request_id): Extension<RequestId>, headers: HeaderMap) -> Response {

@@ -122,6 +122,7 @@ fn router(transport: &Arc<Transport>, checks: Vec<Check>, graphiql: Option<graph
     router
         .fallback(layers::not_found)
         .layer(from_fn_with_state(Arc::clone(transport), layers::limit_body))
+        .layer(from_fn_with_state(Arc::clone(transport), layers::require_own_name))
         .layer(from_fn_with_state(Arc::clone(transport), transport::assign_request_id))
         .layer(map_response(layers::secure))
 }

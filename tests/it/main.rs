@@ -13,6 +13,7 @@ mod accounts;
 mod architecture;
 mod config;
 mod conversations;
+mod credits;
 mod embedded;
 mod engine_contract;
 mod error_codes;

@@ -205,6 +205,34 @@ pub async fn revoke_sessions(
     }
 }
 
+/// Forgets the sealed successors of tokens that were used before `before`.
+pub async fn wipe_successors_unscoped(
+    conn: &mut AsyncPgConnection,
+    before: DateTime<Utc>,
+) -> QueryResult<usize> {
+    diesel::update(refresh_tokens::table)
+        .filter(refresh_tokens::used_at.lt(before))
+        .filter(refresh_tokens::successor_sealed.is_not_null())
+        .set(refresh_tokens::successor_sealed.eq(None::<Vec<u8>>))
+        .execute(conn)
+        .await
+}
+
+/// Removes sessions, with their tokens, that ended before `before`.
+pub async fn delete_sessions_unscoped(
+    conn: &mut AsyncPgConnection,
+    before: DateTime<Utc>,
+    limit: i64,
+) -> QueryResult<usize> {
+    let over: Vec<Uuid> = sessions::table
+        .filter(sessions::expires_at.lt(before).or(sessions::revoked_at.lt(before)))
+        .limit(limit)
+        .select(sessions::id)
+        .load(conn)
+        .await?;
+    diesel::delete(sessions::table.filter(sessions::id.eq_any(over))).execute(conn).await
+}
+
 /// The database's clock.
 pub async fn current_time(conn: &mut AsyncPgConnection) -> QueryResult<DateTime<Utc>> {
     diesel::select(now()).get_result(conn).await

@@ -11,6 +11,16 @@ use crate::{
     schema::{ledger_entries, members, wallets},
 };
 
+/// An account has a wallet from its first day, so that what costs nothing can be held on it too.
+pub async fn ensure_wallet(conn: &mut AsyncPgConnection, id: Uuid, account_id: Uuid) -> QueryResult<()> {
+    diesel::insert_into(wallets::table)
+        .values((wallets::id.eq(id), wallets::account_id.eq(account_id), wallets::meter.eq("credits")))
+        .on_conflict_do_nothing()
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
 /// Credits given to an account.
 pub struct NewGrant<'a> {
     pub id: Uuid,

@@ -69,6 +69,7 @@ impl NewAccountEffect for CreditLedger {
         user_id: Uuid,
     ) -> Result<()> {
         let plan = self.catalog.default_plan();
+        repo::ensure_wallet(conn, new_uuid(&self.clock), account_id).await?;
         if plan.credits > 0 {
             let grant = NewGrant {
                 id: new_uuid(&self.clock),

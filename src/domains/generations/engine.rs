@@ -5,16 +5,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    hub::Hub,
+    hub::Place,
     log::{Identity, LogWriter},
-    model::{Draft, FinishReason, Finished, PartKind},
+    model::{Draft, Failure, FinishReason, Finished, PartKind},
     prompt::estimate_tokens,
     repo::{self, Ending},
 };
@@ -24,7 +22,7 @@ use crate::{
         credits::{Hold, Terms, Usage, UsageSource},
     },
     error::{AppError, ErrorCode, Result},
-    platform::{clock::Clock, postgres::Db, tasks::Tasks},
+    platform::{postgres::Db, tasks::Tasks},
     providers::{
         error::{ProviderError, ProviderErrorKind},
         types::{
@@ -37,14 +35,14 @@ use crate::{
 const MAX_PIECE: usize = 16 << 10;
 /// Longest answer, text and reasoning together.
 const MAX_ANSWER: usize = 1 << 20;
+/// Most tokens of a kind that a run stores, far beyond any real answer. What is charged is counted from the same number.
+const MAX_COUNT: u32 = i32::MAX.unsigned_abs();
 
 /// What all runs of the process share.
 #[derive(Clone)]
 pub struct Engine {
     pub db: Db,
-    pub clock: Clock,
     pub tasks: Tasks,
-    pub hub: Hub,
     pub log: LogWriter,
     /// Longest time for one answer.
     pub limit: Duration,
@@ -57,7 +55,7 @@ pub struct Run {
     pub provider: Arc<dyn ChatProvider>,
     pub request: ChatRequest,
     pub identity: Identity,
-    pub stop: CancellationToken,
+    pub place: Place,
     pub description: String,
 }
 
@@ -80,7 +78,6 @@ struct Output {
     draft: Draft,
     bytes: usize,
     usage: Option<TokenUsage>,
-    first_output_at: Option<DateTime<Utc>>,
     was_called: bool,
 }
 
@@ -96,7 +93,7 @@ impl Engine {
         let mut output = Output::default();
         let outcome = self.read(&run, &mut output).await;
         if matches!(outcome, Outcome::GivenUp) {
-            self.give_up(run);
+            run.hold.abandon();
             return;
         }
         if let Outcome::Failed(error) = &outcome {
@@ -105,15 +102,10 @@ impl Engine {
         }
         // Everything that was said is stored before the end is.
         let Ok(last) = self.log.close(run.identity.replica_id, run.answer.id).await else {
-            self.give_up(run);
+            run.hold.abandon();
             return;
         };
         self.end(run, outcome, output, last + 1).await;
-    }
-
-    fn give_up(&self, run: Run) {
-        self.hub.close(run.answer.id);
-        run.hold.abandon();
     }
 
     /// Reads until the end of the answer or of our patience.
@@ -121,7 +113,7 @@ impl Engine {
         let deadline = Instant::now() + self.limit;
         let interruption = async {
             tokio::select! {
-                () = run.stop.cancelled() => Outcome::Stopped,
+                () = run.place.stop.cancelled() => Outcome::Stopped,
                 () = run.identity.fenced.cancelled() => Outcome::GivenUp,
                 () = self.tasks.stopping().cancelled() => Outcome::ShutDown,
                 () = tokio::time::sleep_until(deadline) => Outcome::TimedOut,
@@ -170,22 +162,23 @@ impl Engine {
     }
 
     async fn say(&self, run: &Run, output: &mut Output, kind: PartKind, text: &str) -> Result<()> {
-        output.first_output_at.get_or_insert_with(|| self.clock.now());
         // PostgreSQL stores no NUL; the replacement character is what it would show as.
         let text = text.replace('\0', "\u{FFFD}");
         for piece in pieces(&text) {
-            // Written down first: what is said afterwards is never less than what is stored.
+            // Nothing is written down before there is room to say it: a run that is stopped while it waits has said
+            // exactly what it will store.
+            let room = self.log.reserve().await?;
             let index = output.draft.push(kind, piece);
-            self.log.append(run.identity.replica_id, run.answer.id, index, kind, piece.to_owned()).await?;
+            room.say(run.identity.replica_id, run.answer.id, index, kind, piece.to_owned());
         }
         Ok(())
     }
 
     /// Stores the end, repeating until it is known to be stored: while this process keeps its lease nobody else will.
     async fn end(&self, run: Run, outcome: Outcome, output: Output, sequence: i32) {
-        let Run { hold, answer, identity, request, description, .. } = run;
+        let Run { hold, answer, identity, request, description, place, .. } = run;
         let is_capped = hold.is_capped();
-        let (status, finish_reason, error) = describe(&outcome, is_capped);
+        let (status, finish_reason, failure) = describe(&outcome, is_capped);
         let usage = usage_of(&output, hold.terms(), &outcome);
         let resolution = match usage {
             Some(usage) => hold.settle(usage),
@@ -194,11 +187,10 @@ impl Engine {
         let ending = Ending {
             status,
             finish_reason,
-            error: error.map(|error| (error.code().as_str().to_owned(), error.message().to_owned())),
+            failure,
             parts: serde_json::json!(output.draft.parts),
             sequence,
             is_output_capped: is_capped,
-            first_output_at: output.first_output_at,
             resolution,
             description,
         };
@@ -223,7 +215,7 @@ impl Engine {
                         credits_charged = generation.credits_charged,
                         "the run has ended"
                     );
-                    self.hub.finish(message.id, Finished { message, generation, balance });
+                    place.finish(Finished { message, generation, balance });
                     return;
                 }
                 // Somebody else has ended it; watchers read how.
@@ -235,7 +227,6 @@ impl Engine {
                 () = identity.fenced.cancelled() => break,
             }
         }
-        self.hub.close(answer.id);
     }
 }
 
@@ -251,9 +242,9 @@ fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Status, reason and the error that people see.
-fn describe(outcome: &Outcome, is_capped: bool) -> (RunStatus, FinishReason, Option<AppError>) {
-    match outcome {
+/// Status, reason and what people are told.
+fn describe(outcome: &Outcome, is_capped: bool) -> (RunStatus, FinishReason, Option<Failure>) {
+    let failure = match outcome {
         Outcome::Finished(reason) => {
             let reason = match reason {
                 ProviderFinish::Stop => FinishReason::Stop,
@@ -262,47 +253,42 @@ fn describe(outcome: &Outcome, is_capped: bool) -> (RunStatus, FinishReason, Opt
                 ProviderFinish::ToolCalls => FinishReason::ToolCalls,
                 ProviderFinish::ContentFilter => FinishReason::ContentFilter,
             };
-            (RunStatus::Succeeded, reason, None)
+            return (RunStatus::Succeeded, reason, None);
         }
-        Outcome::Stopped => (RunStatus::Canceled, FinishReason::Canceled, None),
+        Outcome::Stopped => return (RunStatus::Canceled, FinishReason::Canceled, None),
         Outcome::ShutDown | Outcome::GivenUp => {
-            (RunStatus::Interrupted, FinishReason::Error, Some(interrupted()))
+            return (RunStatus::Interrupted, FinishReason::Error, Some(Failure::interrupted()));
         }
-        Outcome::TimedOut => {
-            let error = AppError::new(ErrorCode::TimedOut, "The answer took longer than allowed.");
-            (RunStatus::Failed, FinishReason::Error, Some(error))
-        }
-        Outcome::TooLong => {
-            let error = AppError::new(ErrorCode::GenerationFailed, "The answer is longer than allowed.");
-            (RunStatus::Failed, FinishReason::Error, Some(error))
-        }
-        Outcome::Failed(error) => {
-            let code = match error.kind() {
-                ProviderErrorKind::CutOff => ErrorCode::GenerationFailed,
-                ProviderErrorKind::Timeout => ErrorCode::TimedOut,
-                _ => ErrorCode::ProviderUnavailable,
-            };
-            (RunStatus::Failed, FinishReason::Error, Some(AppError::new(code, error.message())))
-        }
-    }
+        Outcome::TimedOut => Failure::passing(ErrorCode::TimedOut, "The answer took longer than allowed."),
+        Outcome::TooLong => Failure {
+            is_retryable: false,
+            ..Failure::passing(ErrorCode::GenerationFailed, "The answer is longer than allowed.")
+        },
+        Outcome::Failed(error) => provider_failure(error),
+    };
+    (RunStatus::Failed, FinishReason::Error, Some(failure))
 }
 
-/// Of a run that its process could not finish.
-pub fn interrupted() -> AppError {
-    AppError::new(
-        ErrorCode::Interrupted,
-        "The answer was cut off. What was written is kept; ask again for the rest.",
-    )
+fn provider_failure(error: &ProviderError) -> Failure {
+    let (code, is_retryable, retry_after) = match error.kind() {
+        ProviderErrorKind::Timeout => (ErrorCode::TimedOut, true, None),
+        ProviderErrorKind::RateLimited { retry_after } => (ErrorCode::ProviderUnavailable, true, retry_after),
+        ProviderErrorKind::Fault => (ErrorCode::ProviderUnavailable, true, None),
+        ProviderErrorKind::Refused => (ErrorCode::GenerationFailed, false, None),
+        // It was billed, so only a person may decide to ask again.
+        ProviderErrorKind::CutOff => (ErrorCode::GenerationFailed, true, None),
+    };
+    Failure { code, message: error.message().to_owned(), is_retryable, retry_after }
 }
 
 /// What is charged: the provider's count, else our estimate of what came out; `None` when nothing did.
 fn usage_of(output: &Output, terms: &Terms, outcome: &Outcome) -> Option<Usage> {
     if let Some(usage) = output.usage {
         return Some(Usage {
-            input: usage.input,
-            cached_input: usage.cached_input,
-            output: usage.output,
-            reasoning: usage.reasoning,
+            input: usage.input.min(MAX_COUNT),
+            cached_input: usage.cached_input.min(MAX_COUNT),
+            output: usage.output.min(MAX_COUNT),
+            reasoning: usage.reasoning.min(MAX_COUNT),
             source: UsageSource::Provider,
         });
     }

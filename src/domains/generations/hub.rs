@@ -37,8 +37,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Announces a run; `None` when the process has as many as it can take. The token is cancelled when the run shall stop.
-    pub fn open(&self, message_id: Uuid, generation_id: Uuid) -> Option<CancellationToken> {
+    /// Announces a run; `None` when the process has as many as it can take.
+    pub fn open(&self, message_id: Uuid, generation_id: Uuid) -> Option<Place> {
         let mut topics = self.lock();
         if topics.len() >= MAX_RUNS {
             return None;
@@ -46,16 +46,15 @@ impl Hub {
         let stop = CancellationToken::new();
         let signals = broadcast::Sender::new(WATCHER_BUFFER);
         topics.insert(message_id, Topic { generation_id, signals, stop: stop.clone() });
-        Some(stop)
+        Some(Place { hub: self.clone(), message_id, stop })
     }
 
-    /// Takes a run off the list without a word; watchers look elsewhere how it goes on.
-    pub fn close(&self, message_id: Uuid) {
-        self.lock().remove(&message_id);
+    /// True when this run is, or is about to be, in progress here.
+    pub fn has(&self, generation_id: Uuid) -> bool {
+        self.lock().values().any(|topic| topic.generation_id == generation_id)
     }
 
-    /// Tells watchers the end and takes the run off the list.
-    pub fn finish(&self, message_id: Uuid, finished: Finished) {
+    fn finish(&self, message_id: Uuid, finished: Finished) {
         if let Some(topic) = self.lock().remove(&message_id) {
             // No receiver means that nobody watches, which is fine.
             let _ = topic.signals.send(Signal::Finished(Arc::new(finished)));
@@ -90,5 +89,26 @@ impl Hub {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Topic>> {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A run on the list. Dropping it takes the run off without a word; watchers then look elsewhere how it goes on.
+pub struct Place {
+    hub: Hub,
+    message_id: Uuid,
+    /// Cancelled when the run shall stop.
+    pub stop: CancellationToken,
+}
+
+impl Place {
+    /// Tells watchers the end and takes the run off the list.
+    pub fn finish(self, finished: Finished) {
+        self.hub.finish(self.message_id, finished);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.hub.lock().remove(&self.message_id);
     }
 }

@@ -59,7 +59,7 @@ pub struct LogSettings {
 }
 
 impl LogSettings {
-    fn lease_ms(&self) -> i64 {
+    pub fn lease_ms(&self) -> i64 {
         i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX)
     }
 }
@@ -69,7 +69,7 @@ impl LogSettings {
 pub struct LogWriter {
     commands: mpsc::Sender<Command>,
     identity: watch::Receiver<Identity>,
-    heartbeat: watch::Receiver<Heartbeat>,
+    flushed: watch::Receiver<Instant>,
 }
 
 /// Who this process is at the moment.
@@ -78,13 +78,6 @@ pub struct Identity {
     pub replica_id: Uuid,
     /// Cancelled when another process fenced this identity: write nothing more for it.
     pub fenced: CancellationToken,
-}
-
-/// When the lease was renewed.
-#[derive(Debug, Clone, Copy)]
-struct Heartbeat {
-    last: Instant,
-    steady_since: Instant,
 }
 
 enum Command {
@@ -106,8 +99,7 @@ impl LogWriter {
         let identity = announce(&db, &clock, settings).await?;
         let (commands, receiver) = mpsc::channel(BUFFER);
         let (identities, identity) = watch::channel(identity);
-        let (heartbeats, heartbeat) =
-            watch::channel(Heartbeat { last: Instant::now(), steady_since: Instant::now() });
+        let (flushes, flushed) = watch::channel(Instant::now());
         let flusher = Flusher {
             db,
             clock,
@@ -115,39 +107,26 @@ impl LogWriter {
             settings,
             commands: receiver,
             identities,
-            heartbeats,
+            flushes,
             sequences: HashMap::new(),
         };
         tasks.spawn(flusher.run(stop));
-        Ok(Self { commands, identity, heartbeat })
+        Ok(Self { commands, identity, flushed })
     }
 
     /// Time since the last flush that succeeded; beyond the lease, this process is dead to the others.
     pub fn silence(&self) -> Duration {
-        self.heartbeat.borrow().last.elapsed()
-    }
-
-    /// For how long this process has renewed its lease without a gap.
-    pub fn steadiness(&self) -> Duration {
-        self.heartbeat.borrow().steady_since.elapsed()
+        self.flushed.borrow().elapsed()
     }
 
     pub fn identity(&self) -> Identity {
         self.identity.borrow().clone()
     }
 
-    /// Says one more piece of a message, for the identity `writer` that began it. Waits while the buffer is full; the
-    /// piece is stored when a later [`Self::close`] returns, and watchers see it when it is.
-    pub async fn append(
-        &self,
-        writer: Uuid,
-        message_id: Uuid,
-        part_index: i16,
-        kind: PartKind,
-        text: String,
-    ) -> Result<()> {
-        let command = Command::Append { writer, message_id, part_index, kind, text };
-        self.commands.send(command).await.map_err(|_| gone())
+    /// Waits for room for one more piece. What is said with it is stored when a later [`Self::close`] returns, and
+    /// watchers see it when it is.
+    pub async fn reserve(&self) -> Result<Room<'_>> {
+        self.commands.reserve().await.map(Room).map_err(|_| gone())
     }
 
     /// Waits until everything said of a message is stored; returns the number of its last event, 0 without any. Fails
@@ -156,6 +135,16 @@ impl LogWriter {
         let (closed, last) = oneshot::channel();
         self.commands.send(Command::Close { writer, message_id, closed }).await.map_err(|_| gone())?;
         last.await.map_err(|_| gone())
+    }
+}
+
+/// A place in the buffer. Waiting for it may be given up without a trace; saying cannot.
+pub struct Room<'a>(mpsc::Permit<'a, Command>);
+
+impl Room<'_> {
+    /// Says one more piece of a message, for the identity `writer` that began it.
+    pub fn say(self, writer: Uuid, message_id: Uuid, part_index: i16, kind: PartKind, text: String) {
+        self.0.send(Command::Append { writer, message_id, part_index, kind, text });
     }
 }
 
@@ -187,7 +176,7 @@ struct Flusher {
     settings: LogSettings,
     commands: mpsc::Receiver<Command>,
     identities: watch::Sender<Identity>,
-    heartbeats: watch::Sender<Heartbeat>,
+    flushes: watch::Sender<Instant>,
     /// Number of the newest event of every open message.
     sequences: HashMap<Uuid, i32>,
 }
@@ -298,7 +287,7 @@ impl Flusher {
             self.take_new_identity().await;
             return;
         }
-        self.beat();
+        self.flushes.send_replace(Instant::now());
         self.hub.stop(&flushed.stops);
         let Batch { message_ids, sequences, part_indexes, kinds, texts } = pending.batch;
         let events = message_ids.into_iter().zip(sequences).zip(part_indexes).zip(kinds).zip(texts);
@@ -311,26 +300,17 @@ impl Flusher {
         }
     }
 
-    /// Notes a flush that succeeded. A pause of half a lease, such as an outage of the database, begins a new count.
-    fn beat(&self) {
-        let now = Instant::now();
-        self.heartbeats.send_modify(|beat| {
-            if now - beat.last > self.settings.lease / 2 {
-                beat.steady_since = now;
-            }
-            beat.last = now;
-        });
-    }
-
     /// Repeats the statement until its outcome is known. Bounded by the life of the process: without the database
     /// there is nothing else it could do, and its runs wait for it.
     async fn commit(&self, batch: &Batch) -> Flushed {
         let replica_id = self.identities.borrow().replica_id;
+        let mut is_repeat = false;
         let mut pause = Duration::from_millis(50);
         loop {
             let attempt = async {
                 let mut conn = self.db.conn().await?;
-                Ok::<_, AppError>(repo::flush(&mut conn, replica_id, self.settings.lease_ms(), batch).await?)
+                let lease_ms = self.settings.lease_ms();
+                Ok::<_, AppError>(repo::flush(&mut conn, replica_id, lease_ms, batch, is_repeat).await?)
             };
             match tokio::time::timeout(FLUSH_LIMIT, attempt).await {
                 Ok(Ok(flushed)) => return flushed,
@@ -341,6 +321,7 @@ impl Flusher {
                     tracing::warn!(events = batch.texts.len(), "the stream log takes too long; trying again")
                 }
             }
+            is_repeat = true;
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(2));
         }

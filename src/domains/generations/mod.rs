@@ -21,8 +21,7 @@ mod service;
 mod sweep;
 mod watch;
 
-pub use engine::interrupted;
 pub use log::LogSettings;
-pub use model::{Content, Delta, FinishReason, Finished, GenerationRow, PartKind};
+pub use model::{Content, Delta, Failure, FinishReason, Finished, GenerationRow, PartKind};
 pub use service::{GenerationSettings, Generations, NewMessage, Options, Parts, Started};
 pub use watch::WatchEvent;

@@ -1,6 +1,6 @@
 //! Rows of runs, and what travels through the stream log.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use diesel::{pg::Pg, prelude::*};
@@ -12,6 +12,7 @@ use crate::{
         conversations::{MessageRow, Part, RunStatus},
         credits::Balance,
     },
+    error::ErrorCode,
     platform::ids::Entity,
     schema::generations,
 };
@@ -35,6 +36,8 @@ pub struct GenerationRow {
     pub finish_reason: Option<String>,
     pub error_code: Option<String>,
     pub error_message: Option<String>,
+    pub is_retryable: Option<bool>,
+    pub retry_after_seconds: Option<i32>,
     pub input_tokens: Option<i32>,
     pub cached_input_tokens: Option<i32>,
     pub output_tokens: Option<i32>,
@@ -53,8 +56,12 @@ impl Entity for GenerationRow {
 }
 
 impl GenerationRow {
+    /// Progress. That a run has begun to speak is known by its first output alone, which is not worth a write more.
     pub fn status(&self) -> RunStatus {
-        RunStatus::parse(&self.status)
+        match RunStatus::parse(&self.status) {
+            RunStatus::Queued if self.first_output_at.is_some() => RunStatus::Running,
+            status => status,
+        }
     }
 }
 
@@ -185,6 +192,34 @@ impl Draft {
 
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
+    }
+}
+
+/// Why a run failed, as people are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub code: ErrorCode,
+    pub message: String,
+    /// True when the same request may succeed.
+    pub is_retryable: bool,
+    /// How long the provider wants to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// One that may pass the next time.
+    pub fn passing(code: ErrorCode, message: &str) -> Self {
+        Self { code, message: message.to_owned(), is_retryable: true, retry_after: None }
+    }
+
+    /// Of a run that its process could not finish.
+    pub fn interrupted() -> Self {
+        let message = "The answer was cut off. What was written is kept; ask again for the rest.";
+        Self::passing(ErrorCode::Interrupted, message)
+    }
+
+    pub fn retry_after_seconds(&self) -> Option<i32> {
+        self.retry_after.map(|time| i32::try_from(time.as_secs()).unwrap_or(i32::MAX))
     }
 }
 

@@ -29,27 +29,40 @@ pub fn estimate_tokens(text: &str) -> u32 {
 /// Tokens that the roles and separators around each message take.
 const MESSAGE_OVERHEAD: u32 = 4;
 
-/// Leaves out the oldest turns until `reserved` tokens of output fit behind the rest. `CONTEXT_TOO_LONG` when the new
-/// message alone is too long.
+/// Tokens of the context that are kept free for the answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Reserve {
+    /// Without so many there is no use in asking.
+    pub least: u32,
+    /// History gives way to so many.
+    pub usual: u32,
+}
+
+impl Reserve {
+    /// History leaves the answer what it wishes, up to a quarter of the context.
+    pub fn new(model: &Model, least: u32, wished: u32) -> Self {
+        Self { least, usual: wished.min(model.context_tokens / 4).max(least) }
+    }
+}
+
+/// Leaves out the oldest turns until the reserve of the answer fits behind the rest. `CONTEXT_TOO_LONG` when the new
+/// message alone leaves too little.
 pub fn build(
     model: &Model,
     system_prompt: Option<&str>,
     history: &[PastTurn],
     text: &str,
-    reserved: u32,
+    reserve: Reserve,
 ) -> Result<Prompt> {
     let size = |text: &str| estimate_tokens(text).saturating_add(MESSAGE_OVERHEAD);
     let system = system_prompt.map(|text| ChatMessage { role: ChatRole::System, text: text.to_owned() });
     let newest = ChatMessage { role: ChatRole::User, text: text.to_owned() };
     let mut tokens = size(text).saturating_add(system_prompt.map_or(0, size));
-    let room = model.context_tokens.saturating_sub(reserved);
-    if tokens > room {
-        return Err(AppError::new(
-            ErrorCode::ContextTooLong,
-            format!("This message is longer than the model `{}` can take.", model.key),
-        )
-        .at("parts"));
+    if tokens > model.context_tokens.saturating_sub(reserve.least) {
+        let message = format!("This message is longer than the model `{}` can take.", model.key);
+        return Err(AppError::new(ErrorCode::ContextTooLong, message).at("parts"));
     }
+    let room = model.context_tokens.saturating_sub(reserve.usual);
     let mut kept = Vec::new();
     for turn in history.iter().rev() {
         let text = Part::joined_text(&turn.parts);
@@ -97,7 +110,8 @@ mod tests {
     fn the_oldest_turns_give_way_first() {
         let history = [turn("user", "aaaaaaaaa"), turn("assistant", "bbbbbbbbb"), turn("user", "ccc")];
         // The new message takes 5, the system prompt 5, "ccc" 5 and "b…" 7; "a…" does not fit into the last 3.
-        let prompt = build(&model(35), Some("sys"), &history, "new", 10).unwrap();
+        let prompt =
+            build(&model(35), Some("sys"), &history, "new", Reserve { least: 5, usual: 10 }).unwrap();
         let texts: Vec<_> = prompt.messages.iter().map(|message| message.text.as_str()).collect();
         assert_eq!(texts, ["sys", "bbbbbbbbb", "ccc", "new"]);
         assert_eq!(prompt.tokens, 22);
@@ -105,7 +119,8 @@ mod tests {
 
     #[test]
     fn a_message_that_cannot_fit_is_refused() {
-        let refused = build(&model(20), None, &[], &"x".repeat(40), 10).unwrap_err();
+        let refused =
+            build(&model(20), None, &[], &"x".repeat(40), Reserve { least: 10, usual: 10 }).unwrap_err();
         assert_eq!(refused.code(), ErrorCode::ContextTooLong);
     }
 }

@@ -8,9 +8,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    engine::{estimated_usage, interrupted},
+    engine::estimated_usage,
+    hub::Hub,
     log::{LogSettings, LogWriter},
-    model::{Content, FinishReason, GenerationRow},
+    model::{Content, Failure, FinishReason, GenerationRow},
     repo::{self, Ending},
 };
 use crate::{
@@ -25,11 +26,14 @@ use crate::{
 const PACE: Duration = Duration::from_secs(2);
 /// Runs ended in one round at most; the next round is two seconds later.
 const ROUND: i64 = 200;
+/// An unfinished run of this process that nobody here runs is abandoned after so long.
+const STALE_SECONDS: i64 = 10;
 
 /// The sweeper of a process.
 pub struct Sweeper {
     pub db: Db,
     pub log: LogWriter,
+    pub hub: Hub,
     pub settings: LogSettings,
     /// Age at which a slot of the stream log is left for the next.
     pub retention: Duration,
@@ -52,17 +56,16 @@ impl Sweeper {
     }
 
     async fn sweep(&self) -> Result<()> {
-        let identity = self.log.identity();
-        // After an outage of the database every lease is over. Who has not lived through a whole lease itself cannot
-        // tell a dead process from one that was cut off like itself.
-        if self.log.steadiness() < self.settings.lease {
-            return Ok(());
-        }
+        let replica_id = self.log.identity().replica_id;
         let mut conn = self.db.conn().await?;
-        for replica_id in replicas::fence_dead(&mut conn, identity.replica_id).await? {
-            tracing::warn!(replica.id = %replica_id, "a process is gone; its runs are ended here");
+        for gone in replicas::fence_dead(&mut conn, replica_id, self.settings.lease_ms()).await? {
+            tracing::warn!(replica.id = %gone, "a process is gone; its runs are ended here");
         }
-        for generation in repo::list_orphans_unscoped(&mut conn, ROUND).await? {
+        let mut orphans = repo::list_orphans_unscoped(&mut conn, ROUND).await?;
+        // A turn that was accepted while its answer was lost, or whose task broke, is ours but in nobody's hands.
+        let stale = repo::list_stale_unscoped(&mut conn, replica_id, STALE_SECONDS, ROUND).await?;
+        orphans.extend(stale.into_iter().filter(|generation| !self.hub.has(generation.id)));
+        for generation in orphans {
             let id = generation.id;
             if let Err(error) = end_orphan(&mut conn, generation).await {
                 tracing::error!(%error, generation.id = %id, "an orphaned run could not be ended");
@@ -89,23 +92,17 @@ async fn end_orphan(conn: &mut AsyncPgConnection, generation: GenerationRow) -> 
         false => hold.settle(estimated_usage(&content.parts, &terms)),
     };
     let is_stopped = generation.stop_requested_at.is_some() || generation.message_id.is_none();
-    let error = interrupted();
-    let (status, finish_reason, error) = match is_stopped {
+    let (status, finish_reason, failure) = match is_stopped {
         true => (RunStatus::Canceled, FinishReason::Canceled, None),
-        false => (
-            RunStatus::Interrupted,
-            FinishReason::Error,
-            Some((error.code().as_str().to_owned(), error.message().to_owned())),
-        ),
+        false => (RunStatus::Interrupted, FinishReason::Error, Some(Failure::interrupted())),
     };
     let ending = Ending {
         status,
         finish_reason,
-        error,
+        failure,
         parts: serde_json::json!(*content.parts),
         sequence: content.sequence + 1,
         is_output_capped: generation.is_output_capped,
-        first_output_at: generation.first_output_at,
         resolution,
         description: super::service::describe_charge(&generation.model_key),
     };

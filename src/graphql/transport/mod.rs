@@ -28,8 +28,9 @@ use axum::{Router, routing::post};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use http::too_large;
+pub use origin::is_loopback_name;
 pub use request_id::assign_request_id;
-pub use settings::Settings;
+pub use settings::{Settings, Sites};
 
 use crate::{
     graphql::Api,

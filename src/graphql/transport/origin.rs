@@ -45,9 +45,9 @@ impl<S: Sync> FromRequestParts<S> for Peer {
     }
 }
 
-/// True unless a page of another site asks: a browser sends `Origin` with every WebSocket and never forges it.
-/// Callers without it are no browsers.
-pub fn is_same_site(headers: &HeaderMap) -> bool {
+/// True unless a page of another site asks: a browser sends `Origin` with every WebSocket and never forges it. Callers
+/// without it are no browsers. `public` is the name by which browsers know this server when a proxy changes `Host`.
+pub fn is_same_site(headers: &HeaderMap, public: Option<&str>) -> bool {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let Some(origin) = origins.next() else { return true };
     let authority = origin
@@ -55,8 +55,23 @@ pub fn is_same_site(headers: &HeaderMap) -> bool {
         .ok()
         .and_then(|origin| origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")));
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let is_match = authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host));
+    let is_match = authority.is_some_and(|authority| {
+        [host, public].into_iter().flatten().any(|name| authority.eq_ignore_ascii_case(name))
+    });
     is_match && origins.next().is_none()
+}
+
+/// True when `Host` is a name of this machine alone, or missing.
+pub fn is_loopback_name(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST) else { return true };
+    let Ok(host) = host.to_str() else { return false };
+    let name = match host.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let is_address = name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    let name = name.to_ascii_lowercase();
+    is_address || name == "localhost" || name.ends_with(".localhost")
 }
 
 #[cfg(test)]
@@ -71,10 +86,11 @@ mod tests {
             if let Some(origin) = origin {
                 headers.insert(header::ORIGIN, origin.parse().unwrap());
             }
-            is_same_site(&headers)
+            is_same_site(&headers, Some("chat.example.com"))
         };
         assert!(is_allowed(None));
         assert!(is_allowed(Some("https://API.example.com:3000")));
+        assert!(is_allowed(Some("https://chat.example.com")));
         for origin in [
             "null",
             "",
@@ -86,5 +102,22 @@ mod tests {
         ] {
             assert!(!is_allowed(Some(origin)), "{origin}");
         }
+    }
+
+    #[test]
+    fn only_names_of_this_machine_are_loopback_names() {
+        let is_loopback = |host: &'static str| {
+            is_loopback_name(&[(header::HOST, host.parse().unwrap())].into_iter().collect())
+        };
+        for host in
+            ["localhost:3000", "127.0.0.1:3000", "127.0.0.1", "[::1]:3000", "app.localhost:80", "LOCALHOST"]
+        {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["evil.example:3000", "localhost.evil.example", "10.0.0.1", "127.0.0.1.evil.example", ""]
+        {
+            assert!(!is_loopback(host), "{host}");
+        }
+        assert!(is_loopback_name(&HeaderMap::new()));
     }
 }

@@ -33,6 +33,33 @@ pub struct Settings {
     pub silence: Duration,
     /// A socket that takes no byte for so long is closed.
     pub write_stall: Duration,
+    /// Who may be meant by the header `Host`, and whose pages may open sockets.
+    pub sites: Sites,
+}
+
+/// The names of this server.
+#[derive(Debug, Clone, Default)]
+pub struct Sites {
+    /// True while only this machine is served: a request that means another name comes from a page that let its own name
+    /// point here (DNS rebinding), and is refused.
+    pub is_loopback_only: bool,
+    /// `host[:port]` by which clients know this server when a proxy stands before it.
+    pub public_authority: Option<String>,
+}
+
+impl Sites {
+    /// What the configuration says.
+    pub fn of(config: &config::Config) -> Self {
+        let server = &config.server;
+        let authority = server.public_url.as_ref().and_then(|url| {
+            let host = url.host_str()?;
+            Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+        });
+        Self {
+            is_loopback_only: config.is_dev && !server.is_non_loopback_allowed_in_dev,
+            public_authority: authority,
+        }
+    }
 }
 
 /// No configuration moves these: a longer operation belongs into a subscription, and a frame holds a document.
@@ -57,6 +84,7 @@ impl From<&config::Limits> for Settings {
             ping: Duration::from_secs(limits.ping_seconds),
             silence: Duration::from_secs(limits.idle_seconds),
             write_stall: Duration::from_secs(limits.write_stall_seconds),
+            sites: Sites::default(),
         }
     }
 }

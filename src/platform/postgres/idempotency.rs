@@ -62,6 +62,22 @@ pub async fn find(
         .optional()
 }
 
+/// Removes expired keys, so many at most.
+pub async fn prune(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<usize> {
+    let expired = idempotency_keys::table
+        .filter(idempotency_keys::expires_at.le(super::now()))
+        .order(idempotency_keys::expires_at)
+        .limit(limit)
+        .select((idempotency_keys::user_id, idempotency_keys::operation, idempotency_keys::key))
+        .load::<(Uuid, String, String)>(conn)
+        .await?;
+    let mut removed = 0;
+    for key in expired {
+        removed += diesel::delete(idempotency_keys::table.find(key)).execute(conn).await?;
+    }
+    Ok(removed)
+}
+
 /// Stores the result. False when a twin committed first: undo the effect and read the twin's result instead.
 pub async fn insert(
     conn: &mut AsyncPgConnection,

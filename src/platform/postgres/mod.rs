@@ -3,6 +3,7 @@
 pub mod embedded;
 pub mod idempotency;
 pub mod migrate;
+pub mod partitions;
 pub mod pool;
 pub mod replicas;
 pub mod statement;

@@ -31,7 +31,6 @@ fn development_needs_nothing() {
         ping_seconds: 20,
         idle_seconds: 60,
         write_stall_seconds: 10,
-        generations_per_user: 8,
     };
     assert_eq!(config.limits, limits);
     let plan = DefaultPlan {

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use diesel_async::SimpleAsyncConnection;
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio::sync::watch;
@@ -49,10 +50,11 @@ async fn kill_and_look(name: &str, kills: usize, streams: &str) {
     let mut binary = Binary::start(&launch);
     let person = binary.client.sign_up().await;
     let (mut seen_bytes, mut pids, mut slowest) = (0, Vec::new(), Duration::ZERO);
-    for _ in 0..kills {
+    for kill in 0..kills {
         pids.push(binary.pid());
         let before = binary.client.with_token(person.token.clone().unwrap());
-        let (read, killed_at, next) = crash(&mut dice, binary, &before, &provider, &launch).await;
+        let (read, killed_at, next) =
+            crash(&mut dice, kill % 2 == 0, binary, &before, &provider, &launch).await;
         binary = next;
         slowest = slowest.max(killed_at.elapsed());
         assert!(slowest <= LIMIT, "the answers ended {slowest:?} after the kill");
@@ -70,10 +72,12 @@ async fn kill_and_look(name: &str, kills: usize, streams: &str) {
     );
 }
 
-/// Kills the process when its readers have got a number of events that the dice say. Returns them, the time of the kill,
-/// and the next process once it has ended every answer.
+/// Kills the process when its readers have got a number of events that the dice say; while a commit of the stream log is
+/// under way that will not succeed, or wherever it is. Returns the readers, the time of the kill, and the next process once
+/// it has ended every answer.
 async fn crash(
     dice: &mut Dice,
+    is_in_commit: bool,
     binary: Binary,
     person: &Client,
     provider: &ScriptedProvider,
@@ -91,15 +95,36 @@ async fn crash(
     let readings = streams.into_iter().enumerate().map(|(n, fed)| read_until_cut(fed, n < SILENT, &events));
     let kill = async {
         events.subscribe().wait_for(|events| *events >= enough).await.unwrap();
-        let at = Instant::now();
-        binary.kill();
-        at
+        match is_in_commit {
+            true => kill_in_commit(launch.database_url, binary).await,
+            false => kill_now(binary),
+        }
     };
     let (read, killed_at) = tokio::join!(join_all(readings), kill);
     let next = Binary::start(launch);
     let all_ended = "SELECT 1 AS one WHERE NOT EXISTS (SELECT FROM generations WHERE finished_at IS NULL)";
     row_when(launch.database_url, LIMIT * 2, all_ended).await;
     (read, killed_at, next)
+}
+
+fn kill_now(binary: Binary) -> Instant {
+    let at = Instant::now();
+    binary.kill();
+    at
+}
+
+/// The row of the lease is locked, so the next commit waits; then both ends of it are cut.
+async fn kill_in_commit(url: &str, binary: Binary) -> Instant {
+    let mut lock = connect(url).await;
+    lock.batch_execute("BEGIN; SELECT FROM replicas FOR UPDATE").await.unwrap();
+    let waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() \
+                     AND wait_event_type = 'Lock' AND query LIKE '%stream_events%'";
+    row_when(url, LIMIT, waiting).await;
+    let at = kill_now(binary);
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                WHERE datname = current_database() AND pid <> pg_backend_pid(); COMMIT";
+    lock.batch_execute(cut).await.unwrap();
+    at
 }
 
 /// Reads and feeds, always a little more, until the connection breaks.

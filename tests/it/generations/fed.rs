@@ -11,8 +11,7 @@ use crate::support::{
 };
 
 /// Room for many answers of one person, all over one address.
-pub const ROOMY: &str =
-    "[limits]\ngenerations_per_user = 1000\nsockets_per_user = 1000\nsockets_per_address = 1000\n";
+pub const ROOMY: &str = "[limits]\nsockets_per_user = 1000\nsockets_per_address = 1000\n";
 
 /// A running answer.
 pub struct Fed {

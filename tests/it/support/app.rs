@@ -51,7 +51,7 @@ impl TestApp {
             running.drain(Duration::from_secs(5)).await;
         }
         let (checked, differences) = self.app.credits.check().await.unwrap();
-        let is_clean = self.app.stop(Duration::from_secs(5)).await;
+        let is_clean = self.app.stop(tokio::time::Instant::now() + Duration::from_secs(5)).await;
         assert!(is_clean, "something still ran");
         assert!(differences.is_empty(), "{checked:?} {differences:?}");
         assert_eq!(checked.open_holds, 0, "holds are left");
@@ -100,7 +100,7 @@ impl Builder {
             SigningKey { kid: "test".to_owned(), secret: "a signing key of the tests, long enough".into() };
         let app = App::start(&config, &[key], &url, Clock::default()).await.unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let running = Server::start(app.server(&config.limits, None), listener).unwrap();
+        let running = Server::start(app.server(&config, None), listener).unwrap();
         let client = Client::anonymous(format!("http://{}", running.address));
         TestApp { client, provider, db, app, running: Some(running), is_closed: false }
     }

@@ -55,6 +55,14 @@ impl TestDb {
         }
     }
 
+    /// Another database with the same content. Nobody may be connected to this one.
+    pub async fn copy(&self) -> Self {
+        match Self::try_create(&self.name).await {
+            Ok(db) => db,
+            Err(error) => panic!("{error:#}"),
+        }
+    }
+
     async fn try_create(template: &str) -> Result<Self> {
         let server = prepared_server().await?;
         let name = format!("{DATABASE_PREFIX}{}_{}", std::process::id(), Uuid::now_v7().simple());

@@ -1,7 +1,7 @@
 //! Sessions: beginning, renewing and ending them.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use diesel_async::AsyncConnection;
+use diesel_async::{AsyncConnection, AsyncPgConnection};
 use uuid::Uuid;
 
 use super::{Accounts, Origin, Viewer};
@@ -117,6 +117,15 @@ impl Accounts {
             Ok(())
         };
         self.tasks.run(work).await
+    }
+
+    /// Wipes successors that nobody may ask for any more, and removes sessions that ended more than a day ago; so many at
+    /// most. Returns how many sessions.
+    pub async fn prune(&self, conn: &mut AsyncPgConnection, limit: i64) -> Result<usize> {
+        let now = repo::current_time(conn).await?;
+        let grace = TimeDelta::from_std(self.tokens.settings.grace).unwrap_or_default();
+        repo::wipe_successors_unscoped(conn, now - grace).await?;
+        Ok(repo::delete_sessions_unscoped(conn, now - TimeDelta::days(1), limit).await?)
     }
 
     async fn forget(&self, sessions: &[Uuid]) {

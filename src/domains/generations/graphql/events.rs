@@ -7,9 +7,9 @@ use crate::{
     domains::{
         conversations::{MessageRow, RunStatus},
         credits::graphql::CreditBalance,
-        generations::{self, Content, Finished, PartKind, WatchEvent, interrupted},
+        generations::{self, Content, Failure, Finished, PartKind, WatchEvent},
     },
-    error::ErrorCode,
+    error::AppError,
     graphql::{Message, errors::UserError},
     platform::ids::Id,
 };
@@ -136,6 +136,7 @@ impl MessageStreamEvent {
         let content = Content::of_finished(&message);
         let is_success = matches!(message.status(), RunStatus::Succeeded | RunStatus::Canceled);
         let error = failure(&generation);
+        let is_retryable = generation.is_retryable.unwrap_or(true);
         let reason = generation.finish_reason.as_deref().and_then(generations::FinishReason::parse);
         let message = Message::at(message, content, Some(std::sync::Arc::new(generation)));
         let credit_balance = Some(balance.into());
@@ -149,9 +150,10 @@ impl MessageStreamEvent {
                 credit_balance,
             });
         }
-        let error = error.unwrap_or_else(interrupted);
-        // What the provider refused would be refused again; everything else may pass the next time.
-        let is_retryable = !matches!(error.code(), ErrorCode::InvalidInput | ErrorCode::ContextTooLong);
+        let error = error.unwrap_or_else(|| {
+            let Failure { code, message, .. } = Failure::interrupted();
+            AppError::new(code, message)
+        });
         let error = UserError::from(&error);
         Self::Failed(MessageFailed { message_id, sequence, error, is_retryable, message, credit_balance })
     }

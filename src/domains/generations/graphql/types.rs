@@ -1,6 +1,6 @@
 //! Objects of runs, and the fields of a message that a run writes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_graphql::{Context, Enum, Interface, Object, Result, SimpleObject};
 
@@ -12,9 +12,9 @@ use crate::{
             graphql::{Conversation, MessageRef, RunStatus},
         },
         credits::{self, Credits, graphql::CreditBalance},
-        generations::{self, Content, GenerationRow, interrupted},
+        generations::{self, Content, Failure, GenerationRow},
     },
-    error::{AppError, ErrorCode},
+    error::{AppError, Details, ErrorCode},
     graphql::{
         ContextExt, Message, Model,
         errors::{UserError, raise},
@@ -100,8 +100,18 @@ impl Generation {
 /// The error that a run ended with.
 pub fn failure(row: &GenerationRow) -> Option<AppError> {
     let code = ErrorCode::parse(row.error_code.as_deref()?).unwrap_or(ErrorCode::GenerationFailed);
-    let message = row.error_message.clone().unwrap_or_else(|| interrupted().message().to_owned());
-    Some(AppError::new(code, message))
+    let message = row.error_message.clone().unwrap_or_else(|| Failure::interrupted().message);
+    let error = AppError::new(code, message);
+    Some(match code {
+        ErrorCode::ProviderUnavailable => error.with_details(Details::Provider {
+            model: row.requested_model.clone(),
+            retry_after: row
+                .retry_after_seconds
+                .and_then(|time| u64::try_from(time).ok())
+                .map(Duration::from_secs),
+        }),
+        _ => error,
+    })
 }
 
 /// Why output ended.

@@ -1,5 +1,6 @@
 //! Queries of runs.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -71,6 +72,25 @@ pub async fn list_orphans_unscoped(
     generations::table
         .filter(generations::finished_at.is_null())
         .filter(generations::replica_id.eq_any(gone))
+        .order(generations::id)
+        .limit(limit)
+        .select(GenerationRow::as_select())
+        .load(conn)
+        .await
+}
+
+/// Unfinished runs of one process that were accepted at least so many seconds ago.
+pub async fn list_stale_unscoped(
+    conn: &mut AsyncPgConnection,
+    replica_id: Uuid,
+    seconds: i64,
+    limit: i64,
+) -> QueryResult<Vec<GenerationRow>> {
+    let since = diesel::select(now()).get_result::<DateTime<Utc>>(conn).await? - TimeDelta::seconds(seconds);
+    generations::table
+        .filter(generations::finished_at.is_null())
+        .filter(generations::replica_id.eq(replica_id))
+        .filter(generations::created_at.lt(since))
         .order(generations::id)
         .limit(limit)
         .select(GenerationRow::as_select())

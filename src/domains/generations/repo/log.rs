@@ -35,30 +35,37 @@ pub struct Flushed {
     pub stops: Vec<Uuid>,
 }
 
-/// Appends a batch and renews the lease. Repeating it after an unknown outcome changes nothing.
+/// Appends a batch, renews the lease, and notes which runs have just begun to speak. Repeating it after an unknown outcome
+/// adds nothing twice if `is_repeat` says so.
 pub async fn flush(
     conn: &mut AsyncPgConnection,
     replica_id: Uuid,
     lease_ms: i64,
     batch: &Batch,
+    is_repeat: bool,
 ) -> QueryResult<Flushed> {
     const SQL: &str = "\
-        WITH p AS (SELECT ?::uuid AS replica_id, ?::bigint AS lease_ms), \
-        me AS (UPDATE replicas SET lease_until = loquent_now() + p.lease_ms * interval '1 millisecond' \
+        WITH p AS (SELECT ?::uuid AS replica_id, ?::bigint AS lease_ms, ?::boolean AS is_repeat), \
+        me AS (UPDATE replicas SET lease_until = loquent_now() + p.lease_ms * interval '1 millisecond', \
+                      steady_since = CASE WHEN lease_until < loquent_now() THEN loquent_now() ELSE steady_since END \
                  FROM p WHERE replicas.id = p.replica_id AND fenced_at IS NULL RETURNING replicas.id), \
+        e AS (SELECT * FROM unnest(?::uuid[], ?::int[], ?::smallint[], ?::text[], ?::text[]) \
+                AS e (message_id, sequence, part_index, kind, text)), \
         appended AS ( \
           INSERT INTO stream_events (slot, message_id, sequence, part_index, kind, text) \
-          SELECT r.slot, e.message_id, e.sequence, e.part_index, e.kind, e.text \
-            FROM me, stream_rotations r, \
-                 unnest(?::uuid[], ?::int[], ?::smallint[], ?::text[], ?::text[]) \
-                   AS e (message_id, sequence, part_index, kind, text) \
-          ON CONFLICT DO NOTHING) \
+          SELECT r.slot, e.message_id, e.sequence, e.part_index, e.kind, e.text FROM p, me, stream_rotations r, e \
+           WHERE NOT p.is_repeat OR NOT EXISTS (SELECT FROM stream_events s \
+                                                 WHERE s.message_id = e.message_id AND s.sequence = e.sequence)), \
+        begun AS ( \
+          UPDATE generations g SET first_output_at = loquent_now(), revision = g.revision + 1 \
+            FROM me, e WHERE e.sequence = 1 AND g.message_id = e.message_id AND g.finished_at IS NULL) \
         SELECT EXISTS (SELECT FROM me) AS is_alive, \
                ARRAY(SELECT g.id FROM generations g, p WHERE g.replica_id = p.replica_id AND g.finished_at IS NULL \
                         AND (g.stop_requested_at IS NOT NULL OR g.message_id IS NULL)) AS stops";
     statement(SQL)
         .bind::<sql_types::Uuid, _>(replica_id)
         .bind::<sql_types::BigInt, _>(lease_ms)
+        .bind::<sql_types::Bool, _>(is_repeat)
         .bind::<sql_types::Array<sql_types::Uuid>, _>(&batch.message_ids)
         .bind::<sql_types::Array<sql_types::Int4>, _>(&batch.sequences)
         .bind::<sql_types::Array<sql_types::SmallInt>, _>(&batch.part_indexes)
@@ -161,9 +168,4 @@ pub async fn rotate(conn: &mut AsyncPgConnection, every_seconds: i64) -> QueryRe
         .get_result(conn)
         .await?;
     Ok(row.is_turned)
-}
-
-/// Creates the partitions of this month and the next two.
-pub async fn ensure_partitions(conn: &mut AsyncPgConnection) -> QueryResult<()> {
-    statement("SELECT ensure_month_partitions('messages', 2)").execute(conn).await.map(drop)
 }

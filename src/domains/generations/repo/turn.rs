@@ -12,7 +12,7 @@ use crate::{
         conversations::{ConversationRow, RunStatus},
         credits::{Balance, Quote, Resolution},
         generations::{
-            model::{FinishReason, GenerationRow},
+            model::{Failure, FinishReason, GenerationRow},
             prompt::PastTurn,
         },
     },
@@ -21,6 +21,8 @@ use crate::{
 
 /// Turns of history that are read at most.
 const MAX_HISTORY: i32 = 256;
+/// History is read no further once so much of it is, in bytes as stored; no model of today takes as much.
+const MAX_HISTORY_BYTES: i32 = 2 << 20;
 
 /// What is known before a turn.
 #[derive(Debug)]
@@ -59,14 +61,16 @@ pub async fn read_turn(
 ) -> QueryResult<Context> {
     const SQL: &str = "\
         WITH RECURSIVE p AS (SELECT ?::uuid AS viewer, ?::uuid AS conversation_id, ?::uuid AS account_id, \
-                                    ?::text AS operation, ?::text AS key, ?::int AS max_history), \
+                                    ?::text AS operation, ?::text AS key, ?::int AS max_history, ?::int AS max_bytes), \
         c AS (SELECT conversations.* FROM conversations JOIN p \
                 ON conversations.id = p.conversation_id AND conversations.created_by = p.viewer), \
         branch AS ( \
-          SELECT m.id, m.parent_id, m.role, m.parts, 1 AS distance FROM messages m JOIN c ON m.id = c.head_id \
+          SELECT m.id, m.parent_id, m.role, m.parts, 1 AS distance, pg_column_size(m.parts) AS bytes \
+            FROM messages m JOIN c ON m.id = c.head_id \
           UNION ALL \
-          SELECT m.id, m.parent_id, m.role, m.parts, branch.distance + 1 \
-            FROM branch JOIN messages m ON m.id = branch.parent_id, p WHERE branch.distance < p.max_history) \
+          SELECT m.id, m.parent_id, m.role, m.parts, branch.distance + 1, branch.bytes + pg_column_size(m.parts) \
+            FROM branch JOIN messages m ON m.id = branch.parent_id, p \
+           WHERE branch.distance < p.max_history AND branch.bytes < p.max_bytes) \
         SELECT k.request_hash, k.result, \
                EXISTS (SELECT FROM members WHERE user_id = p.viewer AND role <> 'reader' \
                           AND account_id = coalesce((SELECT account_id FROM c), p.account_id)) AS is_member, \
@@ -82,6 +86,7 @@ pub async fn read_turn(
         .bind::<sql_types::Text, _>(intent.operation)
         .bind::<sql_types::Text, _>(&intent.key)
         .bind::<sql_types::Int4, _>(MAX_HISTORY)
+        .bind::<sql_types::Int4, _>(MAX_HISTORY_BYTES)
         .get_result(conn)
         .await?;
     Ok(Context {
@@ -105,7 +110,6 @@ pub struct NewTurn {
     /// Head of the branch as it was read; the turn is refused if it has moved on.
     pub parent_id: Option<Uuid>,
     pub title: Option<String>,
-    pub system_prompt: Option<String>,
     pub conversation_model: Option<String>,
     pub user_message_id: Uuid,
     pub user_parts: serde_json::Value,
@@ -182,7 +186,7 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
         WITH p AS (SELECT ?::uuid AS viewer, ?::uuid AS replica_id, ?::text AS operation, ?::text AS key, \
                           ?::bytea AS request_hash, ?::jsonb AS result, ?::uuid AS account_id, \
                           ?::uuid AS conversation_id, ?::boolean AS is_new, ?::uuid AS parent_id, ?::text AS title, \
-                          ?::text AS system_prompt, ?::text AS conversation_model, ?::uuid AS user_message_id, \
+                          ?::text AS conversation_model, ?::uuid AS user_message_id, \
                           ?::jsonb AS user_parts, ?::uuid AS answer_id, ?::uuid AS generation_id, \
                           ?::text AS requested_model, ?::text AS model_key, ?::jsonb AS terms, ?::bigint AS want, \
                           ?::bigint AS min, ?::jsonb AS lines, ?::text AS description, loquent_now() AS now), \
@@ -193,9 +197,9 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
                     expires_at = excluded.expires_at WHERE i.expires_at <= loquent_now() \
               RETURNING 1), \
         ours AS (SELECT count(*) AS n FROM k), \
-        created AS (INSERT INTO conversations (id, account_id, created_by, title, system_prompt, model_key, head_id, \
+        created AS (INSERT INTO conversations (id, account_id, created_by, title, model_key, head_id, \
                                                message_count, created_at, updated_at) \
-              SELECT conversation_id, account_id, viewer, title, system_prompt, conversation_model, answer_id, 2, now, now \
+              SELECT conversation_id, account_id, viewer, title, conversation_model, answer_id, 2, now, now \
                 FROM p, ours WHERE is_new AND ours.n = 1 RETURNING id), \
         extended AS (UPDATE conversations c SET head_id = p.answer_id, message_count = message_count + 2, \
                                                 title = coalesce(c.title, p.title), updated_at = p.now \
@@ -229,7 +233,6 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
         .bind::<sql_types::Bool, _>(turn.is_new_conversation)
         .bind::<sql_types::Nullable<sql_types::Uuid>, _>(turn.parent_id)
         .bind::<sql_types::Nullable<sql_types::Text>, _>(&turn.title)
-        .bind::<sql_types::Nullable<sql_types::Text>, _>(&turn.system_prompt)
         .bind::<sql_types::Nullable<sql_types::Text>, _>(&turn.conversation_model)
         .bind::<sql_types::Uuid, _>(turn.user_message_id)
         .bind::<sql_types::Jsonb, _>(&turn.user_parts)
@@ -253,13 +256,12 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
 pub struct Ending {
     pub status: RunStatus,
     pub finish_reason: FinishReason,
-    /// Code and sentence, for the people who wait.
-    pub error: Option<(String, String)>,
+    /// What the people who wait are told.
+    pub failure: Option<Failure>,
     pub parts: serde_json::Value,
     /// Number of the terminal event.
     pub sequence: i32,
     pub is_output_capped: bool,
-    pub first_output_at: Option<DateTime<Utc>>,
     pub resolution: Resolution,
     pub description: String,
 }
@@ -287,13 +289,13 @@ pub async fn finish_turn(
     const SQL: &str = "\
         WITH p AS (SELECT ?::uuid AS id, ?::uuid AS owner, ?::text AS status, ?::text AS finish_reason, \
                           ?::text AS error_code, ?::text AS error_message, ?::jsonb AS parts, ?::int AS sequence, \
-                          ?::boolean AS is_capped, ?::timestamptz AS first_output_at, ?::int AS input_tokens, \
+                          ?::boolean AS is_retryable, ?::int AS retry_after, ?::boolean AS is_capped, ?::int AS input_tokens, \
                           ?::int AS cached_input_tokens, ?::int AS output_tokens, ?::int AS reasoning_tokens, \
                           ?::text AS usage_source, ?::bigint AS charged, ?::text AS state, ?::jsonb AS actual, \
                           ?::text AS description), \
         l AS (SELECT m.id FROM p JOIN generations g ON g.id = p.id JOIN messages m ON m.id = g.message_id FOR UPDATE OF m), \
         g AS (UPDATE generations g SET status = p.status, finish_reason = p.finish_reason, error_code = p.error_code, \
-                     error_message = p.error_message, is_output_capped = p.is_capped, first_output_at = p.first_output_at, \
+                     error_message = p.error_message, is_retryable = p.is_retryable, retry_after_seconds = p.retry_after, is_output_capped = p.is_capped, \
                      input_tokens = p.input_tokens, cached_input_tokens = p.cached_input_tokens, \
                      output_tokens = p.output_tokens, reasoning_tokens = p.reasoning_tokens, \
                      usage_source = p.usage_source, credits_charged = p.charged, finished_at = loquent_now(), \
@@ -307,18 +309,19 @@ pub async fn finish_turn(
          WHERE require_moved((SELECT count(*) FROM s) = 1, 'hold')";
     let usage = ending.resolution.kind.usage();
     let count = |tokens: u32| i32::try_from(tokens).unwrap_or(i32::MAX);
-    let (code, message) = ending.error.clone().unzip();
+    let failure = ending.failure.as_ref();
     let row: Option<FinishedRow> = statement(SQL)
         .bind::<sql_types::Uuid, _>(ending.resolution.hold_id)
         .bind::<sql_types::Uuid, _>(owner)
         .bind::<sql_types::Text, _>(ending.status.as_str())
         .bind::<sql_types::Text, _>(ending.finish_reason.as_str())
-        .bind::<sql_types::Nullable<sql_types::Text>, _>(code)
-        .bind::<sql_types::Nullable<sql_types::Text>, _>(message)
+        .bind::<sql_types::Nullable<sql_types::Text>, _>(failure.map(|failure| failure.code.as_str()))
+        .bind::<sql_types::Nullable<sql_types::Text>, _>(failure.map(|failure| failure.message.as_str()))
         .bind::<sql_types::Jsonb, _>(&ending.parts)
         .bind::<sql_types::Int4, _>(ending.sequence)
+        .bind::<sql_types::Nullable<sql_types::Bool>, _>(failure.map(|failure| failure.is_retryable))
+        .bind::<sql_types::Nullable<sql_types::Int4>, _>(failure.and_then(Failure::retry_after_seconds))
         .bind::<sql_types::Bool, _>(ending.is_output_capped)
-        .bind::<sql_types::Nullable<sql_types::Timestamptz>, _>(ending.first_output_at)
         .bind::<sql_types::Nullable<sql_types::Int4>, _>(usage.map(|usage| count(usage.input)))
         .bind::<sql_types::Nullable<sql_types::Int4>, _>(usage.map(|usage| count(usage.cached_input)))
         .bind::<sql_types::Nullable<sql_types::Int4>, _>(usage.map(|usage| count(usage.output)))

@@ -21,7 +21,11 @@ use super::{
 use crate::{
     domains::{accounts::Viewer, catalog::Catalog},
     error::{AppError, Result},
-    platform::{clock::Clock, postgres::Db, tasks::Tasks},
+    platform::{
+        clock::Clock,
+        postgres::{Db, partitions},
+        tasks::Tasks,
+    },
     providers::registry::Registry,
 };
 
@@ -69,7 +73,7 @@ impl Generations {
     /// Starts the log of the process and the sweeper. Cancelling `stop` ends both after everything is stored.
     pub async fn start(parts: Parts, settings: GenerationSettings, stop: CancellationToken) -> Result<Self> {
         let Parts { requests, background, clock, tasks, catalog, providers } = parts;
-        repo::ensure_partitions(&mut *background.conn().await?).await?;
+        partitions::ensure(&mut *background.conn().await?).await?;
         let hub = Hub::default();
         let log = LogWriter::start(
             background.clone(),
@@ -83,18 +87,12 @@ impl Generations {
         let sweeper = Sweeper {
             db: background.clone(),
             log: log.clone(),
+            hub: hub.clone(),
             settings: settings.log,
             retention: settings.retention,
         };
         tasks.spawn(sweeper.run(stop));
-        let engine = Engine {
-            db: background,
-            clock: clock.clone(),
-            tasks: tasks.clone(),
-            hub: hub.clone(),
-            log: log.clone(),
-            limit: settings.limit,
-        };
+        let engine = Engine { db: background, tasks: tasks.clone(), log: log.clone(), limit: settings.limit };
         let lease = settings.log.lease;
         Ok(Self { db: requests, clock, tasks, catalog, providers, hub, log, engine, lease })
     }

@@ -65,6 +65,8 @@ pub fn generation_of(turn: &NewTurn, accepted: &Accepted, hold: &Hold) -> Genera
         finish_reason: None,
         error_code: None,
         error_message: None,
+        is_retryable: None,
+        retry_after_seconds: None,
         input_tokens: None,
         cached_input_tokens: None,
         output_tokens: None,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
@@ -18,9 +17,10 @@ use crate::{
         credits::{Balance, Credits, Quote},
         generations::{
             engine::{Run, attempt_id},
+            hub::Place,
             log::Identity,
             model::{Content, GenerationRow},
-            prompt::{self, Prompt},
+            prompt::{self, Prompt, Reserve},
             repo::{self, Acceptance, Accepted, Context, NewTurn},
         },
     },
@@ -82,12 +82,15 @@ impl Generations {
                 return self.replay(viewer, first).await;
             }
             let plan = self.plan_turn(viewer, &new, &intent, account_id, context)?;
+            // From here on a shutdown waits for this turn, so one that has begun already must be seen now.
+            let place = self.hub.open(plan.turn.answer_id, plan.turn.generation_id).ok_or_else(overloaded)?;
+            self.tasks.require_running()?;
             let accepted = {
                 let mut conn = self.db.conn().await?;
                 repo::accept_turn(&mut conn, &plan.turn).await
             };
             match accepted? {
-                Acceptance::Accepted(accepted) => return self.launch(plan, accepted),
+                Acceptance::Accepted(accepted) => return Ok(self.launch(plan, place, accepted)),
                 Acceptance::MovedOn => {}
                 Acceptance::Insufficient { required, available } => {
                     return Err(insufficient(required, available));
@@ -139,7 +142,6 @@ impl Generations {
             is_new_conversation: known.is_none(),
             parent_id: known.and_then(|conversation| conversation.head_id),
             title: title_of(&text),
-            system_prompt: None,
             conversation_model: new.model.clone(),
             user_message_id: ids.user_message_id,
             user_parts: serde_json::json!(parts),
@@ -172,9 +174,11 @@ impl Generations {
         let plan = self.catalog.default_plan();
         let least = u32::try_from(plan.min_output_tokens).unwrap_or(1).min(model.max_output_tokens);
         let system_prompt = context.conversation.as_ref().and_then(|known| known.system_prompt.as_deref());
-        let prompt = prompt::build(model, system_prompt, &context.history, text, least)?;
-        let room = model.context_tokens.saturating_sub(prompt.tokens);
-        let wanted = new.options.max_output_tokens.unwrap_or(model.max_output_tokens).min(room);
+        let wished =
+            new.options.max_output_tokens.unwrap_or(model.max_output_tokens).min(model.max_output_tokens);
+        let prompt =
+            prompt::build(model, system_prompt, &context.history, text, Reserve::new(model, least, wished))?;
+        let wanted = wished.min(model.context_tokens.saturating_sub(prompt.tokens));
         let quote = Quote::new(model, plan, prompt.tokens, Some(wanted));
         let quote = match new.options.max_credits {
             None => quote,
@@ -187,37 +191,24 @@ impl Generations {
     }
 
     /// Hands an accepted turn to the engine and answers from memory: no further round trip.
-    fn launch(&self, plan: TurnPlan, accepted: Accepted) -> Result<Started> {
+    fn launch(&self, plan: TurnPlan, place: Place, accepted: Accepted) -> Started {
         let TurnPlan { turn, request, provider, identity, known } = plan;
         let hold = turn.quote.clone().admitted(turn.generation_id, accepted.units, accepted.credits_held);
         let balance = accepted.balance();
         let (user_message, answer) = messages_of(&turn, &accepted);
         let generation = generation_of(&turn, &accepted, &hold);
         let conversation = conversation_of(&turn, &accepted, known);
-        // A process with too many runs lets this one stop at once; it is settled like any other.
-        let stop = self.hub.open(answer.id, turn.generation_id).unwrap_or_else(|| {
-            let stop = CancellationToken::new();
-            stop.cancel();
-            stop
-        });
         let run = Run {
             hold,
             answer: answer.clone(),
             provider,
             request,
             identity,
-            stop,
+            place,
             description: turn.description,
         };
         self.engine.spawn(run);
-        Ok(Started {
-            conversation,
-            user_message,
-            answer,
-            content: Content::of_events([]),
-            generation,
-            balance,
-        })
+        Started { conversation, user_message, answer, content: Content::of_events([]), generation, balance }
     }
 
     /// The first result of a key, as it stands now.
@@ -243,6 +234,10 @@ impl Generations {
             balance: answer.balance,
         })
     }
+}
+
+fn overloaded() -> AppError {
+    AppError::unavailable(anyhow::anyhow!("this process runs as many answers as it can"))
 }
 
 fn insufficient(required: i64, available: i64) -> AppError {

@@ -64,7 +64,7 @@ fn accept(
     if transport.closing.is_cancelled() {
         return Err(AppError::unavailable(anyhow::anyhow!("shutting down")).into());
     }
-    if !is_same_site(headers) {
+    if !is_same_site(headers, transport.settings.sites.public_authority.as_deref()) {
         let message = "Pages of other sites may not open a socket here.";
         return Err(Refusal::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message));
     }

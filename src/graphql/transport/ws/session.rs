@@ -219,7 +219,23 @@ impl Session {
             return Err(End::Gone);
         }
         self.require_valid()?;
+        self.require_session().await?;
         self.send(frames::ping()).await
+    }
+
+    /// Asks whether the session of this socket still lives; an end that was said elsewhere is noticed here.
+    async fn require_session(&mut self) -> Step {
+        let identity = self.member.as_ref().and_then(|member| member.identity.as_ref());
+        let Some((bearer, _)) = identity else { return Ok(()) };
+        match bearer.authenticate(&self.transport.api.accounts).await {
+            Ok(_) => Ok(()),
+            Err(error) => match error.code() {
+                ErrorCode::Unauthenticated => Err(End::Close(CloseCode::Forbidden)),
+                // The socket does not end because the database is away for a moment.
+                ErrorCode::ServiceUnavailable => Ok(()),
+                _ => Err(End::Close(close_code(&error))),
+            },
+        }
     }
 
     fn expires_at(&self) -> Option<DateTime<Utc>> {
@@ -248,15 +264,7 @@ impl Session {
             (Ok(session_id), Some((_, viewer))) if session_id == viewer.session_id => {
                 Err(End::Close(CloseCode::Forbidden))
             }
-            (Err(RecvError::Lagged(_)), Some((bearer, _))) => {
-                match bearer.authenticate(&self.transport.api.accounts).await {
-                    Ok(_) => Ok(()),
-                    Err(error) if error.code() == ErrorCode::Unauthenticated => {
-                        Err(End::Close(CloseCode::Forbidden))
-                    }
-                    Err(error) => Err(End::Close(close_code(&error))),
-                }
-            }
+            (Err(RecvError::Lagged(_)), Some(_)) => self.require_session().await,
             _ => Ok(()),
         }
     }

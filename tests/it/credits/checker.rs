@@ -1,0 +1,269 @@
+//! The checker turns red on every kind of fault, each planted into a copy of a healthy database, and says where it is.
+
+use std::collections::BTreeSet;
+
+use loquent::{
+    domains::credits,
+    platform::postgres::{Db, pool::PoolSettings},
+};
+use serde_json::json;
+
+use super::books::{answer_id, plan, rows, run, wait_until_settled};
+use crate::support::{
+    binary::{Binary, Launch, command},
+    db::TestDb,
+    provider::{Gate, Script, ScriptedProvider},
+};
+
+/// A fault, and what the checker must say about it.
+struct Fault {
+    /// The rule that must be broken.
+    problem: &'static str,
+    /// What goes wrong.
+    plant: &'static str,
+    /// Query of the id that must be named.
+    subject: &'static str,
+    /// Rules that the same fault breaks too.
+    also: &'static [&'static str],
+}
+
+const OPEN: &str = "SELECT id FROM holds WHERE state = 'open'";
+const SETTLED: &str = "SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1";
+const WALLET: &str = "SELECT id FROM wallets WHERE held > 0";
+const GRANT: &str = "SELECT id FROM grants WHERE held > 0";
+const LAST_ENTRY: &str = "SELECT id FROM ledger_entries ORDER BY revision DESC LIMIT 1";
+
+const FAULTS: &[Fault] = &[
+    Fault {
+        problem: "grant_differs_from_entries",
+        plant: "UPDATE grants SET amount = amount + 1, available = available + 1; UPDATE wallets SET available = available + 1",
+        subject: GRANT,
+        also: &[],
+    },
+    Fault {
+        problem: "grant_differs_from_entries",
+        plant: "DELETE FROM ledger_entries WHERE kind = 'settle' AND hold_id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
+        subject: GRANT,
+        also: &["charge_differs_from_ledger", "entry_chain_broken", "hold_differs_from_entries", "wallet_revision_differs"],
+    },
+    Fault {
+        problem: "wallet_differs_from_grants",
+        plant: "UPDATE wallets SET available = available + 1",
+        subject: WALLET,
+        also: &[],
+    },
+    Fault {
+        problem: "wallet_differs_from_grants",
+        plant: "UPDATE wallets SET held = held - 1 WHERE held > 0",
+        subject: WALLET,
+        also: &[],
+    },
+    Fault {
+        problem: "held_differs_from_open_holds",
+        plant: "UPDATE hold_draws SET held = held + 1 WHERE hold_id = (SELECT id FROM holds WHERE state = 'open')",
+        subject: GRANT,
+        also: &["charge_differs_from_ledger", "hold_differs_from_entries"],
+    },
+    Fault {
+        problem: "entry_chain_broken",
+        plant: "UPDATE ledger_entries SET balance_after = balance_after + 1 WHERE id = (SELECT id FROM ledger_entries ORDER BY revision DESC LIMIT 1)",
+        subject: LAST_ENTRY,
+        also: &[],
+    },
+    Fault {
+        problem: "entry_chain_broken",
+        plant: "UPDATE ledger_entries SET revision = revision + 1 WHERE id = (SELECT id FROM ledger_entries ORDER BY revision DESC LIMIT 1)",
+        subject: LAST_ENTRY,
+        also: &[],
+    },
+    Fault {
+        problem: "wallet_revision_differs",
+        plant: "UPDATE wallets SET revision = revision + 1",
+        subject: WALLET,
+        also: &[],
+    },
+    Fault {
+        problem: "entry_in_foreign_wallet",
+        plant: "UPDATE ledger_entries SET account_id = gen_random_uuid() WHERE id = (SELECT id FROM ledger_entries ORDER BY revision DESC LIMIT 1)",
+        subject: LAST_ENTRY,
+        also: &[],
+    },
+    Fault {
+        problem: "hold_differs_from_entries",
+        plant: "UPDATE hold_draws SET spent = spent - 1 WHERE hold_id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
+        subject: SETTLED,
+        also: &[],
+    },
+    Fault {
+        problem: "hold_differs_from_entries",
+        plant: "UPDATE holds SET state = 'open', resolved_at = NULL WHERE id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
+        subject: "SELECT id FROM holds WHERE state = 'open' ORDER BY created_at LIMIT 1",
+        also: &["held_differs_from_open_holds", "hold_and_generation_disagree"],
+    },
+    Fault {
+        problem: "hold_differs_from_entries",
+        plant: "UPDATE holds SET state = 'released' WHERE id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
+        subject: "SELECT id FROM holds WHERE state = 'released' ORDER BY created_at LIMIT 1",
+        also: &[],
+    },
+    Fault {
+        problem: "hold_without_generation",
+        plant: "DELETE FROM generations WHERE id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
+        subject: SETTLED,
+        also: &[],
+    },
+    Fault {
+        problem: "hold_without_generation",
+        plant: "UPDATE holds SET account_id = gen_random_uuid() WHERE state = 'open'",
+        subject: OPEN,
+        also: &[],
+    },
+    Fault {
+        problem: "generation_without_hold",
+        plant: "DELETE FROM holds WHERE id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
+        subject: "SELECT g.id FROM generations g LEFT JOIN holds h USING (id) WHERE h.id IS NULL",
+        also: &[],
+    },
+    Fault {
+        problem: "hold_and_generation_disagree",
+        plant: "UPDATE generations SET status = 'failed', finished_at = loquent_now(), credits_charged = 0 WHERE finished_at IS NULL;
+                UPDATE messages SET status = 'failed' WHERE status IN ('queued', 'running')",
+        subject: OPEN,
+        also: &[],
+    },
+    Fault {
+        problem: "charge_differs_from_ledger",
+        plant: "UPDATE generations SET credits_held = credits_held + 1 WHERE finished_at IS NULL",
+        subject: OPEN,
+        also: &[],
+    },
+    Fault {
+        problem: "charge_differs_from_ledger",
+        plant: "UPDATE generations SET credits_charged = credits_charged + 1 WHERE id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
+        subject: SETTLED,
+        also: &["charge_differs_from_usage"],
+    },
+    Fault {
+        problem: "charge_differs_from_usage",
+        plant: "UPDATE generations SET output_tokens = output_tokens + 1 WHERE id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
+        subject: SETTLED,
+        also: &[],
+    },
+    Fault {
+        problem: "charge_differs_from_usage",
+        plant: "UPDATE holds SET overrun = overrun + 1 WHERE id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
+        subject: SETTLED,
+        also: &[],
+    },
+    Fault {
+        problem: "message_and_generation_disagree",
+        plant: "UPDATE messages SET status = 'failed' WHERE id = (SELECT id FROM messages WHERE role = 'assistant' AND status = 'succeeded' ORDER BY id LIMIT 1)",
+        subject: "SELECT id FROM messages WHERE role = 'assistant' AND status = 'failed' ORDER BY id LIMIT 1",
+        also: &[],
+    },
+    Fault {
+        problem: "unfinished_message_without_generation",
+        plant: "UPDATE generations SET message_id = NULL WHERE finished_at IS NULL",
+        subject: "SELECT id FROM messages WHERE status IN ('queued', 'running')",
+        also: &[],
+    },
+    Fault {
+        problem: "hold_of_a_dead_process",
+        plant: "UPDATE replicas SET lease_until = loquent_now() - interval '61 seconds'",
+        subject: OPEN,
+        also: &[],
+    },
+    Fault {
+        problem: "hold_of_a_dead_process",
+        plant: "DELETE FROM replicas",
+        subject: OPEN,
+        also: &[],
+    },
+];
+
+/// A database that a process has left in the middle of its work: three answers are paid for, one failed, one is open.
+/// Beside the person there is the one of `--dev`, who has done nothing.
+async fn healthy() -> TestDb {
+    let db = TestDb::create().await;
+    let provider = ScriptedProvider::start().await;
+    let binary = Binary::start(&Launch {
+        database_url: &db.url,
+        provider: provider.base_url(),
+        settings: &plan("10"),
+    });
+    let person = binary.client.sign_up().await;
+    for _ in 0..3 {
+        provider.then(Script::text("Yes.", 1).usage(5, 5));
+        person.wait_for_end(answer_id(&person.send_text("Hi", json!({})).await)).await;
+    }
+    provider.then(Script::status(400));
+    person.wait_for_end(answer_id(&person.send_text("Hi", json!({})).await)).await;
+    wait_until_settled(&db.url).await;
+    let gate = Gate::default();
+    provider.then(Script::text("Never.", 1).gate(&gate));
+    person.send_text("Hi", json!({ "options": { "maxOutputTokens": 64 } })).await;
+    provider.called(5).await;
+    binary.kill();
+    // Its lease outlasts the test; the process itself must not come back.
+    run(&db.url, "UPDATE replicas SET lease_until = loquent_now() + interval '1 hour'").await;
+    db
+}
+
+/// Runs `loquent ledger check`: its exit code and what it printed.
+async fn check_by_command(url: &str) -> (Option<i32>, String) {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = tokio::process::Command::from(command(home.path(), url));
+    let output = command.args(["ledger", "check"]).kill_on_drop(true).output().await.unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+/// Plants one fault into a copy and asserts all that the checker says.
+async fn assert_found(healthy: &TestDb, fault: &Fault) {
+    let db = healthy.copy().await;
+    run(&db.url, "ALTER TABLE ledger_entries DISABLE TRIGGER ledger_entries_append_only").await;
+    run(&db.url, fault.plant).await;
+    let subject = rows(&db.url, fault.subject).await.remove(0)["id"].as_str().unwrap().to_owned();
+    let pool =
+        Db::try_new(&db.url, PoolSettings { size: 1, wait: std::time::Duration::from_secs(10) }).unwrap();
+    let (_, differences) = credits::check(&pool).await.unwrap();
+    pool.close();
+    let broken: BTreeSet<&str> = differences.iter().map(|difference| difference.problem.as_str()).collect();
+    let expected: BTreeSet<&str> = fault.also.iter().copied().chain([fault.problem]).collect();
+    assert_eq!(broken, expected, "{}", fault.plant);
+    let is_named = |difference: &credits::Difference| {
+        difference.problem == fault.problem && difference.subject.to_string() == subject
+    };
+    assert!(differences.iter().any(is_named), "{}: {differences:?}", fault.plant);
+
+    let (code, printed) = check_by_command(&db.url).await;
+    assert_eq!(code, Some(1), "{}: {printed}", fault.plant);
+    assert!(printed.contains(&format!("{}  {subject}\n", fault.problem)), "{printed}");
+    let verdict = "ledger check FAILED: wallets n=2 ";
+    assert!(printed.lines().last().unwrap().starts_with(verdict), "{printed}");
+    assert!(printed.ends_with(&format!("differences n={}\n", differences.len())), "{printed}");
+    db.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_planted_fault_is_found_and_named_and_a_healthy_database_is_not_accused() {
+    let healthy = healthy().await;
+    let (code, printed) = check_by_command(&healthy.url).await;
+    assert_eq!(printed, "ledger check ok: wallets n=2 entries n=11 holds n=5 open n=1 differences n=0\n");
+    assert_eq!(code, Some(0));
+    for fault in FAULTS {
+        assert_found(&healthy, fault).await;
+    }
+    assert_eq!(
+        rules_of_the_view(&healthy.url).await,
+        FAULTS.iter().map(|fault| fault.problem.to_owned()).collect()
+    );
+    println!("checker n={} faults found, all rules of the view reached ok", FAULTS.len());
+    healthy.close().await;
+}
+
+/// The names of all rules, from the definition of the view.
+async fn rules_of_the_view(url: &str) -> BTreeSet<String> {
+    let sql = "SELECT DISTINCT m[1] AS rule FROM regexp_matches(pg_get_viewdef('ledger_differences'::regclass), \
+               'SELECT ''([a-z_]+)''::text', 'g') AS m";
+    rows(url, sql).await.iter().map(|row| row["rule"].as_str().unwrap().to_owned()).collect()
+}

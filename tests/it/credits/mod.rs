@@ -1,0 +1,12 @@
+//! Money: what is granted, held, charged and returned, and that the books agree whatever happens at the same time.
+
+mod books;
+mod charges;
+mod checker;
+mod concurrency;
+mod hang_up;
+mod idempotency;
+mod ledger;
+mod model;
+mod prices;
+mod reference;
