@@ -10,9 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures_util::{
-    FutureExt, Stream, StreamExt, future::BoxFuture, stream, stream::FuturesUnordered,
-};
+use futures_util::{FutureExt, Stream, StreamExt, future::BoxFuture, stream, stream::FuturesUnordered};
 
 /// Where the loaders of one request put their batches; clones share it. There are at most as many as fields that wait.
 #[derive(Clone, Default)]

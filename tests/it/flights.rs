@@ -219,10 +219,12 @@ async fn a_paced_answer_is_flushed_by_time_and_not_by_token() {
     stage.warm_up(&socket).await;
     let gates: Vec<Gate> = (0..STEPS).map(|_| Gate::default()).collect();
     let text = "sea ".repeat(STEPS * TOKENS_A_STEP);
-    let answer = gates.iter().enumerate().fold(
-        Script::text(&text, STEPS * TOKENS_A_STEP).usage(5, 9),
-        |answer, (step, gate)| answer.gate_after(step * TOKENS_A_STEP, gate),
-    );
+    let answer = gates
+        .iter()
+        .enumerate()
+        .fold(Script::text(&text, STEPS * TOKENS_A_STEP).usage(5, 9), |answer, (step, gate)| {
+            answer.gate_after(step * TOKENS_A_STEP, gate)
+        });
     stage.app.provider.then(answer);
     let mark = stage.proxy.count();
     let sent = stage.person.send_text("Hello", json!({})).await;
@@ -334,7 +336,9 @@ async fn stalled_subscriptions_hold_no_connection() {
         socket.init(person.token.as_deref()).await;
         for operation in 0..OPERATIONS {
             let payload = json!({ "query": WATCH, "variables": { "id": id } });
-            socket.send(json!({ "id": operation.to_string(), "type": "subscribe", "payload": payload })).await;
+            socket
+                .send(json!({ "id": operation.to_string(), "type": "subscribe", "payload": payload }))
+                .await;
             assert!(matches!(socket.receive().await, Received::Json(event) if event["type"] == "next"));
         }
         stalled.push(socket);
@@ -357,7 +361,9 @@ async fn stalled_subscriptions_hold_no_connection() {
     let open: usize = app.db.lines(&query).await[0].parse().unwrap();
     assert!(open <= POOL + 4, "{open} connections");
     let n = SOCKETS * OPERATIONS;
-    println!("stalled_subscriptions_hold_no_connection n={n} ok: {open} connections, viewer in {slowest:?}, {most} bytes unread at most");
+    println!(
+        "stalled_subscriptions_hold_no_connection n={n} ok: {open} connections, viewer in {slowest:?}, {most} bytes unread at most"
+    );
     drop(stalled);
     app.close().await;
 }

@@ -190,23 +190,34 @@ impl Schema {
         }
     }
 
-    /// A literal that fits the type, with what is required only.
-    fn literal(&self, value: &InputValueDefinition) -> String {
+    /// A literal that fits the type, with what is required only. `place` is where the value stands, as cases name it.
+    fn literal(&self, value: &InputValueDefinition, place: &str) -> String {
         let text = value.ty.node.to_string();
+        let place = format!("{place}{}", value.name.node);
         let literal = match base(value).as_str() {
             "Int" | "Float" => "1".to_owned(),
             "Boolean" => "true".to_owned(),
-            "ID" => format!("\"{}\"", Kind::Message.name(Uuid::now_v7())),
+            "ID" => {
+                let case = CASES.iter().find(|case| case.place.trim_end_matches(')') == place).unwrap();
+                format!("\"{}\"", case.kind.name(Uuid::now_v7()))
+            }
             "EmailAddress" => "\"ada@example.com\"".to_owned(),
             "Decimal" => "\"1\"".to_owned(),
             name => match self.0.get(name) {
                 Some(TypeKind::InputObject(input)) => {
                     let has_required = input.fields.iter().any(|field| is_required(&field.node));
-                    let fields = input.fields.iter().enumerate().filter(|(index, field)| {
-                        is_required(&field.node) || (!has_required && *index == 0)
-                    });
+                    let fields =
+                        input.fields.iter().enumerate().filter(|(index, field)| {
+                            is_required(&field.node) || (!has_required && *index == 0)
+                        });
                     let fields: Vec<String> = fields
-                        .map(|(_, field)| format!("{}: {}", field.node.name.node, self.literal(&field.node)))
+                        .map(|(_, field)| {
+                            format!(
+                                "{}: {}",
+                                field.node.name.node,
+                                self.literal(&field.node, &format!("{place}."))
+                            )
+                        })
                         .collect();
                     format!("{{ {} }}", fields.join(", "))
                 }
@@ -237,7 +248,8 @@ struct Tenant {
 
 impl Tenant {
     async fn join(app: &TestApp, name: &str) -> Self {
-        let email = format!("{}-{}@example.com", name.to_lowercase().replace(' ', "-"), Uuid::now_v7().simple());
+        let email =
+            format!("{}-{}@example.com", name.to_lowercase().replace(' ', "-"), Uuid::now_v7().simple());
         let input = json!({ "email": email, "password": "violet-tractor-lantern", "name": name });
         let mutation = "mutation($input: SignUpInput!) { signUp(input: $input) {
             viewer { account { id } } tokens { accessToken } } }";
@@ -276,10 +288,16 @@ async fn answer(client: &Client, operation: &str, id: &str) -> (u16, String) {
     let (status, text) = if operation.starts_with("subscription") {
         let socket = Socket::connect(client).await;
         let mut events = socket.subscribe(operation, variables).await;
-        (0, format!("{:?}", events.next().await))
+        let text = match events.next().await {
+            Event::Next(event) | Event::Error(event) => event.to_string(),
+            other => panic!("{other:?}"),
+        };
+        (0, text)
     } else {
-        let names: Vec<&str> = ["id", "key"].into_iter().filter(|name| operation.contains(&format!("${name}"))).collect();
-        let variables: Value = names.into_iter().map(|name| (name.to_owned(), variables[name].clone())).collect();
+        let names: Vec<&str> =
+            ["id", "key"].into_iter().filter(|name| operation.contains(&format!("${name}"))).collect();
+        let variables: Value =
+            names.into_iter().map(|name| (name.to_owned(), variables[name].clone())).collect();
         let body = json!({ "query": operation, "variables": variables });
         let request = client.post(body.to_string()).header(CONTENT_TYPE, "application/json");
         let response = request.send().await.unwrap();
@@ -307,10 +325,22 @@ fn mask(text: String) -> String {
 
 /// Every row that the owner cares about, as text.
 async fn rows(app: &TestApp) -> Vec<String> {
-    let tables = ["users", "accounts", "members", "conversations", "messages", "generations", "wallets",
-        "ledger_entries", "holds", "idempotency_keys"];
-    let union: Vec<String> =
-        tables.iter().map(|table| format!("SELECT '{table} ' || row_to_json(t)::text AS line FROM {table} t")).collect();
+    let tables = [
+        "users",
+        "accounts",
+        "members",
+        "conversations",
+        "messages",
+        "generations",
+        "wallets",
+        "ledger_entries",
+        "holds",
+        "idempotency_keys",
+    ];
+    let union: Vec<String> = tables
+        .iter()
+        .map(|table| format!("SELECT '{table} ' || row_to_json(t)::text AS line FROM {table} t"))
+        .collect();
     app.db.lines(&format!("{} ORDER BY line", union.join(" UNION ALL "))).await
 }
 
@@ -356,7 +386,11 @@ async fn a_stranger_gets_the_answer_of_what_never_existed() {
         } else {
             let body: Value = serde_json::from_str(&allowed.1).unwrap();
             let found = body["data"].pointer(case.success);
-            assert!(found.is_some_and(|found| !found.is_null()), "{}: the owner is refused: {body}", case.place);
+            assert!(
+                found.is_some_and(|found| !found.is_null()),
+                "{}: the owner is refused: {body}",
+                case.place
+            );
         }
         while app.app.generations.running() > 0 {
             tokio::task::yield_now().await;
@@ -399,12 +433,22 @@ async fn nothing_of_another_account_is_reached_through_fields_and_cursors() {
     ];
     let mut changed = 0;
     for (table, column, foreign, place) in &forgeries {
-        let rows = app.db.lines(&format!("SELECT id::text || ' ' || coalesce({column}::text, '') AS line FROM {table} WHERE {place}")).await;
+        let rows = app
+            .db
+            .lines(&format!(
+                "SELECT id::text || ' ' || coalesce({column}::text, '') AS line FROM {table} WHERE {place}"
+            ))
+            .await;
         assert!(!rows.is_empty(), "{table}.{column}");
         app.db.execute(&format!("UPDATE {table} SET {column} = '{foreign}' WHERE {place}")).await;
         let answer = stranger.client.gql(REACH, json!({})).await;
         let text = answer.body.to_string();
-        for secret in [SECRET, owner.email.as_str(), owner.id(Kind::Account).as_str(), owner.id(Kind::Generation).as_str()] {
+        for secret in [
+            SECRET,
+            owner.email.as_str(),
+            owner.id(Kind::Account).as_str(),
+            owner.id(Kind::Generation).as_str(),
+        ] {
             assert!(!text.contains(secret), "{table}.{column} shows {secret}: {text}");
         }
         changed += usize::from(text != before);
@@ -423,8 +467,10 @@ async fn nothing_of_another_account_is_reached_through_fields_and_cursors() {
     for (list, cursor) in [
         ("ledger(after: $id) { nodes { id } }", &account["ledger"]["pageInfo"]["endCursor"]),
         ("conversations(after: $id) { nodes { id } }", &account["conversations"]["pageInfo"]["endCursor"]),
-        ("conversations { nodes { messages(after: $id) { nodes { id } } } }",
-            &account["conversations"]["nodes"][0]["messages"]["pageInfo"]["endCursor"]),
+        (
+            "conversations { nodes { messages(after: $id) { nodes { id } } } }",
+            &account["conversations"]["nodes"][0]["messages"]["pageInfo"]["endCursor"],
+        ),
     ] {
         let query = format!("query($id: String!) {{ viewer {{ account {{ {list} }} }} }}");
         let foreign = answer(&stranger.client, &query, cursor.as_str().unwrap()).await;
@@ -445,13 +491,21 @@ async fn whatever_is_not_public_asks_for_a_credential() {
         let Some(TypeKind::Object(object)) = schema.0.get(root) else { panic!("no {root}") };
         for field in &object.fields {
             let name = field.node.name.node.as_str();
-            let access = field.node.directives.iter().find(|directive| directive.node.name.node == "access").unwrap();
+            let access =
+                field.node.directives.iter().find(|directive| directive.node.name.node == "access").unwrap();
             let level = access.node.arguments[0].1.node.to_string();
             let arguments = field.node.arguments.iter().filter(|argument| is_required(&argument.node));
             let arguments: Vec<String> = arguments
-                .map(|argument| format!("{}: {}", argument.node.name.node, schema.literal(&argument.node)))
+                .map(|argument| {
+                    format!(
+                        "{}: {}",
+                        argument.node.name.node,
+                        schema.literal(&argument.node, &format!("{root}.{name}("))
+                    )
+                })
                 .collect();
-            let arguments = if arguments.is_empty() { String::new() } else { format!("({})", arguments.join(", ")) };
+            let arguments =
+                if arguments.is_empty() { String::new() } else { format!("({})", arguments.join(", ")) };
             let operation = format!("{} {{ {name}{arguments} {{ __typename }} }}", root.to_lowercase());
             let body = if root == "Subscription" {
                 match socket.subscribe(&operation, json!({})).await.next().await {

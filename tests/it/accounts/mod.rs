@@ -34,9 +34,8 @@ impl Person {
     }
 
     fn of(client: &Client, email: String, payload: &Value) -> Self {
-        let token = |name: &str| {
-            payload["tokens"][name].as_str().unwrap_or_else(|| panic!("{payload}")).to_owned()
-        };
+        let token =
+            |name: &str| payload["tokens"][name].as_str().unwrap_or_else(|| panic!("{payload}")).to_owned();
         Self { email, client: client.with_token(token("accessToken")), refresh_token: token("refreshToken") }
     }
 
@@ -76,7 +75,8 @@ async fn sign_in(client: &Client, email: &str, password: &str) -> Answer {
 
 /// The payload of a refresh.
 async fn refresh(client: &Client, token: &str) -> Value {
-    let mutation =
-        format!("mutation($token: String!) {{ refreshSession(input: {{ refreshToken: $token }}) {{ {TOKENS} }} }}");
+    let mutation = format!(
+        "mutation($token: String!) {{ refreshSession(input: {{ refreshToken: $token }}) {{ {TOKENS} }} }}"
+    );
     client.gql(&mutation, json!({ "token": token })).await.data()["refreshSession"].clone()
 }

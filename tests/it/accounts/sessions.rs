@@ -5,7 +5,10 @@ use std::collections::HashSet;
 use serde_json::json;
 
 use super::{Person, refresh, whoami};
-use crate::support::{app::TestApp, ws::{RawSocket, Received}};
+use crate::support::{
+    app::TestApp,
+    ws::{RawSocket, Received},
+};
 
 fn child_of(payload: &serde_json::Value) -> String {
     payload["tokens"]["refreshToken"].as_str().unwrap_or_else(|| panic!("{payload}")).to_owned()
@@ -50,7 +53,11 @@ async fn an_old_token_ends_its_session_with_the_newest_child() {
     assert!(person.is_signed_in().await);
     assert_eq!(code_of(&refresh(&app.client, &first).await), "INVALID_CODE", "a grandparent was taken");
     for (name, token) in [("newest", &third), ("middle", &second), ("oldest", &first)] {
-        assert_eq!(code_of(&refresh(&app.client, token).await), "INVALID_CODE", "the {name} token still works");
+        assert_eq!(
+            code_of(&refresh(&app.client, token).await),
+            "INVALID_CODE",
+            "the {name} token still works"
+        );
     }
     assert!(!person.is_signed_in().await, "the access token outlives its session");
     let newest = app.client.with_token(third_payload["tokens"]["accessToken"].as_str().unwrap());
@@ -69,7 +76,11 @@ async fn a_spent_token_after_the_grace_ends_its_session() {
     let person = Person::join(&app.client).await;
     let child = child_of(&refresh(&app.client, &person.refresh_token).await);
     // The grace is over: what happened ten seconds ago, as the database sees it.
-    app.db.execute("UPDATE refresh_tokens SET used_at = used_at - interval '11 seconds' WHERE used_at IS NOT NULL").await;
+    app.db
+        .execute(
+            "UPDATE refresh_tokens SET used_at = used_at - interval '11 seconds' WHERE used_at IS NOT NULL",
+        )
+        .await;
     assert_eq!(code_of(&refresh(&app.client, &person.refresh_token).await), "INVALID_CODE");
     assert_eq!(code_of(&refresh(&app.client, &child).await), "INVALID_CODE");
     assert!(!person.is_signed_in().await);

@@ -6,10 +6,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
 use super::{PASSWORD, Person, sign_in, sign_up, whoami};
-use crate::support::{
-    app::TestApp,
-    ws::RawSocket,
-};
+use crate::support::{app::TestApp, ws::RawSocket};
 
 /// The key that [`TestApp`] signs with.
 const SECRET: &str = "a signing key of the tests, long enough";
@@ -27,8 +24,15 @@ async fn whoever_joins_is_told_what_is_wrong_and_an_address_joins_once() {
         assert_eq!(refused.data()["signUp"]["tokens"], json!(null), "{weak:?}");
     }
     let far = format!("{}@example.com", "x".repeat(260));
-    for bad in ["", "ada", "@example.com", "ada@", "ada@example.com\nbcc: eve@example.com", "a\u{0}da@example.com", &far]
-    {
+    for bad in [
+        "",
+        "ada",
+        "@example.com",
+        "ada@",
+        "ada@example.com\nbcc: eve@example.com",
+        "a\u{0}da@example.com",
+        &far,
+    ] {
         let refused = sign_up(&app.client, bad, PASSWORD).await;
         let is_refused = match refused.errors() {
             [] => refused.user_errors("signUp")[0]["code"] == "INVALID_INPUT",
@@ -36,7 +40,11 @@ async fn whoever_joins_is_told_what_is_wrong_and_an_address_joins_once() {
         };
         assert!(is_refused, "{bad:?} {refused:?}");
     }
-    assert_eq!(app.db.lines("SELECT count(*)::text AS line FROM users").await, ["0"], "a refused person joined");
+    assert_eq!(
+        app.db.lines("SELECT count(*)::text AS line FROM users").await,
+        ["0"],
+        "a refused person joined"
+    );
 
     assert!(sign_up(&app.client, "Ada@Example.com", longest).await.user_errors("signUp").is_empty());
     let again = sign_up(&app.client, " ada@example.COM ", PASSWORD).await;
@@ -99,7 +107,12 @@ async fn forged_tokens_are_nobody_and_old_ones_have_expired() {
         assert!(answer.body.get("data").is_none_or(Value::is_null), "{name}: {answer:?}");
     }
     // The way of the forgeries is good: the same with nothing changed is believed.
-    assert!(whoami(&app.client.with_token(sign(&claims, "test", Algorithm::HS256, SECRET))).await.errors().is_empty());
+    assert!(
+        whoami(&app.client.with_token(sign(&claims, "test", Algorithm::HS256, SECRET)))
+            .await
+            .errors()
+            .is_empty()
+    );
     let mut socket = RawSocket::open(&app.client).await;
     let payload = json!({ "authorization": format!("Bearer {}", forged[0].1) });
     socket.send(json!({ "type": "connection_init", "payload": payload })).await;
@@ -141,7 +154,10 @@ fn forgeries(parts: &[&str], claims: &Value) -> Vec<(String, String)> {
     let other = uuid::Uuid::now_v7().to_string();
     let good = |claims: &Value| sign(claims, "test", Algorithm::HS256, SECRET);
     let mut found = vec![
-        ("another secret".to_owned(), sign(claims, "test", Algorithm::HS256, "another key of somebody, long enough")),
+        (
+            "another secret".to_owned(),
+            sign(claims, "test", Algorithm::HS256, "another key of somebody, long enough"),
+        ),
         ("an empty secret".to_owned(), sign(claims, "test", Algorithm::HS256, "")),
         ("HS384 with the right secret".to_owned(), sign(claims, "test", Algorithm::HS384, SECRET)),
         ("HS512 with the right secret".to_owned(), sign(claims, "test", Algorithm::HS512, SECRET)),
@@ -158,8 +174,10 @@ fn forgeries(parts: &[&str], claims: &Value) -> Vec<(String, String)> {
         ("no signature".to_owned(), format!("{}.{}.", parts[0], parts[1])),
         ("two parts".to_owned(), format!("{}.{}", parts[0], parts[1])),
         ("four parts".to_owned(), format!("{}.x", parts.join("."))),
-        ("other claims under the signature".to_owned(),
-            format!("{}.{}.{}", parts[0], encode(&with("exp", json!(99_999_999_999_i64))), parts[2])),
+        (
+            "other claims under the signature".to_owned(),
+            format!("{}.{}.{}", parts[0], encode(&with("exp", json!(99_999_999_999_i64))), parts[2]),
+        ),
         ("words".to_owned(), "not.a.token".to_owned()),
         ("a dot".to_owned(), ".".to_owned()),
     ];

@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::{assert_refused, create, created, delete, read, update};
-use crate::support::{app::{TestApp, new_key}, provider::Script};
+use crate::support::{
+    app::{TestApp, new_key},
+    provider::Script,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conversation_is_made_read_renamed_and_removed() {
@@ -87,7 +90,10 @@ async fn what_does_not_fit_is_refused_and_changes_nothing() {
     assert_eq!(app.db.lines("SELECT title AS line FROM conversations").await, ["Sea"]);
     assert_eq!(create(&person, json!({ "title": longest })).await["conversation"]["title"], longest);
     let widest = "x".repeat(100_000);
-    assert_eq!(update(&person, &id, json!({ "systemPrompt": widest })).await["conversation"]["systemPrompt"], widest);
+    assert_eq!(
+        update(&person, &id, json!({ "systemPrompt": widest })).await["conversation"]["systemPrompt"],
+        widest
+    );
     app.close().await;
 }
 

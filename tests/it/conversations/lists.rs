@@ -11,7 +11,8 @@ const CONVERSATIONS: &str = "query($first: Int!, $after: String) { viewer { acco
         edges { cursor node { title } } nodes { title }
         pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } } } }";
 
-const MESSAGES: &str = "query($id: ID!, $first: Int, $after: String, $last: Int, $before: String) { conversation(id: $id) {
+const MESSAGES: &str =
+    "query($id: ID!, $first: Int, $after: String, $last: Int, $before: String) { conversation(id: $id) {
     messages(first: $first, after: $after, last: $last, before: $before) {
         edges { cursor } nodes { text role }
         pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } } }";
@@ -125,7 +126,8 @@ async fn a_cursor_belongs_to_its_list_and_a_page_has_a_size() {
     let own = conversations(&person, 1, None).await["pageInfo"]["endCursor"].clone();
     let entry = "{ viewer { account { ledger(first: 1) { pageInfo { endCursor } } } } }";
     let of_ledger =
-        person.gql(entry, json!({})).await.data()["viewer"]["account"]["ledger"]["pageInfo"]["endCursor"].clone();
+        person.gql(entry, json!({})).await.data()["viewer"]["account"]["ledger"]["pageInfo"]["endCursor"]
+            .clone();
     for cursor in [&foreign, &of_messages, &of_ledger, &json!(""), &json!("x"), &json!("\u{0}")] {
         let answer = person.gql(CONVERSATIONS, json!({ "first": 5, "after": cursor })).await;
         assert_eq!(answer.code(), "BAD_USER_INPUT", "{cursor}");

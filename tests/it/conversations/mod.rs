@@ -44,13 +44,13 @@ async fn update(person: &Client, id: &str, changes: Value) -> Value {
 }
 
 async fn delete(person: &Client, id: &str) -> Value {
-    let mutation =
-        "mutation($id: ID!) { deleteConversation(input: { id: $id }) { deletedId userErrors { code field } } }";
+    let mutation = "mutation($id: ID!) { deleteConversation(input: { id: $id }) { deletedId userErrors { code field } } }";
     person.gql(mutation, json!({ "id": id })).await.data()["deleteConversation"].clone()
 }
 
 async fn read(person: &Client, id: &str) -> Value {
-    let query = "query($id: ID!) { conversation(id: $id) { id title systemPrompt model { key } messageCount } }";
+    let query =
+        "query($id: ID!) { conversation(id: $id) { id title systemPrompt model { key } messageCount } }";
     person.gql(query, json!({ "id": id })).await.data()["conversation"].clone()
 }
 

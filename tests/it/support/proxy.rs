@@ -96,7 +96,9 @@ async fn accept(
         let (server, flights) = (server.clone(), flights.clone());
         let serving = async move {
             match server {
-                Server::Socket(path) => relay(client, UnixStream::connect(path).await.unwrap(), flights).await,
+                Server::Socket(path) => {
+                    relay(client, UnixStream::connect(path).await.unwrap(), flights).await
+                }
                 Server::Tcp(address) => {
                     relay(client, TcpStream::connect(address).await.unwrap(), flights).await;
                 }

@@ -28,9 +28,8 @@ impl TestDb {
     pub async fn fill_conversation(&self, conversation: Uuid, count: usize) {
         let stamp = Uuid::now_v7().to_string();
         let (time, unique) = (&stamp[..13], &stamp[14..18]);
-        let id = |number: &str| {
-            format!("('{time}-{unique}-8000-' || lpad(to_hex({number} + 1), 12, '0'))::uuid")
-        };
+        let id =
+            |number: &str| format!("('{time}-{unique}-8000-' || lpad(to_hex({number} + 1), 12, '0'))::uuid");
         let (this, parent) = (id("n"), id("n - 1"));
         self.execute(&format!(
             "WITH c AS (SELECT * FROM conversations WHERE id = '{conversation}'),
