@@ -13,7 +13,7 @@ use crate::{
         credits::CreditLedger,
         generations::{GenerationSettings, Generations, LogSettings, Parts},
     },
-    graphql::{Api, guard, schema_builder},
+    graphql::{Api, graphiql, guard, schema_builder},
     platform::{
         clock::Clock,
         postgres::{Db, pool::PoolSettings},
@@ -25,7 +25,7 @@ use crate::{
         openai_compatible::{OpenAiCompatible, OpenAiCompatibleSettings},
         registry::Registry,
     },
-    server::Check,
+    server::{self, Check},
 };
 
 /// Everything that runs in one process.
@@ -95,8 +95,20 @@ impl App {
         Ok(Self { api, accounts, credits, generations, clock, tasks, requests, background, stop_log })
     }
 
+    /// What the HTTP server is made of; with `graphiql` it has the explorer too.
+    pub fn server(&self, limits: &config::Limits, graphiql: Option<graphiql::Settings>) -> server::State {
+        server::State {
+            api: self.api.clone(),
+            tasks: self.tasks.clone(),
+            clock: self.clock.clone(),
+            settings: limits.into(),
+            checks: self.checks(),
+            graphiql,
+        }
+    }
+
     /// What must be well for this process to get requests.
-    pub fn checks(&self) -> Vec<Check> {
+    fn checks(&self) -> Vec<Check> {
         let (db, generations) = (self.requests.clone(), self.generations.clone());
         let database = move || {
             let db = db.clone();

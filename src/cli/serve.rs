@@ -14,7 +14,7 @@ use crate::{
     config::{self, Config},
     graphql::graphiql,
     platform::{clock::Clock, postgres::migrate},
-    server::{self, Running, Server},
+    server::{Running, Server},
 };
 
 /// Time that closing sockets and open requests get before running answers are waited for.
@@ -40,15 +40,8 @@ async fn serve(config: &Config, listener: TcpListener, database: &Database) -> a
         true => demo::find_or_create(&app.accounts, &config.database.data_dir).await?,
         false => None,
     };
-    let state = server::State {
-        api: app.api.clone(),
-        tasks: app.tasks.clone(),
-        clock: app.clock.clone(),
-        settings: (&config.limits).into(),
-        checks: app.checks(),
-        graphiql: config.is_dev.then(|| graphiql::Settings { demo: demo.clone() }),
-    };
-    let running = Server::start(state, listener)?;
+    let graphiql = config.is_dev.then(|| graphiql::Settings { demo: demo.clone() });
+    let running = Server::start(app.server(&config.limits, graphiql), listener)?;
     let banner = Banner {
         address: running.address,
         is_dev: config.is_dev,

@@ -26,7 +26,7 @@ impl<E: Entity> InputType for Id<E> {
     fn parse(value: Option<Value>) -> InputValueResult<Self> {
         let parsed = match &value {
             Some(Value::String(text)) => Self::parse(text),
-            _ => Err(format!("Expected the id of a {}.", E::NAME)),
+            _ => Err("Expected an id.".to_owned()),
         };
         parsed.map_err(|message| {
             InputValueError::custom(message).with_extension("code", ErrorCode::BadUserInput.as_str())

@@ -12,8 +12,6 @@ use super::clock::Clock;
 pub trait Entity: 'static {
     /// Unique prefix of the written form.
     const PREFIX: &'static str;
-    /// Name in sentences, such as "conversation".
-    const NAME: &'static str;
 }
 
 /// Id of one kind of thing.
@@ -31,11 +29,7 @@ impl<E: Entity> Id<E> {
         let parsed: Result<TypeSafeId<DynamicType>, _> = text.parse();
         match parsed {
             Ok(id) if id.type_prefix() == E::PREFIX => Ok(Self::new(id.uuid())),
-            _ => Err(format!(
-                "This is not the id of a {}: expected `{}_` and 26 characters.",
-                E::NAME,
-                E::PREFIX
-            )),
+            _ => Err(format!("Expected an id that begins with `{}_`, followed by 26 characters.", E::PREFIX)),
         }
     }
 }

@@ -18,21 +18,27 @@ use super::stall::StallGuard;
 /// Connections at a time; the next ones wait in the queue of the system.
 const MAX_CONNECTIONS: usize = 10_000;
 
-/// For the head of a request to arrive, and for a kept connection to be used again.
-const HEAD_LIMIT: Duration = Duration::from_secs(10);
-
 /// Largest head of a request, in bytes.
 const MAX_HEAD: usize = 32 * 1024;
 
 /// Pause after a failed accept: mostly the process is out of file descriptors, and only time gives some back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Time limits of one connection.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    /// For the head of a request to arrive, and for a kept connection to be used again.
+    pub head: Duration,
+    /// For a write to move on.
+    pub write_stall: Duration,
+}
+
 /// The loop that accepts.
 pub(super) struct Accepting {
     pub listener: TcpListener,
     pub router: Router,
     pub connections: TaskTracker,
-    pub write_stall: Duration,
+    pub limits: Limits,
     /// Accept no more; let each connection finish its request.
     pub closing: CancellationToken,
     /// End now.
@@ -65,11 +71,11 @@ impl Accepting {
     fn start(&self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
         let router = self.router.clone();
         let (closing, cut) = (self.closing.clone(), self.cut.clone());
-        let write_stall = self.write_stall;
+        let limits = self.limits;
         self.connections.spawn(async move {
             tokio::select! {
                 () = cut.cancelled() => {}
-                () = serve(stream, peer, router, write_stall, closing) => {}
+                () = serve(stream, peer, router, limits, closing) => {}
             }
             drop(place);
         });
@@ -81,7 +87,7 @@ async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
-    write_stall: Duration,
+    limits: Limits,
     closing: CancellationToken,
 ) {
     // Tokens are small and must not wait for each other. Without it they are only slower.
@@ -93,9 +99,9 @@ async fn serve(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_LIMIT)
+        .header_read_timeout(limits.head)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(StallGuard::new(stream, write_stall)), service)
+        .serve_connection(TokioIo::new(StallGuard::new(stream, limits.write_stall)), service)
         .with_upgrades();
     tokio::pin!(connection);
     let result = tokio::select! {

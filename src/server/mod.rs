@@ -49,7 +49,7 @@ pub struct State {
 pub struct Server;
 
 impl Server {
-    /// Serves on `listener` until the answer is drained or dropped. Needs a runtime.
+    /// Serves on `listener` until what it returns is drained or dropped. Must be called on a tokio runtime.
     ///
     /// # Errors
     /// When the address of the listener cannot be read.
@@ -65,7 +65,10 @@ impl Server {
             listener,
             router,
             connections: connections.clone(),
-            write_stall: transport.settings.write_stall,
+            limits: connections::Limits {
+                head: transport.settings.head,
+                write_stall: transport.settings.write_stall,
+            },
             closing: closing.clone(),
             cut: cut.clone(),
         };

@@ -23,4 +23,5 @@ mod migrations;
 mod providers;
 mod sdl;
 mod support;
+mod transport;
 mod two_tenants;

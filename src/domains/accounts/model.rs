@@ -24,7 +24,6 @@ pub struct UserRow {
 
 impl Entity for UserRow {
     const PREFIX: &'static str = "usr";
-    const NAME: &'static str = "person";
 }
 
 /// Owner and payer of everything else.
@@ -39,7 +38,6 @@ pub struct AccountRow {
 
 impl Entity for AccountRow {
     const PREFIX: &'static str = "acc";
-    const NAME: &'static str = "account";
 }
 
 /// Rights of a person in an account.
@@ -88,7 +86,6 @@ pub struct SessionRow {
 
 impl Entity for SessionRow {
     const PREFIX: &'static str = "ses";
-    const NAME: &'static str = "session";
 }
 
 /// A refresh token: used once, then it has a successor.

@@ -27,7 +27,6 @@ pub struct PlanRow {
 
 impl Entity for PlanRow {
     const PREFIX: &'static str = "pln";
-    const NAME: &'static str = "plan";
 }
 
 /// A model as stored.
@@ -111,7 +110,6 @@ pub struct Model {
 
 impl Entity for Model {
     const PREFIX: &'static str = "mdl";
-    const NAME: &'static str = "model";
 }
 
 /// A model as the operator describes it.

@@ -30,7 +30,6 @@ pub struct ConversationRow {
 
 impl Entity for ConversationRow {
     const PREFIX: &'static str = "cnv";
-    const NAME: &'static str = "conversation";
 }
 
 /// One turn. While it is being written, its content is in the stream log and `parts` is empty.
@@ -62,7 +61,6 @@ impl MessageRow {
 
 impl Entity for MessageRow {
     const PREFIX: &'static str = "msg";
-    const NAME: &'static str = "message";
 }
 
 /// Piece of a message, as stored in `messages.parts`.

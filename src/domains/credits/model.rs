@@ -57,7 +57,6 @@ pub struct LedgerEntryRow {
 
 impl Entity for LedgerEntryRow {
     const PREFIX: &'static str = "led";
-    const NAME: &'static str = "ledger entry";
 }
 
 /// Kind of a movement.

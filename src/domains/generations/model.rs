@@ -50,7 +50,6 @@ pub struct GenerationRow {
 
 impl Entity for GenerationRow {
     const PREFIX: &'static str = "gen";
-    const NAME: &'static str = "generation";
 }
 
 impl GenerationRow {

@@ -64,7 +64,8 @@ pub(super) fn essence(media_type: &str) -> &str {
 #[derive(Debug)]
 pub struct Refusal {
     status: StatusCode,
-    error: ServerError,
+    /// Boxed: a refusal is the rare side of many results.
+    error: Box<ServerError>,
     code: ErrorCode,
     /// GraphQL itself found the fault in a well-formed request.
     is_by_graphql: bool,
@@ -75,23 +76,21 @@ impl Refusal {
     pub fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
         let mut error = ServerError::new(message, None);
         error.extensions.get_or_insert_default().set("code", code.as_str());
-        Self { status, error, code, is_by_graphql: false }
+        Self { status, error: Box::new(error), code, is_by_graphql: false }
     }
 
+    /// Why.
     pub fn code(&self) -> ErrorCode {
         self.code
-    }
-
-    pub fn message(&self) -> &str {
-        &self.error.message
     }
 
     /// The error with the id of its request.
     pub fn into_error(mut self, request_id: &RequestId) -> ServerError {
         errors::complete(&mut self.error, &request_id.0);
-        self.error
+        *self.error
     }
 
+    /// The whole answer; says when to come back if waiting helps.
     pub fn into_response(self, request_id: &RequestId, format: Format) -> Response {
         let status = match format {
             Format::Json if self.is_by_graphql => StatusCode::OK,
@@ -133,7 +132,7 @@ impl From<guard::Refusal> for Refusal {
             .then_some(Pos { line: refusal.line as usize, column: refusal.column as usize });
         let mut error = ServerError::new(refusal.message, place);
         error.extensions = Some(extensions);
-        Self { status: status_of(code), error, code, is_by_graphql: true }
+        Self { status: status_of(code), error: Box::new(error), code, is_by_graphql: true }
     }
 }
 

@@ -7,6 +7,8 @@ use crate::config;
 /// Bounds of requests and sockets.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// For the head of a request to arrive, and for a kept connection to be used again.
+    pub head: Duration,
     /// Largest HTTP body, in bytes.
     pub body_bytes: usize,
     /// Longest time for a body to arrive.
@@ -34,6 +36,7 @@ pub struct Settings {
 }
 
 /// No configuration moves these: a longer operation belongs into a subscription, and a frame holds a document.
+const HEAD: Duration = Duration::from_secs(10);
 const BODY: Duration = Duration::from_secs(30);
 const OPERATION: Duration = Duration::from_secs(30);
 const FRAME_BYTES: usize = 64 * 1024;
@@ -41,6 +44,7 @@ const FRAME_BYTES: usize = 64 * 1024;
 impl From<&config::Limits> for Settings {
     fn from(limits: &config::Limits) -> Self {
         Self {
+            head: HEAD,
             body_bytes: limits.body_bytes,
             body: BODY,
             operation: OPERATION,

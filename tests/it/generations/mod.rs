@@ -1,3 +1,11 @@
 //! From a message to its settled answer.
 
+mod cancel;
+mod crash;
+mod fed;
+mod lease;
+mod outage;
+mod resume;
+mod shutdown;
+mod streams;
 mod turn;

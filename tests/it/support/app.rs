@@ -6,7 +6,7 @@ use loquent::{
     app::App,
     config::{Config, ConfigFile, Directories, Flags, SigningKey, Sources},
     platform::clock::Clock,
-    server::{self, Running, Server},
+    server::{Running, Server},
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -100,15 +100,7 @@ impl Builder {
             SigningKey { kid: "test".to_owned(), secret: "a signing key of the tests, long enough".into() };
         let app = App::start(&config, &[key], &url, Clock::default()).await.unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let state = server::State {
-            api: app.api.clone(),
-            tasks: app.tasks.clone(),
-            clock: app.clock.clone(),
-            settings: (&config.limits).into(),
-            checks: app.checks(),
-            graphiql: None,
-        };
-        let running = Server::start(state, listener).unwrap();
+        let running = Server::start(app.server(&config.limits, None), listener).unwrap();
         let client = Client::anonymous(format!("http://{}", running.address));
         TestApp { client, provider, db, app, running: Some(running), is_closed: false }
     }

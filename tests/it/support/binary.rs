@@ -15,8 +15,9 @@ use super::{app::provider_settings, client::Client, cluster::variable, processes
 /// A running `loquent serve --dev` over a given database.
 pub struct Binary {
     pub client: Client,
-    child: Child,
-    _home: TempDir,
+    child: Reaped,
+    /// Removed with the process, when it was made for it.
+    home: Option<TempDir>,
 }
 
 /// How a process is started.
@@ -32,10 +33,20 @@ impl Binary {
     /// Starts the process and waits until it says where it listens.
     pub fn start(launch: &Launch<'_>) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let file = home.path().join("loquent.toml");
-        let settings = format!("{}\n{}", launch.settings, provider_settings(launch.provider));
-        std::fs::write(&file, settings).unwrap();
-        let mut child = command(home.path(), launch.database_url)
+        let running =
+            Self::start_in(home.path(), Some(launch.database_url), launch.provider, launch.settings);
+        Self { home: Some(home), ..running }
+    }
+
+    /// The same in a home that outlives the process; without an address it brings its own database.
+    pub fn start_in(home: &Path, database_url: Option<&str>, provider: &str, settings: &str) -> Self {
+        let file = home.join("loquent.toml");
+        std::fs::write(&file, format!("{settings}\n{}", provider_settings(provider))).unwrap();
+        let mut command = command(home, database_url.unwrap_or_default());
+        if database_url.is_none() {
+            command.env_remove("DATABASE_URL");
+        }
+        let mut child = command
             .args(["serve", "--dev", "--port", "0", "--config"])
             .arg(&file)
             .stdout(Stdio::piped())
@@ -50,28 +61,28 @@ impl Binary {
         };
         // What it says later is read too, so that it never waits for a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { client: Client::anonymous(address), child, _home: home }
+        Self { client: Client::anonymous(address), child: Reaped(child), home: None }
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        let pid = Pid::from_raw(i32::try_from(self.child.0.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
     }
 
     /// SIGKILL, and waits until the process is gone.
     pub fn kill(mut self) {
         self.signal(Signal::KILL);
-        self.child.wait().unwrap();
+        self.child.0.wait().unwrap();
     }
 
     /// Waits for the end of the process after a signal; its exit code, if it ended by itself in time.
     pub async fn ended(&mut self, limit: Duration) -> Option<i32> {
-        let child = &mut self.child;
+        let child = &mut self.child.0;
         let mut code = None;
         let is_over = eventually(limit, || {
             code = child.try_wait().unwrap();
@@ -82,10 +93,13 @@ impl Binary {
     }
 }
 
-impl Drop for Binary {
+/// A child that does not outlive the test.
+struct Reaped(Child);
+
+impl Drop for Reaped {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -60,7 +60,8 @@ async fn a_fault_that_graphql_found_has_no_data_and_a_status_only_in_the_newer_t
 #[tokio::test]
 async fn a_field_that_fails_is_part_of_an_answer() {
     let site = Site::start().await;
-    let answer = site.client.gql("{ viewer { user { id } } }", json!({})).await;
+    let answer =
+        site.client.gql("{ message(id: \"msg_00000000000000000000000001\") { id } }", json!({})).await;
     assert_eq!((answer.status.as_u16(), answer.code()), (200, "UNAUTHENTICATED"));
     assert!(answer.body.get("data").is_some());
 }
@@ -104,7 +105,8 @@ async fn other_methods_and_paths_are_refused_in_the_shape_of_graphql() {
 #[tokio::test]
 async fn a_subscription_is_told_where_to_go() {
     let site = Site::start().await;
-    let query = "subscription { messageStream(messageId: \"x\") { __typename } }";
+    let query =
+        "subscription { messageStream(messageId: \"msg_00000000000000000000000001\") { __typename } }";
     let answer = site.client.gql(query, json!({})).await;
     assert_eq!((answer.status.as_u16(), answer.code()), (400, "BAD_USER_INPUT"));
     assert!(answer.errors()[0]["message"].as_str().unwrap().contains("WebSocket"));
@@ -187,6 +189,18 @@ async fn a_body_that_does_not_arrive_is_not_waited_for() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+}
+
+#[tokio::test]
+async fn neither_a_slow_head_nor_an_idle_connection_is_waited_for() {
+    let site = Site::start_with(|settings| settings.head = Duration::from_millis(50), Vec::new()).await;
+    for sent in ["", "GET /livez HTTP/1.1\r\nHo", "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"] {
+        let mut stream = TcpStream::connect(site.running.address).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        let ended = stream.read_to_end(&mut rest);
+        tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the end in time").unwrap();
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use loquent::graphql::transport::Settings;
 use reqwest::Method;
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
@@ -67,7 +66,7 @@ async fn an_idle_connection_does_not_hold_up_a_drain() {
 
 #[tokio::test]
 async fn subscriptions_end_with_their_socket() {
-    let site = Site::start_with(|_: &mut Settings| {}, Vec::new()).await;
+    let site = Site::start().await;
     let socket = Socket::connect(&site.client).await;
     let document = "subscription Floods { messageStream(messageId: \"x\") { __typename } }";
     let mut flood = socket.subscribe_named(document, "Floods").await;

@@ -1,6 +1,9 @@
+//! The transports and the server, over real sockets.
+
 mod guard;
 mod http;
 mod lifecycle;
 mod operations;
 mod probe;
 mod protocol;
+mod sessions;

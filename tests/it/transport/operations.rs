@@ -9,7 +9,9 @@ use crate::support::ws::{Event, RawSocket, Received, Socket, Subscription};
 
 /// Runs an operation under a name that the probe knows; the document itself fits the schema.
 async fn subscribe(socket: &Socket, name: &str) -> Subscription {
-    let query = format!("subscription {name} {{ messageStream(messageId: \"x\") {{ __typename }} }}");
+    let query = format!(
+        "subscription {name} {{ messageStream(messageId: \"msg_00000000000000000000000001\") {{ __typename }} }}"
+    );
     socket.subscribe_named(&query, name).await
 }
 
@@ -54,7 +56,8 @@ async fn failures_before_execution_are_errors_and_those_of_fields_are_results() 
     assert_eq!(code(&unknown.next().await), "GRAPHQL_VALIDATION_FAILED");
     let mut closed = subscribe(&socket, "NeedsSomebody").await;
     assert_eq!(code(&closed.next().await), "UNAUTHENTICATED");
-    let mut field = socket.subscribe("{ viewer { user { id } } }", json!({})).await;
+    let mut field =
+        socket.subscribe("{ message(id: \"msg_00000000000000000000000001\") { id } }", json!({})).await;
     let Event::Next(result) = field.next().await else { panic!() };
     assert_eq!(result["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
     assert!(result["errors"][0]["extensions"]["requestId"].is_string());
@@ -137,7 +140,8 @@ async fn stall(site: &Site) -> RawSocket {
     let waits = json!({ "query": "query Waits { __typename }", "operationName": "Waits" });
     socket.send(json!({ "id": "w", "type": "subscribe", "payload": waits })).await;
     take(&site.probe.begun).await;
-    let document = "subscription Floods { messageStream(messageId: \"x\") { __typename } }";
+    let document =
+        "subscription Floods { messageStream(messageId: \"msg_00000000000000000000000001\") { __typename } }";
     let floods = json!({ "query": document, "operationName": "Floods" });
     socket.send(json!({ "id": "f", "type": "subscribe", "payload": floods })).await;
     assert!(matches!(socket.receive().await, Received::Json(_)));

@@ -181,14 +181,18 @@ impl Site {
 
     /// Starts with some settings changed.
     pub async fn start_with(change: impl FnOnce(&mut Settings), checks: Vec<Check>) -> Self {
+        Self::start_on("postgres://nobody@127.0.0.1:1/nowhere", change, checks).await
+    }
+
+    /// Starts over a database that is somewhere.
+    pub async fn start_on(url: &str, change: impl FnOnce(&mut Settings), checks: Vec<Check>) -> Self {
         let (clock, tasks, probe) = (Clock::default(), Tasks::default(), Probe::new());
         let hour = Duration::from_secs(3600);
         let lifetimes = TokenSettings { access: hour, refresh: hour, session: hour * 24, grace: hour };
         let key =
             SigningKey { kid: "test".into(), secret: "0123456789abcdef0123456789abcdef".to_owned().into() };
         let tokens = Tokens::new(&[key], clock.clone(), lifetimes);
-        let nowhere = PoolSettings { size: 1, wait: Duration::from_millis(200) };
-        let db = Db::try_new("postgres://nobody@127.0.0.1:1/nowhere", nowhere).unwrap();
+        let db = Db::try_new(url, PoolSettings { size: 2, wait: Duration::from_secs(2) }).unwrap();
         let accounts = Accounts::new(
             db.clone(),
             clock.clone(),
@@ -225,6 +229,7 @@ impl Site {
 /// The numbers that a configuration without a word gives.
 fn usual_settings() -> Settings {
     Settings {
+        head: Duration::from_secs(10),
         body_bytes: 1024 * 1024,
         body: Duration::from_secs(30),
         operation: Duration::from_secs(30),

@@ -277,7 +277,8 @@ struct FinishedRow {
 }
 
 /// Ends a run that `owner` has: status and usage, text of the answer, and the settlement, together. `None` when it had
-/// ended before or belongs to somebody else.
+/// ended before or belongs to somebody else. The message is locked before the run, as by the removal of a conversation,
+/// so that the two never wait for each other.
 pub async fn finish_turn(
     conn: &mut AsyncPgConnection,
     owner: Uuid,
@@ -290,13 +291,14 @@ pub async fn finish_turn(
                           ?::int AS cached_input_tokens, ?::int AS output_tokens, ?::int AS reasoning_tokens, \
                           ?::text AS usage_source, ?::bigint AS charged, ?::text AS state, ?::jsonb AS actual, \
                           ?::text AS description), \
+        l AS (SELECT m.id FROM p JOIN generations g ON g.id = p.id JOIN messages m ON m.id = g.message_id FOR UPDATE OF m), \
         g AS (UPDATE generations g SET status = p.status, finish_reason = p.finish_reason, error_code = p.error_code, \
                      error_message = p.error_message, is_output_capped = p.is_capped, first_output_at = p.first_output_at, \
                      input_tokens = p.input_tokens, cached_input_tokens = p.cached_input_tokens, \
                      output_tokens = p.output_tokens, reasoning_tokens = p.reasoning_tokens, \
                      usage_source = p.usage_source, credits_charged = p.charged, finished_at = loquent_now(), \
                      revision = g.revision + 1 \
-                FROM p WHERE g.id = p.id AND g.replica_id = p.owner AND g.finished_at IS NULL RETURNING g.*), \
+                FROM p LEFT JOIN l ON true WHERE g.id = p.id AND g.replica_id = p.owner AND g.finished_at IS NULL RETURNING g.*), \
         m AS (UPDATE messages m SET status = p.status, parts = p.parts, stream_sequence = p.sequence \
                 FROM p, g WHERE m.id = g.message_id RETURNING 1), \
         s AS (SELECT s.* FROM p, g, LATERAL ledger_settle(g.id, p.state, p.actual, g.user_id, p.description) s) \

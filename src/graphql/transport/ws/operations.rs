@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::Response;
+use async_graphql::{Response, Value};
 use axum::extract::ws::Utf8Bytes;
 use futures_util::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -122,7 +122,8 @@ async fn relay(transport: &Arc<Transport>, operation: Operation, caller: Caller,
                 error.log();
                 return outlet.fail(error).await;
             }
-            Some(Ok(response)) if is_first && answer::is_request_error(&response) => {
+            // No source of events came about: an error of the request, though the engine names a field.
+            Some(Ok(response)) if is_first && response.is_err() && response.data == Value::Null => {
                 return outlet.refuse(&response).await;
             }
             Some(Ok(response)) => match frames::next(&outlet.id, &response) {

@@ -1,0 +1,80 @@
+//! Sockets of signed-in users: they end with their credential and their session.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::probe::Site;
+use crate::support::{client::Client, db::TestDb, ws::RawSocket};
+
+/// A server over a database of its own, with quick pings.
+async fn site() -> (Site, TestDb) {
+    let db = TestDb::create().await;
+    let change = |settings: &mut loquent::graphql::transport::Settings| {
+        settings.ping = Duration::from_millis(50);
+        settings.sockets_per_user = 2;
+    };
+    (Site::start_on(&db.url, change, Vec::new()).await, db)
+}
+
+async fn signed_in(client: &Client) -> RawSocket {
+    let mut socket = RawSocket::open(client).await;
+    socket.init(client.token.as_deref()).await;
+    socket
+}
+
+async fn user(client: &Client) -> Value {
+    client.gql("{ viewer { user { id } } }", json!({})).await.data()["viewer"]["user"]["id"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_transports_know_the_caller_by_the_same_token() {
+    let (site, _db) = site().await;
+    let client = site.client.sign_up().await;
+    let socket = crate::support::ws::Socket::connect(&client).await;
+    let mut operation = socket.subscribe("{ viewer { user { id } } }", json!({})).await;
+    let crate::support::ws::Event::Next(result) = operation.next().await else { panic!() };
+    assert!(result["data"]["viewer"]["user"]["id"].is_string());
+    assert_eq!(result["data"]["viewer"]["user"]["id"], user(&client).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_ends_when_its_credential_expires() {
+    let (site, _db) = site().await;
+    let mut anonymous = signed_in(&site.client).await;
+    let mut socket = signed_in(&site.client.sign_up().await).await;
+    site.clock.advance(chrono::TimeDelta::hours(2));
+    assert_eq!(socket.close_code().await, 4403);
+    anonymous.send(json!({ "type": "connection_init" })).await;
+    assert_eq!(anonymous.close_code().await, 4429);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_out_ends_the_sockets_of_the_session_and_no_others() {
+    let (site, _db) = site().await;
+    let (leaving, staying) = (site.client.sign_up().await, site.client.sign_up().await);
+    let (mut first, mut second) = (signed_in(&leaving).await, signed_in(&leaving).await);
+    let mut other = signed_in(&staying).await;
+    let out = "mutation { signOut(input: { everywhere: false }) { isAccepted } }";
+    let answer = leaving.gql(out, json!({})).await;
+    assert!(answer.errors().is_empty(), "{answer:?}");
+    assert_eq!((first.close_code().await, second.close_code().await), (4403, 4403));
+    other.send(json!({ "type": "connection_init" })).await;
+    assert_eq!(other.close_code().await, 4429);
+    assert_eq!(leaving.gql("{ __typename }", json!({})).await.code(), "UNAUTHENTICATED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_has_so_many_sockets_and_gets_places_back() {
+    let (site, _db) = site().await;
+    let client = site.client.sign_up().await;
+    let mut first = signed_in(&client).await;
+    let _second = signed_in(&client).await;
+    let mut third = RawSocket::open(&client).await;
+    let bearer = format!("Bearer {}", client.token.as_deref().unwrap());
+    third.send(json!({ "type": "connection_init", "payload": { "authorization": bearer } })).await;
+    assert_eq!(third.close_code().await, 4429);
+    first.send(json!({ "type": "start" })).await;
+    assert_eq!(first.close_code().await, 4400);
+    signed_in(&client).await;
+}
