@@ -190,13 +190,17 @@ impl Schema {
         }
     }
 
-    /// A literal that fits the type, with what is required only.
-    fn literal(&self, value: &InputValueDefinition) -> String {
+    /// A literal that fits the type, with what is required only. `place` is where the value stands, as cases name it.
+    fn literal(&self, value: &InputValueDefinition, place: &str) -> String {
         let text = value.ty.node.to_string();
+        let place = format!("{place}{}", value.name.node);
         let literal = match base(value).as_str() {
             "Int" | "Float" => "1".to_owned(),
             "Boolean" => "true".to_owned(),
-            "ID" => format!("\"{}\"", Kind::Message.name(Uuid::now_v7())),
+            "ID" => {
+                let case = CASES.iter().find(|case| case.place.trim_end_matches(')') == place).unwrap();
+                format!("\"{}\"", case.kind.name(Uuid::now_v7()))
+            }
             "EmailAddress" => "\"ada@example.com\"".to_owned(),
             "Decimal" => "\"1\"".to_owned(),
             name => match self.0.get(name) {
@@ -207,7 +211,13 @@ impl Schema {
                             is_required(&field.node) || (!has_required && *index == 0)
                         });
                     let fields: Vec<String> = fields
-                        .map(|(_, field)| format!("{}: {}", field.node.name.node, self.literal(&field.node)))
+                        .map(|(_, field)| {
+                            format!(
+                                "{}: {}",
+                                field.node.name.node,
+                                self.literal(&field.node, &format!("{place}."))
+                            )
+                        })
                         .collect();
                     format!("{{ {} }}", fields.join(", "))
                 }
@@ -278,7 +288,11 @@ async fn answer(client: &Client, operation: &str, id: &str) -> (u16, String) {
     let (status, text) = if operation.starts_with("subscription") {
         let socket = Socket::connect(client).await;
         let mut events = socket.subscribe(operation, variables).await;
-        (0, format!("{:?}", events.next().await))
+        let text = match events.next().await {
+            Event::Next(event) | Event::Error(event) => event.to_string(),
+            other => panic!("{other:?}"),
+        };
+        (0, text)
     } else {
         let names: Vec<&str> =
             ["id", "key"].into_iter().filter(|name| operation.contains(&format!("${name}"))).collect();
@@ -482,7 +496,13 @@ async fn whatever_is_not_public_asks_for_a_credential() {
             let level = access.node.arguments[0].1.node.to_string();
             let arguments = field.node.arguments.iter().filter(|argument| is_required(&argument.node));
             let arguments: Vec<String> = arguments
-                .map(|argument| format!("{}: {}", argument.node.name.node, schema.literal(&argument.node)))
+                .map(|argument| {
+                    format!(
+                        "{}: {}",
+                        argument.node.name.node,
+                        schema.literal(&argument.node, &format!("{root}.{name}("))
+                    )
+                })
                 .collect();
             let arguments =
                 if arguments.is_empty() { String::new() } else { format!("({})", arguments.join(", ")) };

@@ -14,4 +14,5 @@ pub mod reader;
 pub mod restart;
 pub mod role;
 pub mod rows;
+pub mod seed;
 pub mod ws;
