@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{client::Client, cluster::variable};
 
 /// Settings under which nothing but money refuses a call, however slow the machine is.
-pub const PATIENT: &str = "[database]\nwait_ms = 30000\n[limits]\ngenerations_per_user = 1000\n";
+pub const PATIENT: &str = "[database]\nwait_ms = 30000\n[limits]\n";
 
 /// The plan of an account that has so many credits and asks for 64 tokens of output at least.
 pub fn plan(credits: &str) -> String {

@@ -131,7 +131,7 @@ async fn a_failure_before_the_first_word_costs_nothing() {
     let person = app.client.sign_up().await;
     let failures = [
         (Script::status(500), "PROVIDER_UNAVAILABLE"),
-        (Script::status(400), "PROVIDER_UNAVAILABLE"),
+        (Script::status(400), "GENERATION_FAILED"),
         (Script::status(429), "PROVIDER_UNAVAILABLE"),
         (Script::text("never", 1).cut_after(0), "GENERATION_FAILED"),
     ];

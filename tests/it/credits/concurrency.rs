@@ -20,7 +20,7 @@ const COST: i64 = 69_000;
 
 /// As [`PATIENT`], with more statements at a time than the credits pay for.
 const CROWDED: &str =
-    "[database]\nwait_ms = 30000\nrequest_pool = 44\n[limits]\ngenerations_per_user = 1000\n";
+    "[database]\nwait_ms = 30000\nrequest_pool = 44\n[limits]\n";
 
 /// A message whose cap is the least the plan admits, so that lowering it cannot help.
 async fn send_the_least(person: &Client) -> Value {

@@ -26,7 +26,7 @@ const PIECES: usize = 10;
 /// The run is still its old owner's, was ended by one statement, and the log has nothing after what was counted.
 async fn assert_ended_once(conn: &mut AsyncPgConnection, message: Uuid, owner: &Value, last: i64) {
     let run = format!(
-        "SELECT g.replica_id, g.revision, (SELECT max(sequence) FROM stream_events e WHERE e.message_id = m.id) AS newest, \
+        "SELECT g.replica_id, g.revision - (g.first_output_at IS NOT NULL)::int AS revision, (SELECT max(sequence) FROM stream_events e WHERE e.message_id = m.id) AS newest, \
                 (SELECT count(*) FROM ledger_entries l WHERE l.hold_id = g.id AND l.kind IN ('settle', 'release')) AS ends \
            FROM messages m JOIN generations g ON g.message_id = m.id WHERE m.id = '{message}'"
     );
