@@ -206,7 +206,7 @@ async fn step(twins: &mut Twins, rng: &mut StdRng, scale: i64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn random_histories_end_as_in_the_plain_model() {
-    let (seeds, steps) = if is_full_size() { (60, 3_000) } else { (4, 500) };
+    let (seeds, steps) = if is_full_size() { (24, 1_500) } else { (4, 500) };
     let (mut holds, mut refusals) = (0, 0);
     for seed in 0..seeds {
         let mut rng = StdRng::seed_from_u64(seed);
