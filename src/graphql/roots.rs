@@ -5,7 +5,7 @@ use async_graphql::{MergedObject, MergedSubscription, SchemaBuilder};
 use super::null_boundary::NullBoundary;
 use crate::domains::{accounts, catalog, conversations, credits, generations};
 
-/// Reads.
+// No descriptions: the fields say what the roots are for.
 #[derive(Default, MergedObject)]
 pub struct Query(
     accounts::graphql::AccountsQuery,
@@ -14,7 +14,6 @@ pub struct Query(
     generations::graphql::GenerationsQuery,
 );
 
-/// Writes; root fields run one after the other.
 #[derive(Default, MergedObject)]
 pub struct Mutation(
     accounts::graphql::AccountsMutation,
@@ -22,7 +21,6 @@ pub struct Mutation(
     generations::graphql::GenerationsMutation,
 );
 
-/// Events.
 #[derive(Default, MergedSubscription)]
 pub struct Subscription(generations::graphql::GenerationsSubscription);
 

@@ -155,7 +155,7 @@ impl AccountCredits {
     async fn ledger(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "At most this many, 1 to 100.", default = 25)] first: i32,
+        #[graphql(desc = "At most this many, 1 to 100.", default = 25)] first: Option<i32>,
         #[graphql(desc = "Cursor to read on from.")] after: Option<String>,
         #[graphql(desc = "Only these kinds; all when absent.")] kinds: Option<Vec<LedgerEntryKind>>,
     ) -> Result<LedgerEntryConnection> {
@@ -164,7 +164,7 @@ impl AccountCredits {
             return Err(bad_input("There are fewer kinds than that.".to_owned()));
         }
         let list = list_name(self.0.row.id, &kinds);
-        let size = page_size("first", Some(first))?;
+        let size = page_size("first", first)?;
         let before = after.as_deref().map(|cursor| decode_cursor(&list, cursor, |place| place.parse().ok()));
         let before: Option<i64> = before.transpose()?;
         let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);

@@ -19,8 +19,7 @@ use crate::support::{
 const COST: i64 = 69_000;
 
 /// As [`PATIENT`], with more statements at a time than the credits pay for.
-const CROWDED: &str =
-    "[database]\nwait_ms = 30000\nrequest_pool = 44\n[limits]\n";
+const CROWDED: &str = "[database]\nwait_ms = 30000\nrequest_pool = 44\n[limits]\n";
 
 /// A message whose cap is the least the plan admits, so that lowering it cannot help.
 async fn send_the_least(person: &Client) -> Value {

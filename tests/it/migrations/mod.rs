@@ -1,5 +1,7 @@
 //! The migrations, up and down, alone and from several processes at once.
 
+mod tables;
+
 use loquent::platform::postgres::migrate;
 
 use crate::support::db::TestDb;

@@ -159,11 +159,11 @@ impl AccountConversations {
     async fn conversations(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "At most this many, 1 to 100.", default = 25)] first: i32,
+        #[graphql(desc = "At most this many, 1 to 100.", default = 25)] first: Option<i32>,
         #[graphql(desc = "Cursor to read on from.")] after: Option<String>,
     ) -> Result<ConversationConnection> {
         let list = format!("conversations.{}", self.0.row.id.simple());
-        let size = page_size("first", Some(first))?;
+        let size = page_size("first", first)?;
         let place = after.as_deref().map(|cursor| decode_cursor(&list, cursor, read_place)).transpose()?;
         let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
         let service = ctx.handle::<Conversations>();
