@@ -125,8 +125,19 @@ fn is_session_check(flight: &Flight) -> bool {
     flight.sql.contains(r#"FROM ("sessions" INNER JOIN "users""#)
 }
 
+/// What the process does every two seconds for those that died.
+fn is_sweep(flight: &Flight) -> bool {
+    const SWEEPS: [&str; 4] = [
+        "SET fenced_at",
+        "rotate_stream_log(",
+        r#""generations"."finished_at" IS NULL"#,
+        "SELECT loquent_now()",
+    ];
+    SWEEPS.iter().any(|text| flight.sql.contains(text))
+}
+
 fn work(mut flights: Vec<Flight>) -> Vec<Flight> {
-    flights.retain(|flight| !is_pulse(flight) && !is_session_check(flight));
+    flights.retain(|flight| !is_pulse(flight) && !is_session_check(flight) && !is_sweep(flight));
     flights
 }
 
