@@ -13,7 +13,7 @@ mod serve;
 
 use std::{io::Write, process::ExitCode};
 
-use args::{Cli, Command};
+use args::{Cli, Command, Ledger};
 
 use crate::{
     config::{Config, Sources},
@@ -25,8 +25,9 @@ const EX_CONFIG: u8 = 78;
 
 /// Runs one command to its end.
 pub fn run(cli: &Cli) -> ExitCode {
+    let command = cli.command();
     // The schema is the program's own: it needs no settings.
-    if let Command::Schema { action } = cli.command() {
+    if let Command::Schema { action } = command {
         return finish(schema::run(&action));
     }
     let config = match Sources::of_process(cli.flags()).and_then(Config::load) {
@@ -42,14 +43,16 @@ pub fn run(cli: &Cli) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return finish(Err(error.into())),
     };
-    runtime.block_on(async {
-        match cli.command() {
-            Command::Serve(_) => finish(serve::run(&config).await),
-            Command::Migrate { action } => finish(migrate::run(&config, action).await),
-            Command::Ledger { .. } => finish(ledger::run(&config).await),
-            Command::Schema { action } => finish(schema::run(&action)),
-        }
-    })
+    finish(runtime.block_on(work(command, &config)))
+}
+
+async fn work(command: Command, config: &Config) -> anyhow::Result<Verdict> {
+    match command {
+        Command::Serve(_) => serve::run(config).await,
+        Command::Migrate { action } => migrate::run(config, action).await,
+        Command::Ledger { action: Ledger::Check } => ledger::run(config).await,
+        Command::Schema { action } => schema::run(&action),
+    }
 }
 
 /// How a command that did its work came out.

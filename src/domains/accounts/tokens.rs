@@ -1,6 +1,6 @@
 //! Tokens. An access token is a JWT (RFC 7519, HS256) with the person and the session, good for an hour. A refresh
-//! token is 256 random bits; the database has only its SHA-256, and for ten seconds its successor, sealed with the
-//! token itself, so that a repeat after a lost answer gets the same child and a stolen database opens nothing.
+//! token is 256 random bits; the database has only its SHA-256, and for a while its successor, sealed with the token
+//! itself, so that a repeat after a lost answer gets the same child and a stolen database opens nothing.
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@
 //! the only way to the second; whoever has one must resolve it exactly once.
 //!
 //! ```text
-//! let quote = Quote::new(&model, prompt_tokens, wanted, plan);     // what it may cost
+//! let quote = Quote::new(&model, plan, prompt_tokens, wanted);     // what it may cost
 //! let hold  = accept(quote) -> Hold                                // reserved, together with the message
 //! provider.stream_chat(request, &hold)                             // the cap that was paid for goes upstream
 //! finish(hold.settle(usage))                                       // spent, the rest returned, with the answer

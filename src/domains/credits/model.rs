@@ -15,10 +15,6 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Credits(pub i64);
 
-impl Credits {
-    pub const ONE: Self = Self(1_000_000);
-}
-
 /// Six decimals, such as `12.500000`.
 impl fmt::Display for Credits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -46,7 +46,7 @@ const IDLE_PULSE: Duration = Duration::from_secs(2);
 /// What follows a piece within so short a time came with it, and goes into the same flush: an answer that arrives at
 /// once is one flush, and a first word after a silence still waits no longer than this.
 const LULL: Duration = Duration::from_millis(1);
-/// A statement that takes longer is given up and repeated on another connection.
+/// A statement that takes longer, because the server is not heard of, is given up and repeated.
 const FLUSH_LIMIT: Duration = Duration::from_secs(20);
 
 /// Pace of the log.

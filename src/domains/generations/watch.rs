@@ -158,7 +158,7 @@ impl Reader {
         let last = watched.message.stream_sequence;
         let mut events = Vec::new();
         match self.position {
-            Some(position) if position >= last && last > 0 && position == last => {
+            Some(position) if position == last && last > 0 => {
                 return Step { events, then: Then::End };
             }
             Some(position)

@@ -179,8 +179,7 @@ fn refusal(error: DieselError) -> QueryResult<Acceptance> {
     Err(error)
 }
 
-/// Writes the whole turn or nothing: key, conversation, hold, both messages and the run. Fails with `LQ402` when the balance does not cover it, and with `LQ409` when the
-/// conversation or the key has moved on: read again.
+/// Writes the whole turn or nothing: key, conversation, hold, both messages and the run.
 pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryResult<Acceptance> {
     const SQL: &str = "\
         WITH p AS (SELECT ?::uuid AS viewer, ?::uuid AS replica_id, ?::text AS operation, ?::text AS key, \
