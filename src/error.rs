@@ -201,6 +201,14 @@ impl AppError {
         self.0.details.as_ref()
     }
 
+    /// Everything that is known of the failure, its private source included; for the log alone.
+    pub fn chain(&self) -> String {
+        match &self.0.source {
+            Some(source) => format!("{self}: {source:#}"),
+            None => self.to_string(),
+        }
+    }
+
     /// Logs once, where the failure leaves the product; the level follows who is to blame.
     pub fn log(&self) {
         let code = self.code().as_str();

@@ -26,7 +26,7 @@ pub async fn run(db: Db, accounts: Accounts, stop: CancellationToken) {
             () = stop.cancelled() => return,
         }
         if let Err(error) = clear(&db, &accounts).await {
-            tracing::warn!(%error, "housekeeping failed; the next round tries again");
+            tracing::warn!(error = error.chain(), "housekeeping failed; the next round tries again");
         }
     }
 }

@@ -220,7 +220,9 @@ impl Engine {
                 }
                 // Somebody else has ended it; watchers read how.
                 Ok(None) => break,
-                Err(error) => tracing::warn!(%error, "the end of a run cannot be stored; trying again"),
+                Err(error) => {
+                    tracing::warn!(error = error.chain(), "the end of a run cannot be stored; trying again")
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(2)),

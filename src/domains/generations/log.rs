@@ -315,7 +315,11 @@ impl Flusher {
             match tokio::time::timeout(FLUSH_LIMIT, attempt).await {
                 Ok(Ok(flushed)) => return flushed,
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, events = batch.texts.len(), "the stream log cannot be written; trying again")
+                    tracing::warn!(
+                        error = error.chain(),
+                        events = batch.texts.len(),
+                        "the stream log cannot be written; trying again"
+                    )
                 }
                 Err(_) => {
                     tracing::warn!(events = batch.texts.len(), "the stream log takes too long; trying again")
@@ -339,7 +343,9 @@ impl Flusher {
                     self.identities.send_replace(identity);
                     return;
                 }
-                Err(error) => tracing::warn!(%error, "cannot announce this process again; trying again"),
+                Err(error) => {
+                    tracing::warn!(error = error.chain(), "cannot announce this process again; trying again")
+                }
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }

@@ -50,7 +50,7 @@ impl Sweeper {
                 () = stop.cancelled() => return,
             }
             if let Err(error) = self.sweep().await {
-                tracing::warn!(%error, "sweeping failed; the next round tries again");
+                tracing::warn!(error = error.chain(), "sweeping failed; the next round tries again");
             }
         }
     }
@@ -68,7 +68,7 @@ impl Sweeper {
         for generation in orphans {
             let id = generation.id;
             if let Err(error) = end_orphan(&mut conn, generation).await {
-                tracing::error!(%error, generation.id = %id, "an orphaned run could not be ended");
+                tracing::error!(error = error.chain(), generation.id = %id, "an orphaned run could not be ended");
             }
         }
         let seconds = i64::try_from(self.retention.as_secs()).unwrap_or(i64::MAX);
