@@ -1,5 +1,6 @@
 //! From a message to its settled answer.
 
+mod abandoned;
 mod cancel;
 mod crash;
 mod fed;
