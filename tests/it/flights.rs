@@ -258,7 +258,9 @@ async fn a_paced_answer_is_flushed_by_time_and_not_by_token() {
     println!("{} tokens: {flushes} flushes in {windows} windows of 10 ms", STEPS * TOKENS_A_STEP);
     assert!(flushes >= STEPS, "nothing is delivered before its flush, and {STEPS} pieces were waited for");
     assert!(flushes <= windows + 1, "{flushes} flushes in {windows} windows");
-    assert_eq!(all.len() - flushes, 4, "a token costs more than its flush:\n{}", show(&all));
+    // A sweep that takes the warm connection for a moment leaves the flush a cold one, which prepares once.
+    let others = all.iter().filter(|flight| !is_flush(flight) && !flight.is_preparation).count();
+    assert_eq!(others, 4, "a token costs more than its flush:\n{}", show(&all));
     println!("a_paced_answer_is_flushed_by_time n={} ok", STEPS * TOKENS_A_STEP);
     drop((watch, socket));
     stage.app.close().await;

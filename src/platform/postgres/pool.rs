@@ -40,6 +40,8 @@ impl Db {
         let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(url, config);
         let pool = Pool::builder(manager)
             .max_size(settings.size)
+            // The connection used last has its statements prepared; one that rests longest may rest on.
+            .queue_mode(deadpool::managed::QueueMode::Lifo)
             .wait_timeout(Some(settings.wait))
             .create_timeout(Some(Duration::from_secs(5)))
             .recycle_timeout(Some(Duration::from_secs(2)))
