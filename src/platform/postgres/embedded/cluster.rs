@@ -54,7 +54,7 @@ impl Cluster {
         profile: Profile,
     ) -> Result<Self, StartError> {
         let layout = Layout::new(home, programs.version.major);
-        let lock = layout.acquire()?;
+        let lock = layout.acquire().await?;
         let is_new = !layout.is_initialised();
         if is_new {
             initdb::run(&layout, &programs, account, profile).await?;

@@ -7,9 +7,11 @@ use std::{
     fs::{self, File, TryLockError},
     io::{Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use super::error::StartError;
 
@@ -22,6 +24,9 @@ const LOG_LIMIT: u64 = 10 * 1024 * 1024;
 /// At most this much of the end of a log is shown.
 const LOG_TAIL_BYTES: u64 = 16 * 1024;
 const LOG_TAIL_LINES: usize = 20;
+
+/// How long a lock that is held is asked for again.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Paths of one cluster.
 #[derive(Debug, Clone)]
@@ -64,7 +69,10 @@ impl Layout {
     }
 
     /// Takes the exclusive lock of this cluster and leaves our pid in it for those who come second.
-    pub(super) fn acquire(&self) -> Result<OwnerLock, StartError> {
+    ///
+    /// A lock that is held is asked for again for a moment: a child that another thread is just starting has a copy of
+    /// every open file until it becomes its program, and an owner that is ending is gone soon.
+    pub(super) async fn acquire(&self) -> Result<OwnerLock, StartError> {
         let failed = || StartError::io(format!("lock {}", self.lock.display()));
         let mut file = File::options()
             .read(true)
@@ -73,12 +81,21 @@ impl Layout {
             .truncate(false)
             .open(&self.lock)
             .map_err(failed())?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(StartError::InUse { dir: self.data.clone(), owner: owner_named_in(&mut file) });
+        let deadline = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(25)).await;
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(StartError::InUse {
+                        dir: self.data.clone(),
+                        owner: owner_named_in(&mut file),
+                    });
+                }
+                Err(TryLockError::Error(error)) => return Err(failed()(error)),
             }
-            Err(TryLockError::Error(error)) => return Err(failed()(error)),
         }
         file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(failed())?;
         Ok(OwnerLock { _file: file })
