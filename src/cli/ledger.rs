@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use anyhow::bail;
+
 use super::{Verdict, database::Database, say};
 use crate::{
     config::Config,
     domains::credits,
-    platform::postgres::{Db, pool::PoolSettings},
+    platform::postgres::{Db, migrate, pool::PoolSettings},
 };
 
 pub async fn run(config: &Config) -> anyhow::Result<Verdict> {
@@ -17,6 +19,11 @@ pub async fn run(config: &Config) -> anyhow::Result<Verdict> {
 }
 
 async fn check(url: &str) -> anyhow::Result<Verdict> {
+    if !migrate::status(url).await?.pending.is_empty() {
+        bail!(
+            "the database lacks migrations, so there are no books to check; run `loquent migrate up` first"
+        );
+    }
     let db = Db::try_new(url, PoolSettings { size: 1, wait: Duration::from_secs(10) })?;
     let (checked, differences) = credits::check(&db).await?;
     for difference in &differences {
