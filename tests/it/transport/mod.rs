@@ -1,5 +1,8 @@
 //! The transports and the server, over real sockets.
 
+mod codes;
+mod drain;
+mod flood;
 mod guard;
 mod http;
 mod lifecycle;
