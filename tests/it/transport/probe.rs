@@ -238,6 +238,7 @@ impl Site {
 /// The numbers that a configuration without a word gives.
 fn usual_settings() -> Settings {
     Settings {
+        is_schema_public: true,
         sites: loquent::graphql::transport::Sites::default(),
         head: Duration::from_secs(10),
         body_bytes: 1024 * 1024,
