@@ -1,18 +1,22 @@
 //! The HTTP server: which routes there are, what is around all of them, and how it starts and stops.
 //!
 //! [`connections`] accepts and bounds connections, [`stall`] ends those that take nothing, [`health`] says whether
-//! the process lives and is ready, [`layers`] is around every route.
+//! the process lives and is ready. Around every route are [`headers`] that bind browsers, what [`cors`] tells them, and
+//! the refusals of [`layers`]. Every answer of this program has these headers and its request id, whatever its status;
+//! only what the HTTP parser itself refuses (400, 414, 431) has no header at all.
 
 mod connections;
+mod cors;
+mod headers;
 mod health;
 mod layers;
 mod stall;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::ready, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    middleware::{from_fn_with_state, map_response},
+    middleware::{from_fn, from_fn_with_state, map_response},
     response::Redirect,
     routing::get,
 };
@@ -119,10 +123,16 @@ fn router(transport: &Arc<Transport>, checks: Vec<Check>, graphiql: Option<graph
             .merge(graphiql::router(settings))
             .route("/", get(|| async { Redirect::temporary("/graphiql") }));
     }
+    let sites = transport.settings.sites.clone();
+    // The last one is the outermost: a refusal has the headers of every layer that stands below it here.
     router
+        .method_not_allowed_fallback(layers::method_not_allowed)
         .fallback(layers::not_found)
         .layer(from_fn_with_state(Arc::clone(transport), layers::limit_body))
         .layer(from_fn_with_state(Arc::clone(transport), layers::require_own_name))
+        .layer(from_fn(layers::require_one_host))
+        .layer(from_fn_with_state(Arc::clone(transport), transport::catch_panic))
+        .layer(cors::layer(sites.origins))
         .layer(from_fn_with_state(Arc::clone(transport), transport::assign_request_id))
-        .layer(map_response(layers::secure))
+        .layer(map_response(move |response| ready(headers::secure(response, sites.is_https))))
 }

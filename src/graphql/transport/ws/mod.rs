@@ -28,7 +28,7 @@ use super::{
     answer::{Format, Refusal},
     credentials::Bearer,
     http::method_refusal,
-    origin::{Peer, is_same_site},
+    origin::Peer,
 };
 use crate::error::{AppError, ErrorCode};
 
@@ -64,8 +64,9 @@ fn accept(
     if transport.closing.is_cancelled() {
         return Err(AppError::unavailable(anyhow::anyhow!("shutting down")).into());
     }
-    if !is_same_site(headers, transport.settings.sites.public_authority.as_deref()) {
-        let message = "Pages of other sites may not open a socket here.";
+    if !transport.settings.sites.origins.may_open_socket(headers) {
+        let message =
+            "Pages of this site may not open a socket here: its origin is not in server.allowed_origins.";
         return Err(Refusal::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message));
     }
     let upgrade = upgrade.protocols([PROTOCOL]);
