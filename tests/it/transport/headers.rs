@@ -35,10 +35,10 @@ const ROUTES: [(&str, &[&str]); 9] = [
 ];
 
 async fn site(public_url: &str, change: impl FnOnce(&mut Settings), checks: Vec<Check>) -> Site {
-    let file =
-        format!("[server]\nallowed_origins = [\"{ORIGIN}\"]\n{public_url}\n[limits]\nbody_bytes = 1024");
+    let file = format!("[server]\nallowed_origins = [\"{ORIGIN}\"]\n{public_url}");
     let change = |settings: &mut Settings| {
         *settings = configured(false, &file);
+        settings.body_bytes = 1024;
         change(settings);
     };
     Site::start_with(change, checks).await
@@ -99,7 +99,7 @@ async fn every_answer_of_every_status_binds_the_browser() {
     let mut seen = BTreeSet::new();
     for (name, answer) in [
         ("200", post(&site, operation("Works").to_string(), &[json]).await),
-        ("200 older", post(&site, "{}".into(), &[json, ("accept", "application/json")]).await),
+        ("200 older", post(&site, operation("{").to_string(), &[json, ("accept", "application/json")]).await),
         (
             "200 preflight",
             ask(&site, "OPTIONS", "/graphql", &[("access-control-request-method", "POST")]).await,
@@ -179,16 +179,7 @@ async fn each_route_has_its_methods_and_says_which() {
             assert_bound(path, &answer.headers);
         }
     }
-    for path in [
-        "/nowhere",
-        "/graphql/",
-        "/graphql/x",
-        "/GraphQL",
-        "//graphql",
-        "/livez/",
-        "/graphql%2f",
-        "/./graphql",
-    ] {
+    for path in ["/nowhere", "/graphql/", "/graphql/x", "/GraphQL", "//graphql", "/livez/", "/graphql%2f"] {
         for method in ["GET", "POST", "DELETE", "TRACE", "BREW"] {
             let answer = ask(&site, method, path, &[]).await;
             assert_eq!(answer.status.as_u16(), 404, "{method} {path}");
