@@ -15,8 +15,8 @@ use axum::{
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// Without a proper reason a browser shows, keeps and shares nothing of an answer. The policy for resources binds only
-/// loads that ask nobody, such as an image of another site: what CORS lets through it does not touch.
+/// A browser runs, keeps and shares nothing of an answer. The policy for resources binds only loads that no server is
+/// asked about, such as an image in a page of another site; it does not touch what CORS lets through.
 const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),

@@ -119,8 +119,7 @@ mod tests {
         assert!(!is_one(new, "/", &[]));
         assert!(!is_one(new, "http://evil.example/", &["api.example.com"]));
         assert!(!is_one(new, "http://api.example.com:80/", &["api.example.com"]));
-        for hosts in [&["a", "a"][..], &["a", "b"], &[""], &["a b"], &["a/b"], &["a@b"], &["a,b"], &["[::1"]]
-        {
+        for hosts in [&["a", "a"][..], &["a", "b"], &[""], &["a b"], &["a/b"], &["a@b"], &["[::1"]] {
             assert!(!is_one(new, "/", hosts) && !is_one(old, "/", hosts), "{hosts:?}");
         }
     }

@@ -115,46 +115,6 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_listed_to_the_letter_is_let_in() {
-        let origins = origins(&["https://app.example.com", "http://[2001:db8::1]:3000"], None, false);
-        let has = |origin: &str| origins.has(&origin.parse().unwrap());
-        assert!(has("https://app.example.com") && has("http://[2001:db8::1]:3000"));
-        for origin in [
-            "",
-            "*",
-            "null",
-            "https://evil.example",
-            "https://example.com",
-            "https://evil.app.example.com",
-            "https://app.example.com.evil.example",
-            "https://app.example.como",
-            "https://evilapp.example.com",
-            "https://app.example.com.",
-            "https://app.example.com/",
-            "https://app.example.com:443",
-            "https://app.example.com:8443",
-            "http://app.example.com",
-            "https://APP.example.com",
-            "HTTPS://app.example.com",
-            "https://app.example.com@evil.example",
-            "https://evil.example#https://app.example.com",
-            "https://evil.example/?https://app.example.com",
-            "https://app.example.com https://evil.example",
-            "https://app.example.com,https://evil.example",
-            "https://app%2eexample.com",
-            "https://app.xn--example-.com",
-            "app.example.com",
-            "//app.example.com",
-            "file://app.example.com",
-            "http://[2001:db8:0::1]:3000",
-            "http://[::1]:3000",
-            "http://localhost:5173",
-        ] {
-            assert!(!has(origin), "{origin}");
-        }
-    }
-
-    #[test]
     fn under_development_every_port_of_this_machine_is_let_in_and_no_other_machine() {
         let origins = origins(&[], None, true);
         let has = |origin: &str| origins.has(&origin.parse().unwrap());

@@ -11,7 +11,7 @@ const LISTED: &str =
     "[server]\nallowed_origins = [\"https://app.example.com\", \"http://[2001:db8::1]:3000\"]";
 
 /// Pages that only look like one of the list.
-const TRICKS: [&str; 25] = [
+const TRICKS: [&str; 30] = [
     "null",
     "*",
     "https://evil.example",
@@ -31,6 +31,11 @@ const TRICKS: [&str; 25] = [
     "https://evil.example/?https://app.example.com",
     "https://app.example.com, https://evil.example",
     "https://xn--app-.example.com",
+    "https://app%2eexample.com",
+    "https://app.example.com https://evil.example",
+    "HTTPS://app.example.com",
+    "//app.example.com",
+    "wss://app.example.com",
     "app.example.com",
     "file://app.example.com",
     "http://[2001:db8:0::1]:3000",

@@ -231,3 +231,18 @@ async fn a_body_that_was_refused_is_no_request() {
     ])
     .await;
 }
+
+#[tokio::test]
+async fn what_the_parser_refuses_has_no_body_and_names_no_program() {
+    let site = Site::start().await;
+    for request in
+        ["GET  / HTTP/1.1\r\n\r\n", &format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "b".repeat(33 * 1024))]
+    {
+        let answer = exchange(&site, request.as_bytes()).await.to_lowercase();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(
+            body.is_empty() && head.contains("content-length: 0") && !head.contains("server"),
+            "{answer}"
+        );
+    }
+}
