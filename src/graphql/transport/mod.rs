@@ -15,6 +15,8 @@ mod execution;
 mod http;
 pub mod negotiation;
 mod origin;
+mod origins;
+mod proxies;
 mod request;
 mod request_id;
 mod settings;
@@ -29,8 +31,9 @@ use axum::{Router, routing::post};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use http::too_large;
-pub use origin::is_loopback_name;
-pub use request_id::assign_request_id;
+pub use origins::{Origins, is_loopback_name};
+pub use proxies::TrustedProxies;
+pub use request_id::{HEADER as REQUEST_ID, assign_request_id, catch_panic};
 pub use settings::{Settings, Sites};
 
 use crate::{
