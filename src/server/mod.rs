@@ -1,8 +1,9 @@
 //! The HTTP server: which routes there are, what is around all of them, and how it starts and stops.
 //!
 //! [`connections`] accepts and bounds connections, [`stall`] ends those that take nothing, [`health`] says whether
-//! the process lives and is ready, [`layers`] is around every route.
+//! the process lives and is ready, [`layers`] is around every route, [`compression`] around those of the API.
 
+mod compression;
 mod connections;
 mod health;
 mod layers;
@@ -112,7 +113,7 @@ impl Running {
 
 fn router(transport: &Arc<Transport>, checks: Vec<Check>, graphiql: Option<graphiql::Settings>) -> Router {
     let mut router = Router::new()
-        .merge(transport::router(Arc::clone(transport)))
+        .merge(transport::router(Arc::clone(transport)).layer(compression::layer()))
         .merge(health::router(Arc::clone(transport), checks));
     if let Some(settings) = graphiql {
         router = router

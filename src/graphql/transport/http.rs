@@ -18,6 +18,7 @@ use super::{
     answer::{self, Format, Refusal, essence},
     credentials::Bearer,
     origin::Peer,
+    prefer,
     request,
 };
 use crate::{
@@ -54,7 +55,8 @@ async fn answer(
         Some(bearer) => Some(bearer.authenticate(&transport.api.accounts).await?),
         None => None,
     };
-    let caller = Caller { viewer, origin: peer.origin, request_id: peer.request_id };
+    let patience = prefer::patience(&parts.headers);
+    let caller = Caller { viewer, origin: peer.origin, request_id: peer.request_id, patience };
     Ok(transport.run(operation, caller).await?)
 }
 

@@ -14,6 +14,7 @@ mod credentials;
 mod execution;
 mod http;
 mod origin;
+mod prefer;
 mod request;
 mod request_id;
 mod settings;

@@ -189,7 +189,7 @@ impl Session {
             return Err(End::Close(CloseCode::DuplicateId));
         }
         let request_id = request_id::new(&self.transport.clock);
-        let caller = Caller { viewer, origin: self.origin.clone(), request_id };
+        let caller = Caller { viewer, origin: self.origin.clone(), request_id, patience: None };
         match self.operations.start(&self.transport, id, payload, caller) {
             Ok(()) => Ok(()),
             Err(refusal) => self.send(refusal).await,
