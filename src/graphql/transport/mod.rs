@@ -13,6 +13,7 @@ pub mod answer;
 mod credentials;
 mod execution;
 mod http;
+pub mod negotiation;
 mod origin;
 mod prefer;
 mod request;

@@ -25,9 +25,10 @@ pub use admission::Sockets;
 
 use super::{
     Transport,
-    answer::{Format, Refusal},
+    answer::Refusal,
     credentials::Bearer,
     http::method_refusal,
+    negotiation::Format,
     origin::{Peer, is_same_site},
 };
 use crate::error::{AppError, ErrorCode};
@@ -51,7 +52,7 @@ pub async fn open(
     }
     match upgrade.map_err(refuse_handshake).and_then(|upgrade| accept(transport, peer, &headers, upgrade)) {
         Ok(response) => response,
-        Err(refusal) => refusal.into_response(&request_id, Format::of(&headers)),
+        Err(refusal) => refusal.into_response(&request_id, Format::of_refusal(&headers)),
     }
 }
 
