@@ -10,8 +10,13 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, sync::mpsc};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{self, Message, client::IntoClientRequest, http},
+    MaybeTlsStream, WebSocketStream, client_async, connect_async,
+    tungstenite::{
+        self, Message,
+        client::IntoClientRequest,
+        handshake::client::{Request, Response},
+        http,
+    },
 };
 
 use super::client::Client;
@@ -40,12 +45,19 @@ impl RawSocket {
 
     /// Opens a socket with headers of one's own; `Err` has the status and body of a refusal.
     pub async fn try_open(client: &Client, headers: &[(&'static str, &str)]) -> Result<Self, (u16, Value)> {
-        let url = format!("{}/graphql", client.base_url.replacen("http", "ws", 1));
-        let mut request = url.into_client_request().unwrap();
-        for (name, value) in headers {
-            request.headers_mut().insert(*name, http::HeaderValue::from_str(value).unwrap());
-        }
-        match connect_async(request).await {
+        Self::upgrade(connect_async(handshake(client, headers)).await)
+    }
+
+    /// Opens a socket over a connection that is there already, such as one from another address.
+    pub async fn try_open_over(client: &Client, stream: TcpStream) -> Result<Self, (u16, Value)> {
+        let request = handshake(client, &[("sec-websocket-protocol", "graphql-transport-ws")]);
+        Self::upgrade(client_async(request, MaybeTlsStream::Plain(stream)).await)
+    }
+
+    fn upgrade(
+        result: tungstenite::Result<(WebSocketStream<MaybeTlsStream<TcpStream>>, Response)>,
+    ) -> Result<Self, (u16, Value)> {
+        match result {
             Ok((socket, _)) => Ok(Self(socket)),
             Err(tungstenite::Error::Http(response)) => {
                 let body = response.body().as_deref().unwrap_or_default();
@@ -110,6 +122,15 @@ impl RawSocket {
         self.send(json!({ "type": "connection_init", "payload": payload })).await;
         assert_eq!(self.receive().await, Received::Json(json!({ "type": "connection_ack" })));
     }
+}
+
+fn handshake(client: &Client, headers: &[(&'static str, &str)]) -> Request {
+    let url = format!("{}/graphql", client.base_url.replacen("http", "ws", 1));
+    let mut request = url.into_client_request().unwrap();
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, http::HeaderValue::from_str(value).unwrap());
+    }
+    request
 }
 
 /// One event of an operation.

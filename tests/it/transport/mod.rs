@@ -1,6 +1,9 @@
 //! The transports and the server, over real sockets.
 
+mod codes;
 mod compression;
+mod drain;
+mod flood;
 mod guard;
 mod http;
 mod lifecycle;
