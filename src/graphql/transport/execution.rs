@@ -32,7 +32,8 @@ impl Transport {
 
     async fn execute(self: Arc<Self>, operation: Operation, caller: Caller) -> Result<Response> {
         let (request_id, patience) = (caller.request_id.clone(), caller.patience.clone());
-        let limit = self.settings.operation + patience.as_ref().map_or(Duration::ZERO, |patience| patience.limit);
+        let limit =
+            self.settings.operation + patience.as_ref().map_or(Duration::ZERO, |patience| patience.limit);
         let work = self.guarded(self.api.execute(operation.request, caller));
         let result = match tokio::time::timeout(limit, work).await {
             Ok(result) => result,

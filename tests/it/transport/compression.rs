@@ -58,3 +58,13 @@ async fn what_is_small_or_packed_already_is_left_alone() {
     let page = page.send().await.unwrap();
     assert_ne!(header(&page, "content-encoding"), "gzip");
 }
+
+#[tokio::test]
+async fn streams_of_events_are_never_compressed() {
+    let site = Site::start().await;
+    let request = site.client.post(json!({ "query": LARGE }).to_string());
+    let request = request.header(CONTENT_TYPE, "application/json").header("accept", "text/event-stream");
+    let stream = request.header(ACCEPT_ENCODING, "gzip").send().await.unwrap();
+    assert_eq!(header(&stream, "content-encoding"), "");
+    assert!(stream.text().await.unwrap().starts_with("event: next\ndata: {"));
+}

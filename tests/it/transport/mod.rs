@@ -12,3 +12,4 @@ mod prefer;
 mod probe;
 mod protocol;
 mod sessions;
+mod sse;
