@@ -1,4 +1,4 @@
-//! Compression of answers, for clients that accept gzip: a page of messages shrinks to a fifth. Nothing else is
+//! Compression of answers, for clients that accept gzip: a page of messages shrinks to a third. Nothing else is
 //! compressed. Assets of the explorer are stored compressed, streams of events must not wait in a buffer, and sockets
 //! would need a window each.
 

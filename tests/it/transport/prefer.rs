@@ -120,7 +120,7 @@ async fn a_caller_who_hangs_up_changes_nothing_and_is_not_waited_for() {
     let variables = message();
     let body = json!({ "query": SEND, "variables": variables }).to_string();
     let head = format!(
-        "POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nPrefer: wait=60\r\n\
+        "POST /graphql HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nPrefer: wait=60\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         person.token.as_deref().unwrap(),
         body.len()

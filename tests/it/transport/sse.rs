@@ -9,7 +9,7 @@ use super::probe::Site;
 use crate::support::{
     app::{TestApp, WATCH},
     client::Client,
-    db::TestDb,
+    processes::eventually,
     provider::{Gate, Script},
     sse::{EventStream, Frame},
 };
@@ -65,7 +65,7 @@ async fn a_subscription_has_a_result_an_event_and_an_end() {
 #[tokio::test]
 async fn what_graphql_finds_wrong_is_a_result() {
     let site = Site::start().await;
-    for (query, expected) in [("{", "PARSE_FAILED"), ("{ nothing }", "VALIDATION_FAILED")] {
+    for (query, expected) in [("{", "GRAPHQL_PARSE_FAILED"), ("{ nothing }", "GRAPHQL_VALIDATION_FAILED")] {
         let stream = site.client.stream(query, json!({})).await;
         assert_eq!(
             (stream.status(), stream.header("content-type")),
@@ -176,53 +176,88 @@ async fn a_client_that_takes_nothing_is_dropped() {
     subscribe_when_free(&site.client, "Ticks").await;
 }
 
-/// A server over a database of its own, with quick pings, and room for two streams of a user.
-async fn site() -> (Site, TestDb) {
-    let db = TestDb::create().await;
-    let change = |settings: &mut Settings| {
-        settings.ping = Duration::from_millis(50);
-        settings.sockets_per_user = 1;
-        settings.operations_per_socket = 2;
-    };
-    (Site::start_on(&db.url, change, Vec::new()).await, db)
+/// The application with quick pings, and room for two streams of a user.
+async fn app() -> TestApp {
+    let limits = "[limits]\nping_seconds = 1\nsockets_per_user = 1\noperations_per_socket = 2";
+    TestApp::builder().settings(limits).start().await
+}
+
+/// Ends when all answers have.
+async fn settle(app: TestApp) {
+    let is_settled = eventually(Duration::from_secs(20), || app.app.generations.running() == 0).await;
+    assert!(is_settled, "an answer still runs");
+    app.close().await;
+}
+
+/// Somebody with an answer that says nothing until the gate opens.
+struct Listener {
+    person: Client,
+    message_id: Value,
+    gate: Gate,
+}
+
+impl Listener {
+    async fn join(app: &TestApp) -> Self {
+        let (person, gate) = (app.client.sign_up().await, Gate::default());
+        app.provider.then(Script::text("Late.", 1).usage(3, 2).gate(&gate));
+        let sent = person.send_text("Hi", json!({})).await;
+        Self { person, message_id: sent["assistantMessage"]["id"].clone(), gate }
+    }
+
+    async fn listen(&self) -> EventStream {
+        self.person.stream(WATCH, json!({ "id": self.message_id, "after": 0 })).await
+    }
+
+    /// Lets the answer end, for who still listens.
+    async fn hear(self, stream: EventStream) {
+        self.gate.open();
+        let results = stream.results().await;
+        assert_eq!(results.last().unwrap()["data"]["messageStream"]["__typename"], "MessageFinished");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_breaks_off_when_its_credential_expires() {
-    let (site, _db) = site().await;
-    let mut anonymous = subscribe(&site.client, "TicksWhenTold").await;
-    let mut stream = subscribe(&site.client.sign_up().await, "TicksWhenTold").await;
+    let app = app().await;
+    let listener = Listener::join(&app).await;
+    let mut stream = listener.listen().await;
     assert_eq!(stream.next_frame().await, Frame::Comment);
-    site.clock.advance(chrono::TimeDelta::hours(2));
+    app.app.clock.advance(chrono::TimeDelta::hours(2));
     assert_eq!(stream.next().await, Frame::Ended);
-    site.probe.go.add_permits(1);
-    assert_eq!(anonymous.next().await, Frame::Next(json!({ "data": "tick" })));
+    let refused = listener.listen().await;
+    assert_eq!((refused.status(), refused.refusal().await.as_str()), (401, "TOKEN_EXPIRED"));
+    listener.gate.open();
+    settle(app).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_out_ends_the_streams_of_the_session_and_no_others() {
-    let (site, _db) = site().await;
-    let (leaving, staying) = (site.client.sign_up().await, site.client.sign_up().await);
-    let mut first = subscribe(&leaving, "TicksWhenTold").await;
-    let mut other = subscribe(&staying, "TicksWhenTold").await;
+    let app = app().await;
+    let (leaving, staying) = (Listener::join(&app).await, Listener::join(&app).await);
+    let (mut first, other) = (leaving.listen().await, staying.listen().await);
     let out = "mutation { signOut(input: { everywhere: false }) { isAccepted } }";
-    leaving.gql(out, json!({})).await.data();
+    leaving.person.gql(out, json!({})).await.data();
     assert_eq!(first.next().await, Frame::Ended);
-    site.probe.go.add_permits(1);
-    assert_eq!(other.next().await, Frame::Next(json!({ "data": "tick" })));
+    staying.hear(other).await;
+    leaving.gate.open();
+    settle(app).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_has_so_many_streams_and_gets_places_back() {
-    let (site, _db) = site().await;
-    let (person, other) = (site.client.sign_up().await, site.client.sign_up().await);
-    let first = subscribe(&person, "TicksWhenTold").await;
-    let _second = subscribe(&person, "TicksWhenTold").await;
-    let third = subscribe(&person, "TicksWhenTold").await;
+    let app = app().await;
+    let (listener, other) = (Listener::join(&app).await, Listener::join(&app).await);
+    let (first, second) = (listener.listen().await, listener.listen().await);
+    let third = listener.listen().await;
     assert_eq!((third.status(), third.refusal().await.as_str()), (429, "RATE_LIMITED"));
-    assert_eq!(subscribe(&other, "TicksWhenTold").await.status(), 200);
+    let stream = other.listen().await;
+    assert_eq!(stream.status(), 200);
+    other.hear(stream).await;
     drop(first);
-    subscribe_when_free(&person, "TicksWhenTold").await;
+    let is_let_in = async { while listener.listen().await.status() != 200 {} };
+    tokio::time::timeout(Duration::from_secs(20), is_let_in).await.expect("a free place");
+    listener.hear(second).await;
+    app.close().await;
 }
 
 /// The part of a stream of a message that says where it is.
