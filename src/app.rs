@@ -104,7 +104,11 @@ impl App {
             api: self.api.clone(),
             tasks: self.tasks.clone(),
             clock: self.clock.clone(),
-            settings: transport::Settings { sites: transport::Sites::of(config), ..(&config.limits).into() },
+            settings: transport::Settings {
+                is_schema_public: config.is_dev,
+                sites: transport::Sites::of(config),
+                ..(&config.limits).into()
+            },
             checks: self.checks(),
             graphiql,
         }

@@ -1,14 +1,15 @@
 //! The HTTP server: which routes there are, what is around all of them, and how it starts and stops.
 //!
 //! [`connections`] accepts and bounds connections, as far as [`descriptors`] go, [`stall`] ends those that take nothing,
-//! [`health`] says whether the process lives and is ready, [`layers`] is around every route, [`compression`] around those
-//! of the API.
+//! [`health`] says whether the process lives and is ready, [`published`] shows the schema and the error codes,
+//! [`layers`] is around every route, [`compression`] around those of the API.
 
 mod compression;
 mod connections;
 pub mod descriptors;
 mod health;
 mod layers;
+mod published;
 mod stall;
 
 use std::{
@@ -139,7 +140,8 @@ impl Running {
 fn router(transport: &Arc<Transport>, checks: Vec<Check>, graphiql: Option<graphiql::Settings>) -> Router {
     let mut router = Router::new()
         .merge(transport::router(Arc::clone(transport)).layer(compression::layer()))
-        .merge(health::router(Arc::clone(transport), checks));
+        .merge(health::router(Arc::clone(transport), checks))
+        .merge(published::router(Arc::clone(transport)));
     if let Some(settings) = graphiql {
         router = router
             .merge(graphiql::router(settings))

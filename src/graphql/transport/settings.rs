@@ -39,6 +39,8 @@ pub struct Settings {
     pub silence: Duration,
     /// A socket that takes no byte for so long is closed.
     pub write_stall: Duration,
+    /// Shows the schema to everybody, not only to those who are signed in.
+    pub is_schema_public: bool,
     /// Who may be meant by the header `Host`, and whose pages may open sockets.
     pub sites: Sites,
 }
@@ -93,6 +95,7 @@ impl From<&config::Limits> for Settings {
             ping: Duration::from_secs(limits.ping_seconds),
             silence: Duration::from_secs(limits.idle_seconds),
             write_stall: Duration::from_secs(limits.write_stall_seconds),
+            is_schema_public: false,
             sites: Sites::default(),
         }
     }

@@ -14,7 +14,7 @@ use tokio_tungstenite::{
     tungstenite::{
         self, Message,
         client::IntoClientRequest,
-        handshake::client::{Request, Response},
+        handshake::client::Request,
         http,
     },
 };
@@ -45,19 +45,7 @@ impl RawSocket {
 
     /// Opens a socket with headers of one's own; `Err` has the status and body of a refusal.
     pub async fn try_open(client: &Client, headers: &[(&'static str, &str)]) -> Result<Self, (u16, Value)> {
-        Self::upgrade(connect_async(handshake(client, headers)).await)
-    }
-
-    /// Opens a socket over a connection that is there already, such as one from another address.
-    pub async fn try_open_over(client: &Client, stream: TcpStream) -> Result<Self, (u16, Value)> {
-        let request = handshake(client, &[("sec-websocket-protocol", "graphql-transport-ws")]);
-        Self::upgrade(client_async(request, MaybeTlsStream::Plain(stream)).await)
-    }
-
-    fn upgrade(
-        result: tungstenite::Result<(WebSocketStream<MaybeTlsStream<TcpStream>>, Response)>,
-    ) -> Result<Self, (u16, Value)> {
-        match result {
+        match connect_async(handshake(client, headers)).await {
             Ok((socket, _)) => Ok(Self(socket)),
             Err(tungstenite::Error::Http(response)) => {
                 let body = response.body().as_deref().unwrap_or_default();
@@ -65,6 +53,14 @@ impl RawSocket {
             }
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// Opens a socket over a connection that is there already, such as one from another address; `None` when it is
+    /// refused or the connection ends.
+    pub async fn open_over(client: &Client, stream: TcpStream) -> Option<Self> {
+        let request = handshake(client, &[("sec-websocket-protocol", "graphql-transport-ws")]);
+        let opened = client_async(request, MaybeTlsStream::Plain(stream)).await;
+        opened.ok().map(|(socket, _)| Self(socket))
     }
 
     pub async fn send(&mut self, message: Value) {
@@ -78,6 +74,11 @@ impl RawSocket {
     /// As [`Self::send_frame`], when the server may have closed already.
     pub async fn try_send_frame(&mut self, message: Message) {
         let _ = self.0.send(message).await;
+    }
+
+    /// Sends; false when the socket has ended.
+    pub async fn is_sent(&mut self, message: Message) -> bool {
+        self.0.send(message).await.is_ok()
     }
 
     /// The next message of the protocol, pings of the server left out.

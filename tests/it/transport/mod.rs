@@ -6,6 +6,7 @@ mod drain;
 mod flood;
 mod guard;
 mod http;
+mod idle;
 mod lifecycle;
 mod operations;
 mod prefer;
