@@ -2,10 +2,11 @@
 //!
 //! [`connections`] accepts and bounds connections, as far as [`descriptors`] go, [`stall`] ends those that take nothing,
 //! [`health`] says whether the process lives and is ready, [`published`] shows the schema and the error codes. Around
-//! every route are [`headers`] that bind browsers, what [`cors`] tells them, and the refusals of [`layers`]. Every answer
-//! of this program has these headers and its request id, whatever its status; only what the HTTP parser itself refuses
-//! (400, 414, 431) has no header at all.
+//! the routes of the API is [`compression`]; around every route are [`headers`] that bind browsers, what [`cors`] tells
+//! them, and the refusals of [`layers`]. Every answer of this program has these headers and its request id, whatever its
+//! status; only what the HTTP parser itself refuses (400, 414, 431) has no header at all.
 
+mod compression;
 mod connections;
 mod cors;
 pub mod descriptors;
@@ -143,7 +144,7 @@ impl Running {
 
 fn router(transport: &Arc<Transport>, checks: Vec<Check>, graphiql: Option<graphiql::Settings>) -> Router {
     let mut router = Router::new()
-        .merge(transport::router(Arc::clone(transport)))
+        .merge(transport::router(Arc::clone(transport)).layer(compression::layer()))
         .merge(health::router(Arc::clone(transport), checks))
         .merge(published::router(Arc::clone(transport)));
     if let Some(settings) = graphiql {
