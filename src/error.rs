@@ -49,6 +49,8 @@ codes! {
     ValidationFailed = "GRAPHQL_VALIDATION_FAILED", Request, 400;
     /// A variable, argument, id or cursor is malformed, or the request itself is.
     BadUserInput = "BAD_USER_INPUT", Request, 400;
+    /// No document is known by this hash: send the document along.
+    PersistedQueryNotFound = "PERSISTED_QUERY_NOT_FOUND", Request, 400;
     /// The document asks for more than one operation may.
     QueryTooExpensive = "QUERY_TOO_EXPENSIVE", Request, 400;
     /// The document is nested too deeply.

@@ -15,6 +15,8 @@ mod execution;
 mod http;
 pub mod negotiation;
 mod origin;
+mod persisted;
+mod preflight;
 mod request;
 mod request_id;
 mod settings;
@@ -25,11 +27,18 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use axum::{Router, routing::post};
+use axum::{
+    Router,
+    extract::{Request, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
+    http::header::UPGRADE,
+    response::Response,
+    routing,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use http::too_large;
 pub use origin::is_loopback_name;
+pub use preflight::HEADERS as PREFLIGHT_HEADERS;
 pub use request_id::assign_request_id;
 pub use settings::{Settings, Sites};
 
@@ -52,6 +61,8 @@ pub struct Transport {
     /// Open sockets; they live outside the connections that they began as.
     pub(crate) open_sockets: TaskTracker,
     sockets: Arc<ws::Sockets>,
+    /// What clients may name by its hash.
+    documents: persisted::Documents,
     panics: AtomicU64,
 }
 
@@ -73,6 +84,7 @@ impl Transport {
             closing,
             open_sockets: TaskTracker::new(),
             sockets: Arc::new(sockets),
+            documents: persisted::Documents::default(),
             panics: AtomicU64::new(0),
         })
     }
@@ -90,7 +102,19 @@ impl Transport {
 /// The route of the API. Expects [`assign_request_id`] and the address of the peer
 /// ([`axum::extract::ConnectInfo`]) around it.
 pub fn router(transport: Arc<Transport>) -> Router {
-    Router::new()
-        .route(PATH, post(http::post).get(ws::open).fallback(http::refuse_method))
-        .with_state(transport)
+    Router::new().route(PATH, routing::get(get).fallback(http::answer)).with_state(transport)
+}
+
+/// `GET` opens a socket for who asks for an upgrade; else it is a request like others.
+async fn get(
+    transport: State<Arc<Transport>>,
+    peer: origin::Peer,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request,
+) -> Response {
+    if request.headers().contains_key(UPGRADE) {
+        ws::open(transport, peer, request.headers(), upgrade)
+    } else {
+        http::answer(transport, peer, request).await
+    }
 }
