@@ -85,8 +85,13 @@ impl Operations {
         };
         let (sender, receiver) = mpsc::channel(1);
         let outlet = Outlet { id: id.clone(), request_id: caller.request_id.clone(), sender, place };
-        let kind = operation.kind;
-        transport.tasks.spawn(run(Arc::clone(transport), operation, caller, outlet));
+        let (kind, tasks) = (operation.kind, &transport.tasks);
+        let transport = Arc::clone(transport);
+        match kind {
+            OperationKind::Query => tasks.spawn(query(transport, operation, caller, outlet)),
+            OperationKind::Mutation => tasks.spawn(mutation(transport, operation, caller, outlet)),
+            OperationKind::Subscription => tasks.spawn(relay(transport, operation, caller, outlet)),
+        }
         self.running.insert(id, Running { frames: ReceiverStream::new(receiver), kind });
         Ok(())
     }
@@ -124,23 +129,21 @@ impl Operations {
     }
 }
 
-async fn run(transport: Arc<Transport>, operation: Operation, caller: Caller, outlet: Outlet) {
-    match operation.kind {
-        OperationKind::Subscription => relay(&transport, operation, caller, outlet).await,
-        OperationKind::Query => {
-            tokio::select! {
-                () = outlet.sender.closed() => {}
-                result = transport.run(operation, caller) => outlet.answer(result).await,
-            }
-        }
-        OperationKind::Mutation => {
-            let result = transport.run(operation, caller).await;
-            outlet.answer(result).await;
-        }
+// Each kind has a task of its own type: a subscription may wait for hours, and would be as large as a query.
+
+async fn query(transport: Arc<Transport>, operation: Operation, caller: Caller, outlet: Outlet) {
+    tokio::select! {
+        () = outlet.sender.closed() => {}
+        result = transport.run(operation, caller) => outlet.answer(result).await,
     }
 }
 
-async fn relay(transport: &Arc<Transport>, operation: Operation, caller: Caller, outlet: Outlet) {
+async fn mutation(transport: Arc<Transport>, operation: Operation, caller: Caller, outlet: Outlet) {
+    let result = transport.run(operation, caller).await;
+    outlet.answer(result).await;
+}
+
+async fn relay(transport: Arc<Transport>, operation: Operation, caller: Caller, outlet: Outlet) {
     let mut events = transport.subscribe(operation, caller);
     let mut is_first = true;
     loop {

@@ -38,6 +38,7 @@ struct Member {
     _place: Option<Place<Uuid>>,
 }
 
+/// Everything of a socket that waits stays in memory, so what is rare and large is in boxes.
 struct Session {
     transport: Arc<Transport>,
     socket: WebSocket,
@@ -143,7 +144,7 @@ impl Session {
         match message {
             Incoming::Init { .. } if self.member.is_some() => Err(End::Close(CloseCode::TooManyInits)),
             Incoming::Init { payload } => {
-                self.member = Some(self.introduce(payload.as_ref()).await.map_err(End::Close)?);
+                self.member = Some(Box::pin(self.introduce(payload.as_ref())).await.map_err(End::Close)?);
                 self.send(frames::ack()).await
             }
             Incoming::Ping { payload } => self.send(frames::pong(payload)).await,
@@ -220,7 +221,7 @@ impl Session {
             return Err(End::Gone);
         }
         self.require_valid()?;
-        self.require_session().await?;
+        Box::pin(self.require_session()).await?;
         self.send(frames::ping()).await
     }
 
@@ -265,7 +266,7 @@ impl Session {
             (Ok(session_id), Some((_, viewer))) if session_id == viewer.session_id => {
                 Err(End::Close(CloseCode::Forbidden))
             }
-            (Err(RecvError::Lagged(_)), Some(_)) => self.require_session().await,
+            (Err(RecvError::Lagged(_)), Some(_)) => Box::pin(self.require_session()).await,
             _ => Ok(()),
         }
     }
