@@ -2,7 +2,7 @@
 
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use async_graphql::Response;
+use async_graphql::{Request, Response};
 use futures_util::{FutureExt, Stream, StreamExt, future::ready, stream::BoxStream};
 use tracing::{Instrument, Span};
 
@@ -65,7 +65,7 @@ impl Transport {
         let span = span(&operation, &caller);
         let request_id = caller.request_id.clone();
         let transport = Arc::clone(self);
-        let events = self.api.subscribe(operation.request, caller);
+        let events = self.api.subscribe(compact(operation.request), caller);
         let answers = AssertUnwindSafe(events).catch_unwind().map(move |result| match result {
             Ok(mut response) => {
                 answer::finish(&mut response, &request_id);
@@ -92,6 +92,15 @@ impl Transport {
         self.count_panic();
         AppError::internal(anyhow::anyhow!("an operation panicked"))
     }
+}
+
+/// The document of a subscription stays in memory as long as its stream. The parser leaves room in every list of it, a
+/// copy has none. One that cannot be parsed is left to the engine to refuse.
+fn compact(mut request: Request) -> Request {
+    if let Ok(document) = request.parsed_query().cloned() {
+        request.set_parsed_query(document);
+    }
+    request
 }
 
 /// One span an operation. Never its variables: they hold passwords and conversations.

@@ -39,7 +39,7 @@ impl End {
 }
 
 /// Sends the close frame and waits, not for long, until the client has seen it.
-pub async fn say_goodbye(mut socket: WebSocket, code: CloseCode, is_unreadable: bool) {
+pub async fn say_goodbye(socket: &mut WebSocket, code: CloseCode, is_unreadable: bool) {
     let goodbye = async {
         if socket.send(Message::Close(Some(code.into()))).await.is_err() {
             return;

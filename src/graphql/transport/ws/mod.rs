@@ -26,6 +26,7 @@ use tracing::Instrument;
 
 pub use admission::Sockets;
 pub use frames::CloseCode;
+use session::Session;
 
 use super::{Transport, answer::Refusal, credentials::Bearer, negotiation::Format, origin::Peer};
 use crate::error::{AppError, ErrorCode};
@@ -78,10 +79,11 @@ fn accept(
     let open = transport.open_sockets.token();
     let span = tracing::info_span!("graphql.socket", request.id = %peer.request_id.0);
     Ok(upgrade.on_upgrade(move |socket| {
+        let session = Session::new(transport, socket, peer.origin, bearer);
         async move {
             match is_spoken {
-                true => session::serve(transport, socket, peer.origin, bearer).await,
-                false => ending::say_goodbye(socket, CloseCode::UnknownSubprotocol, false).await,
+                true => session.serve().await,
+                false => session.refuse(CloseCode::UnknownSubprotocol).await,
             }
             drop((place, open));
         }
