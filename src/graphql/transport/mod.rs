@@ -2,7 +2,8 @@
 //!
 //! Owns how a request is read, who is asking, what is refused before the engine sees it, and how an answer is
 //! written. Both transports go the same way: [`request`] reads and guards, [`credentials`] says who calls,
-//! [`execution`] runs, [`answer`] writes. Invariants:
+//! [`execution`] runs, [`answer`] writes. Whose pages may call is said by [`sites`], where a client is by [`proxies`].
+//! Invariants:
 //!
 //! - no document reaches the engine that the guard has not passed;
 //! - every error has `extensions.code` and `extensions.requestId`;
@@ -14,11 +15,11 @@ mod credentials;
 mod execution;
 mod http;
 mod origin;
-mod origins;
 mod proxies;
 mod request;
 mod request_id;
 mod settings;
+mod sites;
 pub mod ws;
 
 use std::sync::{
@@ -30,10 +31,10 @@ use axum::{Router, routing::post};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use http::too_large;
-pub use origins::{Origins, is_loopback_name};
 pub use proxies::TrustedProxies;
 pub use request_id::{HEADER as REQUEST_ID, assign_request_id, catch_panic};
-pub use settings::{Settings, Sites};
+pub use settings::Settings;
+pub use sites::{Origins, Sites, is_loopback_name};
 
 use crate::{
     graphql::Api,
