@@ -22,6 +22,7 @@ mod generations;
 mod guard;
 mod migrations;
 mod providers;
+mod relay;
 mod sdl;
 mod support;
 mod transport;

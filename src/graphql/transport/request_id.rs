@@ -10,10 +10,7 @@ use axum::{
 };
 use futures_util::FutureExt;
 
-use super::{
-    Transport,
-    answer::{Format, Refusal},
-};
+use super::{Transport, answer::Refusal, negotiation::Format};
 use crate::{
     error::{AppError, ErrorCode},
     graphql::RequestId,
@@ -59,7 +56,7 @@ pub async fn catch_panic(
     request: Request,
     next: Next,
 ) -> Response {
-    let format = Format::of(request.headers());
+    let format = Format::of_refusal(request.headers());
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
         Err(_) => {

@@ -46,12 +46,18 @@ pub struct Probe {
     pub begun: Arc<Semaphore>,
     /// A permit for each `Waits` that went on to its end.
     pub done: Arc<Semaphore>,
+    /// Events that `Floods` have made.
+    floods: Arc<AtomicU64>,
 }
 
 impl Probe {
     fn new() -> Self {
         let empty = || Arc::new(Semaphore::new(0));
-        Self { parsed: Arc::default(), go: empty(), begun: empty(), done: empty() }
+        Self { parsed: Arc::default(), go: empty(), begun: empty(), done: empty(), floods: Arc::default() }
+    }
+
+    pub fn floods(&self) -> u64 {
+        self.floods.load(Ordering::Relaxed)
     }
 
     pub fn parsed(&self) -> u64 {
@@ -134,7 +140,10 @@ impl Extension for Visit {
                     take(&probe.go).await;
                     yield Response::new(Value::from("tick"));
                 },
-                Some("Floods") => loop { yield Response::new(Value::from("x".repeat(10_000))) },
+                Some("Floods") => loop {
+                    probe.floods.fetch_add(1, Ordering::Relaxed);
+                    yield Response::new(Value::from("x".repeat(10_000)));
+                },
                 Some("FailsLater") => {
                     yield Response::new(Value::from(1));
                     panic!("a subscription of a test")
