@@ -22,7 +22,7 @@ use crate::{
     graphql::{
         RequestId,
         roots::sdl,
-        transport::{Transport, answer::Format},
+        transport::{Transport, negotiation::Format},
     },
 };
 

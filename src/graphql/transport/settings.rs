@@ -21,10 +21,16 @@ pub struct Settings {
     pub message_bytes: usize,
     /// Operations that run on one socket at a time.
     pub operations_per_socket: usize,
+    /// Messages a second that are read from one socket.
+    pub messages_per_second: u32,
     /// Open sockets of one user.
     pub sockets_per_user: usize,
     /// Open sockets of one client address.
     pub sockets_per_address: usize,
+    /// Open connections, sockets included.
+    pub connections: usize,
+    /// Open connections of one client address, sockets included.
+    pub connections_per_address: usize,
     /// Time for a socket to send `connection_init`.
     pub init: Duration,
     /// Pause between two pings.
@@ -80,8 +86,11 @@ impl From<&config::Limits> for Settings {
             frame_bytes: FRAME_BYTES.min(limits.socket_message_bytes),
             message_bytes: limits.socket_message_bytes,
             operations_per_socket: limits.operations_per_socket,
+            messages_per_second: limits.socket_messages_per_second,
             sockets_per_user: limits.sockets_per_user,
             sockets_per_address: limits.sockets_per_address,
+            connections: limits.connections,
+            connections_per_address: limits.connections_per_address,
             init: Duration::from_secs(limits.init_seconds),
             ping: Duration::from_secs(limits.ping_seconds),
             silence: Duration::from_secs(limits.idle_seconds),

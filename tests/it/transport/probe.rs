@@ -45,12 +45,18 @@ pub struct Probe {
     pub begun: Arc<Semaphore>,
     /// A permit for each `Waits` that went on to its end.
     pub done: Arc<Semaphore>,
+    /// Events that `Floods` have made.
+    floods: Arc<AtomicU64>,
 }
 
 impl Probe {
     fn new() -> Self {
         let empty = || Arc::new(Semaphore::new(0));
-        Self { parsed: Arc::default(), go: empty(), begun: empty(), done: empty() }
+        Self { parsed: Arc::default(), go: empty(), begun: empty(), done: empty(), floods: Arc::default() }
+    }
+
+    pub fn floods(&self) -> u64 {
+        self.floods.load(Ordering::Relaxed)
     }
 
     pub fn parsed(&self) -> u64 {
@@ -133,7 +139,10 @@ impl Extension for Visit {
                     take(&probe.go).await;
                     yield Response::new(Value::from("tick"));
                 },
-                Some("Floods") => loop { yield Response::new(Value::from("x".repeat(10_000))) },
+                Some("Floods") => loop {
+                    probe.floods.fetch_add(1, Ordering::Relaxed);
+                    yield Response::new(Value::from("x".repeat(10_000)));
+                },
                 Some("FailsLater") => {
                     yield Response::new(Value::from(1));
                     panic!("a subscription of a test")
@@ -238,8 +247,11 @@ fn usual_settings() -> Settings {
         frame_bytes: 64 * 1024,
         message_bytes: 256 * 1024,
         operations_per_socket: 20,
+        messages_per_second: 20,
         sockets_per_user: 10,
         sockets_per_address: 100,
+        connections: 10_000,
+        connections_per_address: 1000,
         init: Duration::from_secs(10),
         ping: Duration::from_secs(20),
         silence: Duration::from_secs(60),
