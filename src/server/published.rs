@@ -68,7 +68,7 @@ async fn schema(
 ) -> Response {
     match published.transport.require_schema_reader(&headers).await {
         Ok(()) => ([(VARY, "authorization")], published.schema.respond(&headers)).into_response(),
-        Err(refusal) => refusal.into_response(&request_id, Format::of(&headers)),
+        Err(refusal) => refusal.into_response(&request_id, Format::of_refusal(&headers)),
     }
 }
 
