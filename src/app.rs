@@ -14,7 +14,7 @@ use crate::{
         credits::CreditLedger,
         generations::{GenerationSettings, Generations, LogSettings, Parts},
     },
-    graphql::{Api, graphiql, guard, schema_builder, transport},
+    graphql::{Api, graphiql, guard, schema_builder},
     housekeeping,
     platform::{
         clock::Clock,
@@ -104,11 +104,7 @@ impl App {
             api: self.api.clone(),
             tasks: self.tasks.clone(),
             clock: self.clock.clone(),
-            settings: transport::Settings {
-                is_schema_public: config.is_dev,
-                sites: transport::Sites::of(config),
-                ..(&config.limits).into()
-            },
+            settings: config.into(),
             checks: self.checks(),
             graphiql,
         }

@@ -11,12 +11,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpStream, sync::mpsc};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, client_async, connect_async,
-    tungstenite::{
-        self, Message,
-        client::IntoClientRequest,
-        handshake::client::Request,
-        http,
-    },
+    tungstenite::{self, Message, client::IntoClientRequest, handshake::client::Request, http},
 };
 
 use super::client::Client;

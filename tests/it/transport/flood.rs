@@ -89,7 +89,9 @@ async fn a_query_beside_a_flood_waits_for_few_of_its_frames() {
         loop {
             match socket.receive().await {
                 Received::Json(frame) if frame["id"] == "f" => frames += 1,
-                Received::Json(frame) if frame["type"] == "next" => most = most.max(frames - made.min(frames)),
+                Received::Json(frame) if frame["type"] == "next" => {
+                    most = most.max(frames - made.min(frames))
+                }
                 Received::Json(frame) if frame["type"] == "complete" => break,
                 end => panic!("{end:?}"),
             }

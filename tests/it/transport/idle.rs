@@ -80,7 +80,10 @@ async fn a_socket_that_waits_costs_little_and_a_second_wave_no_more() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         println!("idle sockets={count} ticks_in_a_second={}", ticks(pid) - busy);
         drop(sockets);
-        assert!(eventually(Duration::from_secs(20), || descriptors(pid) <= before.1).await, "sockets are left");
+        assert!(
+            eventually(Duration::from_secs(20), || descriptors(pid) <= before.1).await,
+            "sockets are left"
+        );
     }
     drop(warm);
     gate.open();
