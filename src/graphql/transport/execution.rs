@@ -19,6 +19,7 @@ impl Transport {
     /// Runs a query or a mutation and completes its errors. A mutation goes on when the caller goes away, up to
     /// the time limit; a query ends with its caller.
     pub async fn run(self: &Arc<Self>, operation: Operation, caller: Caller) -> Result<Response> {
+        self.remember(&operation, &caller);
         let span = span(&operation, &caller);
         let kind = operation.kind;
         // Nobody waits for a caller who has gone.
@@ -60,6 +61,7 @@ impl Transport {
         operation: Operation,
         caller: Caller,
     ) -> BoxStream<'static, Result<Response>> {
+        self.remember(&operation, &caller);
         let span = span(&operation, &caller);
         let request_id = caller.request_id.clone();
         let transport = Arc::clone(self);
@@ -72,6 +74,13 @@ impl Transport {
             Err(_) => Err(transport.panicked()),
         });
         in_span(until_error(answers), span).boxed()
+    }
+
+    /// Keeps the document of an operation, if its client wishes so and is signed in.
+    fn remember(&self, operation: &Operation, caller: &Caller) {
+        if let (Some(hash), Some(_)) = (operation.hash, caller.viewer) {
+            self.documents.keep(hash, &operation.request.query);
+        }
     }
 
     async fn guarded<T>(&self, work: impl Future<Output = T>) -> Result<T> {

@@ -17,7 +17,9 @@ mod liveness;
 pub mod negotiation;
 mod origin;
 mod origins;
+mod persisted;
 mod prefer;
+mod preflight;
 mod proxies;
 mod request;
 mod request_id;
@@ -30,12 +32,19 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use axum::{Router, routing::post};
+use axum::{
+    Router,
+    extract::{Request, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
+    http::header::UPGRADE,
+    response::Response,
+    routing,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 pub use http::too_large;
 pub use origins::{Origins, is_loopback_name};
+pub use preflight::HEADERS as PREFLIGHT_HEADERS;
 pub use proxies::TrustedProxies;
 pub use request_id::{HEADER as REQUEST_ID, assign_request_id, catch_panic};
 pub use settings::{Settings, Sites};
@@ -62,6 +71,8 @@ pub struct Transport {
     /// Streams of events by user.
     streams: Arc<Places<Uuid>>,
     is_retiring: AtomicBool,
+    /// What clients may name by its hash.
+    documents: persisted::Documents,
     panics: AtomicU64,
 }
 
@@ -86,6 +97,7 @@ impl Transport {
             sockets: Arc::new(sockets),
             streams,
             is_retiring: AtomicBool::new(false),
+            documents: persisted::Documents::default(),
             panics: AtomicU64::new(0),
         })
     }
@@ -114,7 +126,19 @@ impl Transport {
 /// The route of the API. Expects [`assign_request_id`] and the address of the peer
 /// ([`axum::extract::ConnectInfo`]) around it.
 pub fn router(transport: Arc<Transport>) -> Router {
-    Router::new()
-        .route(PATH, post(http::post).get(ws::open).fallback(http::refuse_method))
-        .with_state(transport)
+    Router::new().route(PATH, routing::get(get).fallback(http::answer)).with_state(transport)
+}
+
+/// `GET` opens a socket for who asks for an upgrade; else it is a request like others.
+async fn get(
+    transport: State<Arc<Transport>>,
+    peer: origin::Peer,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request,
+) -> Response {
+    if request.headers().contains_key(UPGRADE) {
+        ws::open(transport, peer, request.headers(), upgrade)
+    } else {
+        http::answer(transport, peer, request).await
+    }
 }

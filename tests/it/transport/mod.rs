@@ -1,16 +1,20 @@
 //! The transports and the server, over real sockets.
 
+mod accept;
 mod codes;
 mod compression;
 mod cors;
+mod csrf;
 mod drain;
 mod flood;
+mod get;
 mod guard;
 mod headers;
 mod http;
 mod idle;
 mod lifecycle;
 mod operations;
+mod persisted;
 mod prefer;
 mod probe;
 mod protocol;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
-    http::{HeaderMap, Method, StatusCode, header::UPGRADE},
+    http::{HeaderMap, StatusCode},
     response::Response,
 };
 use tracing::Instrument;
@@ -27,9 +27,7 @@ use tracing::Instrument;
 pub use admission::Sockets;
 pub use frames::CloseCode;
 
-use super::{
-    Transport, answer::Refusal, credentials::Bearer, http::method_refusal, negotiation::Format, origin::Peer,
-};
+use super::{Transport, answer::Refusal, credentials::Bearer, negotiation::Format, origin::Peer};
 use crate::error::{AppError, ErrorCode};
 
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -37,21 +35,17 @@ const PROTOCOL: &str = "graphql-transport-ws";
 /// Read and write buffers of a socket: most are idle, and there are many.
 const BUFFER_BYTES: usize = 4 * 1024;
 
-/// Answers `GET`: opens a socket, or says why not.
-pub async fn open(
+/// Answers a `GET` that asks for an upgrade: opens a socket, or says why not.
+pub fn open(
     State(transport): State<Arc<Transport>>,
     peer: Peer,
-    method: Method,
-    headers: HeaderMap,
+    headers: &HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let request_id = peer.request_id.clone();
-    if !headers.contains_key(UPGRADE) {
-        return method_refusal(&method, &request_id, &headers);
-    }
-    match upgrade.map_err(refuse_handshake).and_then(|upgrade| accept(transport, peer, &headers, upgrade)) {
+    match upgrade.map_err(refuse_handshake).and_then(|upgrade| accept(transport, peer, headers, upgrade)) {
         Ok(response) => response,
-        Err(refusal) => refusal.into_response(&request_id, Format::of_refusal(&headers)),
+        Err(refusal) => refusal.into_response(&request_id, Format::of_refusal(headers)),
     }
 }
 

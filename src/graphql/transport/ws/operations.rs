@@ -79,7 +79,7 @@ impl Operations {
             let message = "Too many operations run on this socket.";
             return refuse(AppError::new(ErrorCode::RateLimited, message).into(), &caller.request_id);
         };
-        let operation = match request::admit(payload, &transport.api.guard_limits) {
+        let operation = match request::admit(payload, &transport.api.guard_limits, &transport.documents) {
             Ok(operation) => operation,
             Err(refusal) => return refuse(refusal, &caller.request_id),
         };
