@@ -20,6 +20,7 @@ mod error_codes;
 mod flights;
 mod generations;
 mod guard;
+mod inputs;
 mod migrations;
 mod providers;
 mod relay;
