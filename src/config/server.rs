@@ -2,16 +2,21 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use secrecy::SecretString;
 use url::Url;
 
 use super::{
     faults::Refusal,
     reader::{Reader, filled},
+    secrets::is_example,
 };
 use crate::platform::telemetry::{self, LogFormat};
 
+/// Shortest token of operators.
+const MIN_TOKEN_BYTES: usize = 16;
+
 /// `[server]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Server {
     /// Address to listen on.
     pub host: IpAddr,
@@ -23,6 +28,8 @@ pub struct Server {
     pub is_non_loopback_allowed_in_dev: bool,
     /// How long running work may go on after the signal to stop; the process ends within 45 s in any case.
     pub drain_seconds: u64,
+    /// Lets its holder read metrics and the details of health; without it nobody can, outside development.
+    pub metrics_token: Option<SecretString>,
 }
 
 impl Server {
@@ -34,6 +41,7 @@ impl Server {
             public_url: section.parsed("public_url", web_url),
             is_non_loopback_allowed_in_dev: section.switch("allow_remote_dev", false),
             drain_seconds: section.whole("drain_seconds", 30, 0..=30),
+            metrics_token: section.parsed("metrics_token", metrics_token),
         };
         if is_dev && !server.host.is_loopback() && !server.is_non_loopback_allowed_in_dev {
             section.refuse(
@@ -67,6 +75,17 @@ impl Log {
             is_colored: section.switch("color", true),
             filter: section.parsed("filter", filter).unwrap_or_else(|| telemetry::QUIET.to_owned()),
         }
+    }
+}
+
+/// Long enough that nobody guesses it, and no copy of an example.
+fn metrics_token(text: &str) -> Result<SecretString, Refusal> {
+    let refuse = |why| Err(Refusal::new(why, "set it to the output of: openssl rand -hex 24"));
+    match text {
+        _ if text.len() < MIN_TOKEN_BYTES => refuse("is shorter than 16 characters"),
+        _ if !text.bytes().all(|byte| byte.is_ascii_graphic()) => refuse("cannot be sent in a header"),
+        _ if is_example(text) => refuse("is a known example"),
+        _ => Ok(SecretString::from(text)),
     }
 }
 

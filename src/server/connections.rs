@@ -14,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use super::stall::StallGuard;
+use crate::platform::metrics::names;
 
 /// Connections at a time; the next ones wait in the queue of the system.
 const MAX_CONNECTIONS: usize = 10_000;
@@ -72,12 +73,13 @@ impl Accepting {
         let router = self.router.clone();
         let (closing, cut) = (self.closing.clone(), self.cut.clone());
         let limits = self.limits;
+        let open = names::HTTP_CONNECTIONS.hold([]);
         self.connections.spawn(async move {
             tokio::select! {
                 () = cut.cancelled() => {}
                 () = serve(stream, peer, router, limits, closing) => {}
             }
-            drop(place);
+            drop((place, open));
         });
     }
 }

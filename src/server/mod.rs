@@ -1,18 +1,21 @@
 //! The HTTP server: which routes there are, what is around all of them, and how it starts and stops.
 //!
 //! [`connections`] accepts and bounds connections, [`stall`] ends those that take nothing, [`health`] says whether
-//! the process lives and is ready, [`layers`] is around every route.
+//! the process lives and is ready, [`layers`] is around every route, [`metrics`] shows what the process counts to
+//! those that [`operator`] lets in.
 
 mod connections;
 mod health;
 mod layers;
+mod metrics;
+mod operator;
 mod stall;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    middleware::{from_fn_with_state, map_response},
+    middleware::{from_fn, from_fn_with_state, map_response},
     response::Redirect,
     routing::get,
 };
@@ -22,7 +25,9 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-pub use health::Check;
+pub use health::{Check, Condition, Finding};
+pub use metrics::Sample;
+pub use operator::Operators;
 
 use crate::{
     graphql::{
@@ -41,6 +46,10 @@ pub struct State {
     pub settings: transport::Settings,
     /// What must be well for the process to be ready; that it is not shutting down is added.
     pub checks: Vec<Check>,
+    /// Who may read metrics and the details of health.
+    pub operators: Operators,
+    /// Measures for the metrics what is not counted where it happens.
+    pub sample: Sample,
     /// Mounts the explorer, and sends `/` there.
     pub graphiql: Option<graphiql::Settings>,
 }
@@ -60,7 +69,9 @@ impl Server {
         let connections = TaskTracker::new();
         let settings = state.settings.clone();
         let transport = Transport::new(state.api, state.tasks, state.clock, settings, closing.clone());
-        let router = router(&transport, state.checks, state.graphiql);
+        let router = health::router(Arc::clone(&transport), state.operators.clone(), state.checks)
+            .merge(metrics::router(state.operators, state.sample));
+        let router = around(&transport, router, state.graphiql);
         let accepting = connections::Accepting {
             listener,
             router,
@@ -110,10 +121,9 @@ impl Running {
     }
 }
 
-fn router(transport: &Arc<Transport>, checks: Vec<Check>, graphiql: Option<graphiql::Settings>) -> Router {
-    let mut router = Router::new()
-        .merge(transport::router(Arc::clone(transport)))
-        .merge(health::router(Arc::clone(transport), checks));
+/// All routes, those of operators included, and what is around them.
+fn around(transport: &Arc<Transport>, operations: Router, graphiql: Option<graphiql::Settings>) -> Router {
+    let mut router = operations.merge(transport::router(Arc::clone(transport)));
     if let Some(settings) = graphiql {
         router = router
             .merge(graphiql::router(settings))
@@ -125,4 +135,5 @@ fn router(transport: &Arc<Transport>, checks: Vec<Check>, graphiql: Option<graph
         .layer(from_fn_with_state(Arc::clone(transport), layers::require_own_name))
         .layer(from_fn_with_state(Arc::clone(transport), transport::assign_request_id))
         .layer(map_response(layers::secure))
+        .layer(from_fn(metrics::count))
 }

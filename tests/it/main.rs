@@ -21,6 +21,7 @@ mod flights;
 mod generations;
 mod guard;
 mod migrations;
+mod ops;
 mod providers;
 mod sdl;
 mod support;

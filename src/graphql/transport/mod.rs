@@ -13,6 +13,7 @@ pub mod answer;
 mod credentials;
 mod execution;
 mod http;
+mod measure;
 mod origin;
 mod request;
 mod request_id;
@@ -52,6 +53,7 @@ pub struct Transport {
     pub(crate) open_sockets: TaskTracker,
     sockets: Arc<ws::Sockets>,
     panics: AtomicU64,
+    operation_names: measure::OperationNames,
 }
 
 impl Transport {
@@ -73,6 +75,7 @@ impl Transport {
             open_sockets: TaskTracker::new(),
             sockets: Arc::new(sockets),
             panics: AtomicU64::new(0),
+            operation_names: measure::OperationNames::default(),
         })
     }
 

@@ -4,7 +4,7 @@ use async_graphql::{Request, Variables};
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
 
-use super::answer::Refusal;
+use super::{answer::Refusal, measure};
 use crate::{
     error::ErrorCode,
     graphql::guard::{self, OperationKind},
@@ -31,7 +31,11 @@ pub fn parse(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
 
 /// Checks the shape of a request and lets the guard look at it. Unknown fields are ignored, as the specification
 /// asks.
-pub fn admit(mut fields: Map<String, Value>, limits: &guard::Limits) -> Result<Operation, Refusal> {
+pub fn admit(fields: Map<String, Value>, limits: &guard::Limits) -> Result<Operation, Refusal> {
+    check(fields, limits).inspect_err(|refusal| measure::count_refusal(refusal.code()))
+}
+
+fn check(mut fields: Map<String, Value>, limits: &guard::Limits) -> Result<Operation, Refusal> {
     let query = match fields.remove("query") {
         Some(Value::String(query)) => query,
         _ => return Err(malformed("`query` must be a string with the document.")),

@@ -4,6 +4,6 @@ mod guard;
 mod http;
 mod lifecycle;
 mod operations;
-mod probe;
+pub mod probe;
 mod protocol;
 mod sessions;

@@ -30,7 +30,10 @@ use super::{
     http::method_refusal,
     origin::{Peer, is_same_site},
 };
-use crate::error::{AppError, ErrorCode};
+use crate::{
+    error::{AppError, ErrorCode},
+    platform::metrics::names,
+};
 
 const PROTOCOL: &str = "graphql-transport-ws";
 
@@ -83,7 +86,7 @@ fn accept(
         .write_buffer_size(BUFFER_BYTES)
         .max_frame_size(transport.settings.frame_bytes)
         .max_message_size(transport.settings.message_bytes);
-    let open = transport.open_sockets.token();
+    let open = (transport.open_sockets.token(), names::SOCKETS.hold([]));
     let span = tracing::info_span!("graphql.socket", request.id = %peer.request_id.0);
     Ok(upgrade.on_upgrade(move |socket| {
         async move {

@@ -21,6 +21,7 @@ use crate::{
     domains::accounts::{Origin, Viewer},
     error::{AppError, ErrorCode},
     graphql::Caller,
+    platform::metrics::names,
 };
 
 /// Frames written together before the loop looks around again.
@@ -44,6 +45,16 @@ enum End {
     Close(CloseCode),
     /// As before, and what the client still sends cannot be read.
     Unreadable(CloseCode),
+}
+
+impl End {
+    /// The close code, as it is counted.
+    fn label(&self) -> String {
+        match self {
+            Self::Gone => "gone".to_owned(),
+            Self::Close(code) | Self::Unreadable(code) => CloseFrame::from(*code).code.to_string(),
+        }
+    }
 }
 
 type Step = Result<(), End>;
@@ -73,6 +84,7 @@ pub async fn serve(transport: Arc<Transport>, socket: WebSocket, origin: Origin,
     let last_heard = Instant::now();
     let mut session = Session { transport, socket, origin, bearer, member: None, operations, last_heard };
     let end = session.run().await;
+    names::SOCKET_CLOSES.add([end.label().into()], 1);
     // Whoever has to connect again finds the place free.
     session.operations.clear();
     session.member = None;
