@@ -15,7 +15,7 @@ use crate::{
         credits::CreditLedger,
         generations::{GenerationSettings, Generations, LogSettings, Parts},
     },
-    graphql::{Api, graphiql, guard, schema_builder, transport},
+    graphql::{Api, graphiql, guard, schema_builder},
     housekeeping,
     platform::{
         clock::Clock,
@@ -126,7 +126,7 @@ impl App {
             api: self.api.clone(),
             tasks: self.tasks.clone(),
             clock: self.clock.clone(),
-            settings: transport::Settings { sites: transport::Sites::of(config), ..(&config.limits).into() },
+            settings: config.into(),
             checks: checks::all(self.pools(), self.generations.clone(), self.providers.clone()),
             operators: Operators::new(config.is_dev, config.server.metrics_token.as_ref()),
             sample: self.sample(),

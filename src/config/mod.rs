@@ -11,6 +11,7 @@ mod faults;
 mod layers;
 mod limits;
 mod models;
+mod peers;
 mod reader;
 mod secrets;
 mod server;

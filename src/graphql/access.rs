@@ -19,7 +19,7 @@ pub enum AccessLevel {
 
 /// Who may call a root field: a level and, for API keys, the scopes of which the key must hold one; without `scope` no API key is accepted.
 #[TypeDirective(location = "FieldDefinition")]
-pub fn access(level: AccessLevel) {}
+pub fn access(#[graphql(desc = "Lowest kind of caller that is let in.")] level: AccessLevel) {}
 
 /// Lets in whom the directive of the field lets in.
 pub struct Declared;

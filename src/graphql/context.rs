@@ -6,7 +6,7 @@ use async_graphql::{Context, Request, Response};
 use futures_util::Stream;
 use uuid::Uuid;
 
-use super::{batches::Batches, guard, loaders::Loaders, roots::Schema};
+use super::{batches::Batches, guard, loaders::Loaders, patience::Patience, roots::Schema};
 use crate::{
     domains::accounts::{Accounts, Origin, Viewer},
     platform::postgres::Db,
@@ -23,6 +23,8 @@ pub struct Caller {
     pub viewer: Option<Viewer>,
     pub origin: Origin,
     pub request_id: RequestId,
+    /// `None` for who does not want to wait.
+    pub patience: Option<Patience>,
 }
 
 /// The API as the transports use it; clones share everything.

@@ -2,14 +2,17 @@
 
 pub mod access;
 pub mod batches;
+pub mod compare;
 pub mod context;
 pub mod errors;
 pub mod graphiql;
 pub mod guard;
 pub mod ids;
 pub mod loaders;
+pub mod node;
 pub mod null_boundary;
 pub mod pagination;
+pub mod patience;
 pub mod payloads;
 pub mod roots;
 pub mod scalars;
@@ -17,6 +20,7 @@ pub mod transport;
 pub mod types;
 
 pub use context::{Api, Caller, ContextExt, RequestId};
+pub use patience::Patience;
 pub use roots::{Schema, schema_builder};
 pub use types::{
     Account, Conversation, Generation, LedgerEntry, Message, Model, Plan, Session, User, Viewer,

@@ -181,7 +181,7 @@ impl Health {
     }
 
     fn is_running(&self) -> bool {
-        !self.transport.closing.is_cancelled() && !self.transport.tasks.draining().is_cancelled()
+        self.transport.is_wanted()
     }
 
     fn report(&self, parts: &[Part]) -> Report {

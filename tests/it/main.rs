@@ -23,6 +23,7 @@ mod guard;
 mod migrations;
 mod ops;
 mod providers;
+mod relay;
 mod sdl;
 mod support;
 mod transport;

@@ -104,7 +104,7 @@ async fn refused(mut response: Response, url: &Url) -> Finding {
     let reason = format!("{url} answers HTTP {} instead of 101{message}", status.as_u16());
     let fix = match status.as_u16() {
         300..=399 => format!("name the address it redirects to: {}", target.unwrap_or_default()),
-        403 => "set server.public_url to the address that browsers use, so that their origin is known".to_owned(),
+        403 => "set server.public_url to the address that browsers use, or name their origin in server.allowed_origins".to_owned(),
         429 => "too many sockets are open from this address: close some, or raise limits.sockets_per_address".to_owned(),
         502..=504 => "the proxy answers, the server behind it does not: check that it runs and where the proxy sends to".to_owned(),
         _ => "a proxy on the way strips the headers Upgrade and Connection, or sends this path elsewhere: let it pass \

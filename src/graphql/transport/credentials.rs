@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, header::AUTHORIZATION};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use super::{Transport, answer::Refusal};
 use crate::{
     domains::accounts::{Accounts, Viewer},
     error::{AppError, ErrorCode, Result},
@@ -49,6 +50,19 @@ impl Bearer {
     /// Who the token belongs to.
     pub async fn authenticate(&self, accounts: &Accounts) -> Result<Viewer> {
         accounts.authenticate(self.0.expose_secret()).await.inspect_err(AppError::log)
+    }
+}
+
+impl Transport {
+    /// Refuses who may not see the schema: outside of development those who are not signed in.
+    pub(crate) async fn require_schema_reader(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        if self.settings.is_schema_public {
+            return Ok(());
+        }
+        let missing = || AppError::new(ErrorCode::Unauthenticated, "Please sign in first.");
+        let bearer = Bearer::from_headers(headers)?.ok_or_else(missing)?;
+        bearer.authenticate(&self.api.accounts).await?;
+        Ok(())
     }
 }
 

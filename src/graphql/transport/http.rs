@@ -5,20 +5,18 @@ use std::sync::Arc;
 use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{
-        HeaderMap, HeaderValue, Method, StatusCode,
-        header::{ALLOW, CONTENT_TYPE},
-    },
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header::ALLOW},
     response::Response,
 };
 use http_body_util::{BodyExt, LengthLimitError};
 
 use super::{
     Transport,
-    answer::{self, Format, Refusal, essence},
+    answer::{self, Refusal},
     credentials::Bearer,
+    negotiation::{self, Acceptable, Format},
     origin::Peer,
-    request,
+    prefer, request, sse,
 };
 use crate::{
     error::ErrorCode,
@@ -27,47 +25,62 @@ use crate::{
 
 /// Answers one operation.
 pub async fn post(State(transport): State<Arc<Transport>>, peer: Peer, request: Request) -> Response {
-    let format = Format::of(request.headers());
+    let refused_in = Format::of_refusal(request.headers());
+    let is_stream_wanted = Acceptable::of(request.headers()).best() == Some(Format::EventStream);
     let request_id = peer.request_id.clone();
     match answer(&transport, peer, request).await {
-        Ok(response) => answer::write(response, format),
-        Err(refusal) => refusal.into_response(&request_id, format),
+        Ok(response) => response,
+        Err(refusal) if is_stream_wanted && refusal.is_by_graphql() => sse::refuse(refusal, &request_id),
+        Err(refusal) => refusal.into_response(&request_id, refused_in),
     }
 }
 
-async fn answer(
-    transport: &Arc<Transport>,
-    peer: Peer,
-    request: Request,
-) -> Result<async_graphql::Response, Refusal> {
+async fn answer(transport: &Arc<Transport>, peer: Peer, request: Request) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
+    let acceptable = require_acceptable(&parts.headers)?;
     require_json(&parts.headers)?;
     let body = read(body, transport).await?;
     // Before anything is looked up: what no caller may ask costs no statement.
     let operation = request::admit(request::parse(&body)?, &transport.api.guard_limits)?;
-    if operation.kind == OperationKind::Subscription {
-        let message =
-            "Subscriptions need a WebSocket to this address, with the subprotocol graphql-transport-ws.";
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message));
-    }
+    let format = format_for(operation.kind, &acceptable)?;
     let viewer = match Bearer::from_headers(&parts.headers)? {
         Some(bearer) => Some(bearer.authenticate(&transport.api.accounts).await?),
         None => None,
     };
-    let caller = Caller { viewer, origin: peer.origin, request_id: peer.request_id };
-    Ok(transport.run(operation, caller).await?)
+    let patience = prefer::patience(&parts.headers);
+    let caller = Caller { viewer, origin: peer.origin, request_id: peer.request_id, patience };
+    if format == Format::EventStream {
+        return sse::respond(transport, &parts.headers, peer.address, operation, caller).await;
+    }
+    Ok(answer::write(transport.run(operation, caller).await?, format))
+}
+
+/// A subscription has more than one result, so it needs a stream, even if a document would be liked better.
+fn format_for(kind: OperationKind, acceptable: &Acceptable) -> Result<Format, Refusal> {
+    if kind != OperationKind::Subscription {
+        return acceptable.best().ok_or_else(not_acceptable);
+    }
+    if acceptable.allows(Format::EventStream) {
+        return Ok(Format::EventStream);
+    }
+    let message = "Subscriptions need `Accept: text/event-stream`, or a WebSocket to this address with the \
+        subprotocol graphql-transport-ws.";
+    Err(Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message))
+}
+
+fn require_acceptable(headers: &HeaderMap) -> Result<Acceptable, Refusal> {
+    let acceptable = Acceptable::of(headers);
+    if acceptable.best().is_some() { Ok(acceptable) } else { Err(not_acceptable()) }
+}
+
+fn not_acceptable() -> Refusal {
+    let message = "Accept application/graphql-response+json, application/json or text/event-stream.";
+    Refusal::new(StatusCode::NOT_ACCEPTABLE, ErrorCode::BadUserInput, message)
 }
 
 /// A browser sends other types across sites without asking first, so they must never be executed.
 fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
-    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let charset = media_type
-        .split(';')
-        .skip(1)
-        .filter_map(|parameter| parameter.split_once('='))
-        .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
-        .map_or("utf-8", |(_, value)| value.trim().trim_matches('"'));
-    if essence(media_type).eq_ignore_ascii_case("application/json") && charset.eq_ignore_ascii_case("utf-8") {
+    if negotiation::is_json(headers) {
         return Ok(());
     }
     let message = "Send the request as application/json, in UTF-8.";
@@ -116,7 +129,7 @@ pub fn method_refusal(method: &Method, request_id: &RequestId, headers: &HeaderM
     let message =
         format!("{method} is not supported here: send operations by POST, subscriptions by WebSocket.");
     let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadUserInput, message);
-    let mut response = refusal.into_response(request_id, Format::of(headers));
+    let mut response = refusal.into_response(request_id, Format::of_refusal(headers));
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
     response
 }

@@ -38,7 +38,7 @@ metrics! {
     HTTP_RESPONSES: Counter = "loquent_http_responses_total", ["route", "status"], Count,
         "HTTP responses; 101 opens a socket.";
     HTTP_CONNECTIONS: Gauge = "loquent_http_connections", [], Count,
-        "Open connections that are not, or not yet, sockets.";
+        "Open connections, sockets included.";
     SOCKETS: Gauge = "loquent_websocket_connections", [], Count,
         "Open sockets.";
     SOCKET_CLOSES: Counter = "loquent_websocket_closes_total", ["code"], Count,

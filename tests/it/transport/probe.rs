@@ -19,6 +19,7 @@ use async_graphql::{
 };
 use futures_util::{StreamExt, stream::BoxStream};
 use loquent::{
+    config::{Config, ConfigFile, Directories, Flags, Purpose, Sources},
     domains::accounts::{Accounts, NewAccountEffect, Passwords, SigningKey, TokenSettings, Tokens},
     error::Result,
     graphql::{Api, guard, schema_builder, transport::Settings},
@@ -45,12 +46,18 @@ pub struct Probe {
     pub begun: Arc<Semaphore>,
     /// A permit for each `Waits` that went on to its end.
     pub done: Arc<Semaphore>,
+    /// Events that `Floods` have made.
+    floods: Arc<AtomicU64>,
 }
 
 impl Probe {
     fn new() -> Self {
         let empty = || Arc::new(Semaphore::new(0));
-        Self { parsed: Arc::default(), go: empty(), begun: empty(), done: empty() }
+        Self { parsed: Arc::default(), go: empty(), begun: empty(), done: empty(), floods: Arc::default() }
+    }
+
+    pub fn floods(&self) -> u64 {
+        self.floods.load(Ordering::Relaxed)
     }
 
     pub fn parsed(&self) -> u64 {
@@ -133,7 +140,10 @@ impl Extension for Visit {
                     take(&probe.go).await;
                     yield Response::new(Value::from("tick"));
                 },
-                Some("Floods") => loop { yield Response::new(Value::from("x".repeat(10_000))) },
+                Some("Floods") => loop {
+                    probe.floods.fetch_add(1, Ordering::Relaxed);
+                    yield Response::new(Value::from("x".repeat(10_000)));
+                },
                 Some("FailsLater") => {
                     yield Response::new(Value::from(1));
                     panic!("a subscription of a test")
@@ -229,22 +239,18 @@ impl Site {
     }
 }
 
-/// The numbers that a configuration without a word gives.
+/// What a configuration file without a word gives.
 fn usual_settings() -> Settings {
-    Settings {
-        sites: loquent::graphql::transport::Sites::default(),
-        head: Duration::from_secs(10),
-        body_bytes: 1024 * 1024,
-        body: Duration::from_secs(30),
-        operation: Duration::from_secs(30),
-        frame_bytes: 64 * 1024,
-        message_bytes: 256 * 1024,
-        operations_per_socket: 20,
-        sockets_per_user: 10,
-        sockets_per_address: 100,
-        init: Duration::from_secs(10),
-        ping: Duration::from_secs(20),
-        silence: Duration::from_secs(60),
-        write_stall: Duration::from_secs(10),
-    }
+    configured(false, "")
+}
+
+/// What a configuration file gives, under `--dev` or not.
+pub fn configured(is_dev: bool, file: &str) -> Settings {
+    let config = Config::load(Sources {
+        file: Some(ConfigFile { path: "loquent.toml".into(), text: file.into() }),
+        flags: Flags { is_dev, purpose: Purpose::Maintain, ..Flags::default() },
+        directories: Some(Directories { data: "/data".into(), cache: "/cache".into() }),
+        ..Sources::default()
+    });
+    (&config.unwrap()).into()
 }
