@@ -52,7 +52,7 @@ async fn what_happens_is_counted_under_its_name_kind_and_code() {
     for _ in 0..3 {
         person.gql_named(document, "Known").await.data();
     }
-    client.gql_named("query Denied { conversation(id: \"x\") { id } }", "Denied").await;
+    client.gql_named("query Wrong { conversation(id: \"x\") { id } }", "Wrong").await;
     client.gql("{ this is ] no document", json!({})).await;
     provider.then(Script::text("one two three", 3).usage(10, 3));
     let sent = person.send_text("Hello", json!({})).await;
@@ -70,7 +70,7 @@ async fn what_happens_is_counted_under_its_name_kind_and_code() {
         value(&format!("loquent_graphql_operations_total{{name=\"{name}\",kind=\"{kind}\",code=\"{code}\"}}"))
     };
     assert_eq!(operations("Known", "query", "OK"), 3.0);
-    assert_eq!(operations("Denied", "query", "UNAUTHENTICATED"), 1.0);
+    assert_eq!(operations("Wrong", "query", "BAD_USER_INPUT"), 1.0);
     assert_eq!(operations("unknown", "unknown", "GRAPHQL_PARSE_FAILED"), 1.0);
     assert_eq!(value("loquent_guard_refusals_total{code=\"GRAPHQL_PARSE_FAILED\"}"), 1.0);
     assert_eq!(value("loquent_graphql_operation_duration_seconds_count{kind=\"query\"}"), 4.0);
