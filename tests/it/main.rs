@@ -22,6 +22,7 @@ mod generations;
 mod guard;
 mod inputs;
 mod migrations;
+mod ops;
 mod providers;
 mod relay;
 mod sdl;

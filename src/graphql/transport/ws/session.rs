@@ -18,7 +18,7 @@ use crate::{
     domains::accounts::Origin,
     error::{AppError, ErrorCode},
     graphql::Caller,
-    platform::places::Place,
+    platform::{metrics::names, places::Place},
 };
 
 /// Frames written together before the loop looks around again.
@@ -74,6 +74,7 @@ impl Session {
             end = self.run() => end,
             () = overdue(closing) => End::Gone,
         };
+        names::SOCKET_CLOSES.add([end.label().into()], 1);
         if end.is_orderly() {
             self.settle().await;
         }
