@@ -14,7 +14,7 @@ use crate::{
         credits::CreditLedger,
         generations::{GenerationSettings, Generations, LogSettings, Parts},
     },
-    graphql::{Api, graphiql, guard, schema_builder, transport},
+    graphql::{Api, admission, graphiql, guard, schema_builder, transport},
     housekeeping,
     platform::{
         clock::Clock,
@@ -83,6 +83,7 @@ impl App {
         let generations = Generations::start(parts, generation_settings(config), stop_log.clone()).await?;
         tasks.spawn(housekeeping::run(background.clone(), accounts.clone(), stop_log.clone()));
         let schema = schema_builder()
+            .data(policy(config))
             .data(accounts.clone())
             .data(catalog)
             .data(credits.clone())
@@ -175,6 +176,15 @@ fn generation_settings(config: &Config) -> GenerationSettings {
         // A slot of the log stays for three turns of the ring, so the beginning of a running answer is always there.
         retention: Duration::from_secs((streams.retention_minutes * 60).max(streams.max_generation_seconds)),
     }
+}
+
+fn policy(config: &Config) -> admission::Policy {
+    let introspection = match config.graphql.introspection {
+        config::Introspection::Public => admission::Introspection::Public,
+        config::Introspection::Authenticated => admission::Introspection::Authenticated,
+        config::Introspection::Off => admission::Introspection::Off,
+    };
+    admission::Policy { introspection, operation_cost: config.limits.operation_cost }
 }
 
 fn plan(config: &Config) -> PlanDefinition {

@@ -2,7 +2,7 @@
 
 use async_graphql::{MergedObject, MergedSubscription, SchemaBuilder};
 
-use super::null_boundary::NullBoundary;
+use super::{admission::Admission, null_boundary::NullBoundary};
 use crate::domains::{accounts, catalog, conversations, credits, generations};
 
 // No descriptions: the fields say what the roots are for.
@@ -34,6 +34,7 @@ pub fn schema_builder() -> SchemaBuilder<Query, Mutation, Subscription> {
         .limit_depth(16)
         .limit_recursive_depth(64)
         .disable_suggestions()
+        .extension(Admission)
         .extension(NullBoundary)
 }
 

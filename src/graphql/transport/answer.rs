@@ -140,6 +140,15 @@ fn status_of(code: ErrorCode) -> StatusCode {
     StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
+/// The status of a request that was not executed: that of its first error.
+fn status_of_errors(errors: &[ServerError]) -> StatusCode {
+    let code = errors.first().and_then(|error| match error.extensions.as_ref()?.get("code")? {
+        Value::String(code) => ErrorCode::parse(code),
+        _ => None,
+    });
+    code.map_or(StatusCode::BAD_REQUEST, status_of)
+}
+
 /// Completes the errors of an answer: every one has its code and request id, none is there twice, and there are few.
 pub fn finish(response: &mut GraphqlResponse, request_id: &RequestId) {
     let mut kept: Vec<ServerError> = Vec::new();
@@ -166,7 +175,7 @@ pub fn is_request_error(response: &GraphqlResponse) -> bool {
 pub fn write(response: GraphqlResponse, format: Format) -> Response {
     if is_request_error(&response) {
         let status = match format {
-            Format::GraphqlResponse => StatusCode::BAD_REQUEST,
+            Format::GraphqlResponse => status_of_errors(&response.errors),
             Format::Json => StatusCode::OK,
         };
         return without_data(status, &response.errors, format);

@@ -16,13 +16,13 @@ use http_body_util::{BodyExt, LengthLimitError};
 use super::{
     Transport,
     answer::{self, Format, Refusal, essence},
-    credentials::Bearer,
+    caller,
     origin::Peer,
     request,
 };
 use crate::{
     error::ErrorCode,
-    graphql::{Caller, RequestId, guard::OperationKind},
+    graphql::{RequestId, guard::OperationKind},
 };
 
 /// Answers one operation.
@@ -50,11 +50,7 @@ async fn answer(
             "Subscriptions need a WebSocket to this address, with the subprotocol graphql-transport-ws.";
         return Err(Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message));
     }
-    let viewer = match Bearer::from_headers(&parts.headers)? {
-        Some(bearer) => Some(bearer.authenticate(&transport.api.accounts).await?),
-        None => None,
-    };
-    let caller = Caller { viewer, origin: peer.origin, request_id: peer.request_id };
+    let caller = caller::identify(&transport.api.accounts, &parts.headers, peer).await?;
     Ok(transport.run(operation, caller).await?)
 }
 

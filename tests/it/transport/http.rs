@@ -60,8 +60,8 @@ async fn a_fault_that_graphql_found_has_no_data_and_a_status_only_in_the_newer_t
 #[tokio::test]
 async fn a_field_that_fails_is_part_of_an_answer() {
     let site = Site::start().await;
-    let answer =
-        site.client.gql("{ message(id: \"msg_00000000000000000000000001\") { id } }", json!({})).await;
+    let query = "{ __typename message(id: \"msg_00000000000000000000000001\") { id } }";
+    let answer = site.client.gql(query, json!({})).await;
     assert_eq!((answer.status.as_u16(), answer.code()), (200, "UNAUTHENTICATED"));
     assert!(answer.body.get("data").is_some());
 }

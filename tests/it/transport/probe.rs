@@ -21,7 +21,12 @@ use futures_util::{StreamExt, stream::BoxStream};
 use loquent::{
     domains::accounts::{Accounts, NewAccountEffect, Passwords, SigningKey, TokenSettings, Tokens},
     error::Result,
-    graphql::{Api, guard, schema_builder, transport::Settings},
+    graphql::{
+        Api,
+        admission::{Introspection, Policy},
+        guard, schema_builder,
+        transport::Settings,
+    },
     platform::{
         clock::Clock,
         postgres::{Db, pool::PoolSettings},
@@ -201,7 +206,8 @@ impl Site {
             Passwords::try_new().unwrap(),
             Arc::new(NoEffect),
         );
-        let schema = schema_builder().extension(probe.clone()).data(accounts.clone()).finish();
+        let policy = Policy { introspection: Introspection::Public, operation_cost: 2_000 };
+        let schema = schema_builder().data(policy).extension(probe.clone()).data(accounts.clone()).finish();
         let api = Api { schema, accounts, guard_limits: guard::Limits::default(), db };
         let mut settings = usual_settings();
         change(&mut settings);

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     domains::accounts::{Origin, Viewer},
     error::{AppError, ErrorCode},
-    graphql::Caller,
+    graphql::{Caller, Credential},
 };
 
 /// Frames written together before the loop looks around again.
@@ -183,13 +183,17 @@ impl Session {
 
     async fn subscribe(&mut self, id: String, payload: serde_json::Map<String, serde_json::Value>) -> Step {
         let Some(member) = &self.member else { return Err(End::Close(CloseCode::Unauthorized)) };
-        let viewer = member.identity.as_ref().map(|(_, viewer)| *viewer);
+        let credential = match &member.identity {
+            Some((_, viewer)) => Credential::Signed(*viewer),
+            None => Credential::Anonymous,
+        };
         self.require_valid()?;
         if self.operations.contains(&id) {
             return Err(End::Close(CloseCode::DuplicateId));
         }
         let request_id = request_id::new(&self.transport.clock);
-        let caller = Caller { viewer, origin: self.origin.clone(), request_id };
+        let origin = self.origin.clone();
+        let caller = Caller { credential, origin, request_id, is_cost_itemized: false };
         match self.operations.start(&self.transport, id, payload, caller) {
             Ok(()) => Ok(()),
             Err(refusal) => self.send(refusal).await,
