@@ -14,7 +14,11 @@ use crate::{
         credits::CreditLedger,
         generations::{GenerationSettings, Generations, LogSettings, Parts},
     },
-    graphql::{Api, admission, graphiql, guard, schema_builder, transport},
+    graphql::{
+        Api,
+        admission::{Admission, Introspection},
+        graphiql, guard, schema_builder, transport,
+    },
     housekeeping,
     platform::{
         clock::Clock,
@@ -83,7 +87,7 @@ impl App {
         let generations = Generations::start(parts, generation_settings(config), stop_log.clone()).await?;
         tasks.spawn(housekeeping::run(background.clone(), accounts.clone(), stop_log.clone()));
         let schema = schema_builder()
-            .data(policy(config))
+            .extension(admission(config))
             .data(accounts.clone())
             .data(catalog)
             .data(credits.clone())
@@ -105,7 +109,11 @@ impl App {
             api: self.api.clone(),
             tasks: self.tasks.clone(),
             clock: self.clock.clone(),
-            settings: transport::Settings { sites: transport::Sites::of(config), ..(&config.limits).into() },
+            settings: transport::Settings {
+                introspection: introspection(config),
+                sites: transport::Sites::of(config),
+                ..(&config.limits).into()
+            },
             checks: self.checks(),
             graphiql,
         }
@@ -178,13 +186,16 @@ fn generation_settings(config: &Config) -> GenerationSettings {
     }
 }
 
-fn policy(config: &Config) -> admission::Policy {
-    let introspection = match config.graphql.introspection {
-        config::Introspection::Public => admission::Introspection::Public,
-        config::Introspection::Authenticated => admission::Introspection::Authenticated,
-        config::Introspection::Off => admission::Introspection::Off,
-    };
-    admission::Policy { introspection, operation_cost: config.limits.operation_cost }
+fn admission(config: &Config) -> Admission {
+    Admission { introspection: introspection(config), operation_cost: config.limits.operation_cost }
+}
+
+fn introspection(config: &Config) -> Introspection {
+    match config.graphql.introspection {
+        config::Introspection::Public => Introspection::Public,
+        config::Introspection::Authenticated => Introspection::Authenticated,
+        config::Introspection::Off => Introspection::Off,
+    }
 }
 
 fn plan(config: &Config) -> PlanDefinition {

@@ -100,6 +100,19 @@ pub enum Schema {
         #[arg(long, value_name = "FILE")]
         check: Option<PathBuf>,
     },
+    /// Write the reference of error codes to standard output
+    Errors {
+        /// Write nothing; fail if FILE differs
+        #[arg(long, value_name = "FILE")]
+        check: Option<PathBuf>,
+    },
+    /// List what a change of the schema breaks; fail if it breaks anything
+    Check {
+        /// Schema that clients were written for
+        old: PathBuf,
+        /// Schema that takes its place [default: what this program serves]
+        new: Option<PathBuf>,
+    },
 }
 
 /// What to do with the ledger.
@@ -155,6 +168,14 @@ mod tests {
             (
                 "loquent schema export --check schema.graphql",
                 Command::Schema { action: Schema::Export { check: Some("schema.graphql".into()) } },
+            ),
+            (
+                "loquent schema errors --check docs/ERRORS.md",
+                Command::Schema { action: Schema::Errors { check: Some("docs/ERRORS.md".into()) } },
+            ),
+            (
+                "loquent schema check old.graphql",
+                Command::Schema { action: Schema::Check { old: "old.graphql".into(), new: None } },
             ),
             ("loquent ledger check", Command::Ledger { action: Ledger::Check }),
         ];

@@ -23,6 +23,9 @@ pub struct Server {
     pub is_non_loopback_allowed_in_dev: bool,
     /// How long running work may go on after the signal to stop; the process ends within 45 s in any case.
     pub drain_seconds: u64,
+    /// How long the process, after that signal, says that it is not ready and still takes requests, so that balancers
+    /// look elsewhere before connections are refused. Part of `drain_seconds`.
+    pub ready_grace_seconds: u64,
 }
 
 impl Server {
@@ -34,6 +37,7 @@ impl Server {
             public_url: section.parsed("public_url", web_url),
             is_non_loopback_allowed_in_dev: section.switch("allow_remote_dev", false),
             drain_seconds: section.whole("drain_seconds", 30, 0..=30),
+            ready_grace_seconds: section.whole("ready_grace_seconds", if is_dev { 0 } else { 3 }, 0..=20),
         };
         if is_dev && !server.host.is_loopback() && !server.is_non_loopback_allowed_in_dev {
             section.refuse(

@@ -5,7 +5,7 @@
 use async_graphql::{
     Context, Guard, InputType, Result, TypeDirective, Value,
     parser::types::OperationType,
-    registry::{MetaField, Registry},
+    registry::{MetaField, MetaTypeName, Registry},
 };
 
 use super::{
@@ -26,7 +26,10 @@ pub enum AccessLevel {
 
 /// Who may call a root field: a level and, for API keys, the scopes of which the key must hold one; without `scope` no API key is accepted.
 #[TypeDirective(location = "FieldDefinition")]
-pub fn access(level: AccessLevel) {}
+pub fn access(#[graphql(desc = "Lowest kind of caller that is let in.")] level: AccessLevel) {}
+
+/// Types of public root fields whose objects depend on who asks.
+const PERSONAL: [&str; 2] = ["Viewer", "Node"];
 
 /// Lets in whom the directive of the field lets in.
 pub struct Declared;
@@ -52,17 +55,18 @@ pub fn root_type(registry: &Registry, kind: OperationType) -> Option<&str> {
 
 /// Whether the caller may call this root field.
 ///
-/// A credential that is no good does not close what is public: clients attach an expired token to `refreshSession`.
-/// Only who asks *who am I* with it hears of it.
+/// A credential that is no good does not close what is public: clients attach an expired token to `refreshSession`. Only
+/// what depends on who asks is closed, because it would read as if nothing was there.
 ///
 /// # Errors
 /// What the field answers instead.
 pub fn check(field: Option<&MetaField>, caller: &Caller) -> Result<(), AppError> {
     let level = field.and_then(declared_level);
-    let shows_caller = field.is_some_and(|field| field.ty == "Viewer");
+    let is_personal =
+        field.is_some_and(|field| PERSONAL.contains(&MetaTypeName::concrete_typename(&field.ty)));
     match (level, &caller.credential) {
         (None, _) => Err(AppError::new(ErrorCode::Forbidden, "This field is closed.")),
-        (Some(AccessLevel::Public), Credential::Refused(error)) if shows_caller => Err(error.clone()),
+        (Some(AccessLevel::Public), Credential::Refused(error)) if is_personal => Err(error.clone()),
         (Some(AccessLevel::Public), _) | (Some(AccessLevel::User), Credential::Signed(_)) => Ok(()),
         (Some(AccessLevel::User), Credential::Refused(error)) => Err(error.clone()),
         (Some(AccessLevel::User), Credential::Anonymous) => {

@@ -3,12 +3,14 @@
 pub mod access;
 pub mod admission;
 pub mod batches;
+pub mod compare;
 pub mod context;
 pub mod errors;
 pub mod graphiql;
 pub mod guard;
 pub mod ids;
 pub mod loaders;
+pub mod node;
 pub mod null_boundary;
 pub mod pagination;
 pub mod payloads;

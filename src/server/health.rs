@@ -56,7 +56,7 @@ pub(super) fn router(transport: Arc<Transport>, checks: Vec<Check>) -> Router {
 
 async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, Json<Report>) {
     let transport = &readiness.transport;
-    let is_running = !transport.closing.is_cancelled() && !transport.tasks.draining().is_cancelled();
+    let is_running = transport.is_wanted();
     let results = join_all(readiness.checks.iter().map(Check::is_ok)).await;
     let mut parts: BTreeMap<_, _> = readiness.checks.iter().map(|check| check.name).zip(results).collect();
     parts.insert("running", is_running);

@@ -20,11 +20,7 @@ use crate::{
     error::ErrorCode,
     graphql::{
         RequestId,
-        transport::{
-            self, Transport,
-            answer::{Format, Refusal},
-            is_loopback_name,
-        },
+        transport::{self, Transport, answer::Refusal, is_loopback_name, negotiation::Format},
     },
 };
 
@@ -53,7 +49,8 @@ pub(super) async fn limit_body(
     let maximum = transport.settings.body_bytes;
     let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if length.is_some_and(|length: u64| length > maximum as u64) {
-        return transport::too_large(maximum).into_response(&request_id, Format::of(request.headers()));
+        return transport::too_large(maximum)
+            .into_response(&request_id, Format::of_refusal(request.headers()));
     }
     next.run(request.map(|body| Body::new(Limited::new(body, maximum)))).await
 }
@@ -69,7 +66,7 @@ pub(super) async fn require_own_name(
         let message =
             "This server is for its own machine: use localhost, or start it with --allow-remote-dev.";
         let refusal = Refusal::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message);
-        return refusal.into_response(&request_id, Format::of(request.headers()));
+        return refusal.into_response(&request_id, Format::of_refusal(request.headers()));
     }
     next.run(request).await
 }
@@ -77,5 +74,5 @@ pub(super) async fn require_own_name(
 pub(super) async fn not_found(Extension(request_id): Extension<RequestId>, headers: HeaderMap) -> Response {
     let refusal =
         Refusal::new(StatusCode::NOT_FOUND, ErrorCode::BadUserInput, "There is nothing at this address.");
-    refusal.into_response(&request_id, Format::of(&headers))
+    refusal.into_response(&request_id, Format::of_refusal(&headers))
 }

@@ -1,14 +1,21 @@
 //! The HTTP server: which routes there are, what is around all of them, and how it starts and stops.
 //!
-//! [`connections`] accepts and bounds connections, [`stall`] ends those that take nothing, [`health`] says whether
-//! the process lives and is ready, [`layers`] is around every route.
+//! [`connections`] accepts and bounds connections, as far as [`descriptors`] go, [`stall`] ends those that take nothing,
+//! [`health`] says whether the process lives and is ready, [`published`] shows the schema and the error codes,
+//! [`layers`] is around every route.
 
 mod connections;
+pub mod descriptors;
 mod health;
 mod layers;
+mod published;
 mod stall;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -29,7 +36,7 @@ use crate::{
         Api, graphiql,
         transport::{self, Transport},
     },
-    platform::{clock::Clock, tasks::Tasks},
+    platform::{clock::Clock, places::Places, tasks::Tasks},
 };
 
 /// What a server is made of.
@@ -60,12 +67,15 @@ impl Server {
         let connections = TaskTracker::new();
         let settings = state.settings.clone();
         let transport = Transport::new(state.api, state.tasks, state.clock, settings, closing.clone());
+        let addresses = Places::new(transport.settings.connections_per_address);
         let router = router(&transport, state.checks, state.graphiql);
         let accepting = connections::Accepting {
             listener,
             router,
             connections: connections.clone(),
+            addresses: Arc::clone(&addresses),
             limits: connections::Limits {
+                connections: transport.settings.connections,
                 head: transport.settings.head,
                 write_stall: transport.settings.write_stall,
             },
@@ -74,7 +84,7 @@ impl Server {
         };
         connections.spawn(accepting.run());
         let on_drop = (closing.clone().drop_guard(), cut.drop_guard());
-        Ok(Running { address, transport, closing, connections, on_drop })
+        Ok(Running { address, transport, closing, connections, addresses, on_drop })
     }
 }
 
@@ -85,6 +95,7 @@ pub struct Running {
     transport: Arc<Transport>,
     closing: CancellationToken,
     connections: TaskTracker,
+    addresses: Arc<Places<IpAddr>>,
     on_drop: (DropGuard, DropGuard),
 }
 
@@ -92,6 +103,21 @@ impl Running {
     /// Operations that ended in a panic since the start.
     pub fn panics(&self) -> u64 {
         self.transport.panics()
+    }
+
+    /// Open connections, those included that have become sockets.
+    pub fn open_connections(&self) -> usize {
+        self.addresses.taken()
+    }
+
+    /// Open sockets.
+    pub fn open_sockets(&self) -> usize {
+        self.transport.open_sockets.len()
+    }
+
+    /// Says on `/readyz` that no more requests should come, and takes those that do.
+    pub fn retire(&self) {
+        self.transport.retire();
     }
 
     /// Stops: not ready from now on and accepting nothing, sockets are closed with 1012, requests may finish. What
@@ -113,7 +139,8 @@ impl Running {
 fn router(transport: &Arc<Transport>, checks: Vec<Check>, graphiql: Option<graphiql::Settings>) -> Router {
     let mut router = Router::new()
         .merge(transport::router(Arc::clone(transport)))
-        .merge(health::router(Arc::clone(transport), checks));
+        .merge(health::router(Arc::clone(transport), checks))
+        .merge(published::router(Arc::clone(transport)));
     if let Some(settings) = graphiql {
         router = router
             .merge(graphiql::router(settings))

@@ -23,6 +23,7 @@ mod generations;
 mod guard;
 mod migrations;
 mod providers;
+mod relay;
 mod sdl;
 mod support;
 mod transport;

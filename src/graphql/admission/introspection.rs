@@ -2,7 +2,7 @@
 
 use crate::{
     error::{AppError, ErrorCode},
-    graphql::{Caller, Credential},
+    graphql::Credential,
 };
 
 /// To whom the schema is shown. It is no protection of data: what a caller may not read is refused whether its name is
@@ -18,12 +18,12 @@ pub enum Introspection {
 }
 
 impl Introspection {
-    /// Whether this caller may read the schema. `__typename` is no introspection.
+    /// Whether the bearer of this credential may read the schema. `__typename` is no introspection.
     ///
     /// # Errors
     /// What to answer instead.
-    pub fn allows(self, caller: &Caller) -> Result<(), AppError> {
-        match (self, &caller.credential) {
+    pub fn allows(self, credential: &Credential) -> Result<(), AppError> {
+        match (self, credential) {
             (Self::Public, _) | (Self::Authenticated, Credential::Signed(_)) => Ok(()),
             (Self::Authenticated, Credential::Refused(error)) => Err(error.clone()),
             (Self::Authenticated, Credential::Anonymous) => {

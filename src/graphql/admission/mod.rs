@@ -39,27 +39,23 @@ use verdict::{Case, Verdict};
 use super::Caller;
 use crate::error::{AppError, ErrorCode};
 
-/// What the operator decides about operations.
+/// Extension of the schema, and what the operator decides. It finds the [`Caller`] among the data of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Policy {
+pub struct Admission {
     pub introspection: Introspection,
     /// Most points that one operation may cost.
     pub operation_cost: u64,
 }
 
-/// Extension of the schema. It finds its [`Policy`] among the data of the schema, and the [`Caller`] among those of the
-/// request; without either nothing is admitted.
-pub struct Admission;
-
 impl ExtensionFactory for Admission {
     fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Gate::default())
+        Arc::new(Gate { policy: *self, verdict: OnceLock::new(), has_told_cost: AtomicBool::new(false) })
     }
 }
 
 /// Admission of one request.
-#[derive(Default)]
 struct Gate {
+    policy: Admission,
     verdict: OnceLock<Verdict>,
     /// The events of a subscription stay small: the first alone says what it cost.
     has_told_cost: AtomicBool,
@@ -75,13 +71,13 @@ impl Extension for Gate {
     ) -> ServerResult<Request> {
         let mut request = next.run(ctx, request).await?;
         let document = parse_query(&request.query)?;
-        let (Some(policy), Some(caller)) = (ctx.data_opt::<Policy>(), caller(&request)) else {
-            let error = AppError::internal(anyhow::anyhow!("the policy or the caller is missing"));
+        let Some(caller) = caller(&request) else {
+            let error = AppError::internal(anyhow::anyhow!("a request without its caller"));
             return Err(refusal_of(&error, Pos::default()));
         };
         let case = Case {
             registry: &ctx.schema_env.registry,
-            policy: *policy,
+            policy: self.policy,
             caller,
             document: &document,
             operation_name: request.operation_name.as_deref(),

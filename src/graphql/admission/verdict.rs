@@ -8,7 +8,7 @@ use async_graphql::{
 };
 
 use super::{
-    Policy,
+    Admission,
     cost::{FieldCost, Pricing},
     refusal, refusal_of,
     selection::{Selected, Selections},
@@ -37,7 +37,7 @@ pub struct Verdict {
 /// A request as it is judged, which is before its document has been validated.
 pub struct Case<'a> {
     pub registry: &'a Registry,
-    pub policy: Policy,
+    pub policy: Admission,
     pub caller: &'a Caller,
     pub document: &'a ExecutableDocument,
     pub operation_name: Option<&'a str>,
@@ -103,7 +103,7 @@ impl<'a> Case<'a> {
     fn introspection(&self, roots: &[Selected<'a>]) -> Option<ServerError> {
         let root =
             roots.iter().find(|root| matches!(root.field.node.name.node.as_str(), "__schema" | "__type"))?;
-        let error = self.policy.introspection.allows(self.caller).err()?;
+        let error = self.policy.introspection.allows(&self.caller.credential).err()?;
         Some(refusal_of(&error, root.field.pos))
     }
 

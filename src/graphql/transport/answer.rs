@@ -1,17 +1,18 @@
-//! Answers: what is refused before execution, how errors are completed, and the two media types.
+//! Answers: what is refused before execution, how errors are completed, and how both are written.
 
 use async_graphql::{ErrorExtensionValues, Pos, Response as GraphqlResponse, ServerError, Value};
 use async_graphql_axum::GraphQLResponse;
 use axum::{
     Json,
     http::{
-        HeaderMap, HeaderValue, StatusCode,
-        header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
+        HeaderValue, StatusCode,
+        header::{CONTENT_TYPE, RETRY_AFTER},
     },
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 
+use super::negotiation::Format;
 use crate::{
     error::{AppError, ErrorCode},
     graphql::{
@@ -22,43 +23,6 @@ use crate::{
 
 /// An operation can fail in thousands of places; more than the first few help nobody.
 const MAX_ERRORS: usize = 10;
-
-/// Media type of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// `application/graphql-response+json`: the status tells a failed request.
-    GraphqlResponse,
-    /// `application/json`, for older clients: 200 as soon as GraphQL has looked at the request.
-    Json,
-}
-
-impl Format {
-    /// The older type for who names it and not the newer one.
-    pub fn of(headers: &HeaderMap) -> Self {
-        let accepts = |wanted: &str| {
-            let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-            let mut ranges = values.flat_map(|value| value.split(','));
-            ranges.any(|range| essence(range).eq_ignore_ascii_case(wanted))
-        };
-        if accepts("application/json") && !accepts("application/graphql-response+json") {
-            Self::Json
-        } else {
-            Self::GraphqlResponse
-        }
-    }
-
-    fn content_type(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
-            Self::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
-            Self::Json => "application/json; charset=utf-8",
-        })
-    }
-}
-
-/// A media type without its parameters.
-pub(super) fn essence(media_type: &str) -> &str {
-    media_type.split(';').next().unwrap_or_default().trim()
-}
 
 /// A request that was not executed: one error, and the HTTP status that fits it.
 #[derive(Debug)]
@@ -175,8 +139,8 @@ pub fn is_request_error(response: &GraphqlResponse) -> bool {
 pub fn write(response: GraphqlResponse, format: Format) -> Response {
     if is_request_error(&response) {
         let status = match format {
-            Format::GraphqlResponse => status_of_errors(&response.errors),
             Format::Json => StatusCode::OK,
+            _ => status_of_errors(&response.errors),
         };
         return without_data(status, &response.errors, format);
     }
@@ -200,19 +164,6 @@ fn without_data(status: StatusCode, errors: &[ServerError], format: Format) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_older_type_is_for_who_names_it_alone() {
-        let format = |accept: &'static str| {
-            Format::of(&[(ACCEPT, HeaderValue::from_static(accept))].into_iter().collect())
-        };
-        assert_eq!(Format::of(&HeaderMap::new()), Format::GraphqlResponse);
-        assert_eq!(format("*/*"), Format::GraphqlResponse);
-        assert_eq!(format("application/json, text/plain, */*"), Format::Json);
-        assert_eq!(format("Application/JSON; charset=utf-8"), Format::Json);
-        let both = "application/json;q=0.9, application/graphql-response+json";
-        assert_eq!(format(both), Format::GraphqlResponse);
-    }
 
     #[test]
     fn errors_are_few_and_none_is_there_twice() {

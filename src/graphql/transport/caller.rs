@@ -5,7 +5,7 @@ use axum::http::HeaderMap;
 use super::{credentials::Bearer, origin::Peer};
 use crate::{
     domains::accounts::Accounts,
-    error::{AppError, ErrorCode, Result},
+    error::{ErrorCode, Result},
     graphql::{Caller, Credential},
 };
 
@@ -18,23 +18,26 @@ const COST_DEBUG: &str = "graphql-cost-debug";
 /// # Errors
 /// When it could not be found out, such as with the database away.
 pub async fn identify(accounts: &Accounts, headers: &HeaderMap, peer: Peer) -> Result<Caller> {
-    let credential = match Bearer::from_headers(headers) {
-        Ok(Some(bearer)) => judged(bearer.authenticate(accounts).await)?,
-        Ok(None) => Credential::Anonymous,
-        Err(error) => Credential::Refused(error),
-    };
+    let credential = credential(accounts, headers).await?;
     let is_cost_itemized = headers.get(COST_DEBUG).is_some_and(|value| value == "1");
     Ok(Caller { credential, origin: peer.origin, request_id: peer.request_id, is_cost_itemized })
 }
 
-fn judged(result: Result<crate::domains::accounts::Viewer>) -> Result<Credential> {
-    match result {
+/// What the credential of a request is worth.
+///
+/// # Errors
+/// As [`identify`].
+pub async fn credential(accounts: &Accounts, headers: &HeaderMap) -> Result<Credential> {
+    let viewer = match Bearer::from_headers(headers) {
+        Ok(Some(bearer)) => bearer.authenticate(accounts).await,
+        Ok(None) => return Ok(Credential::Anonymous),
+        Err(error) => Err(error),
+    };
+    match viewer {
         Ok(viewer) => Ok(Credential::Signed(viewer)),
-        Err(error) if is_about_credential(&error) => Ok(Credential::Refused(error)),
+        Err(error) if matches!(error.code(), ErrorCode::Unauthenticated | ErrorCode::TokenExpired) => {
+            Ok(Credential::Refused(error))
+        }
         Err(error) => Err(error),
     }
-}
-
-fn is_about_credential(error: &AppError) -> bool {
-    matches!(error.code(), ErrorCode::Unauthenticated | ErrorCode::TokenExpired)
 }

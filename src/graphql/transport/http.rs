@@ -5,18 +5,16 @@ use std::sync::Arc;
 use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{
-        HeaderMap, HeaderValue, Method, StatusCode,
-        header::{ALLOW, CONTENT_TYPE},
-    },
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header::ALLOW},
     response::Response,
 };
 use http_body_util::{BodyExt, LengthLimitError};
 
 use super::{
     Transport,
-    answer::{self, Format, Refusal, essence},
+    answer::{self, Refusal},
     caller,
+    negotiation::{self, Acceptable, Format},
     origin::Peer,
     request,
 };
@@ -27,20 +25,17 @@ use crate::{
 
 /// Answers one operation.
 pub async fn post(State(transport): State<Arc<Transport>>, peer: Peer, request: Request) -> Response {
-    let format = Format::of(request.headers());
+    let refused_in = Format::of_refusal(request.headers());
     let request_id = peer.request_id.clone();
     match answer(&transport, peer, request).await {
-        Ok(response) => answer::write(response, format),
-        Err(refusal) => refusal.into_response(&request_id, format),
+        Ok(response) => response,
+        Err(refusal) => refusal.into_response(&request_id, refused_in),
     }
 }
 
-async fn answer(
-    transport: &Arc<Transport>,
-    peer: Peer,
-    request: Request,
-) -> Result<async_graphql::Response, Refusal> {
+async fn answer(transport: &Arc<Transport>, peer: Peer, request: Request) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
+    let acceptable = require_acceptable(&parts.headers)?;
     require_json(&parts.headers)?;
     let body = read(body, transport).await?;
     // Before anything is looked up: what no caller may ask costs no statement.
@@ -50,20 +45,24 @@ async fn answer(
             "Subscriptions need a WebSocket to this address, with the subprotocol graphql-transport-ws.";
         return Err(Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message));
     }
+    let format = acceptable.best_document().ok_or_else(not_acceptable)?;
     let caller = caller::identify(&transport.api.accounts, &parts.headers, peer).await?;
-    Ok(transport.run(operation, caller).await?)
+    Ok(answer::write(transport.run(operation, caller).await?, format))
+}
+
+fn require_acceptable(headers: &HeaderMap) -> Result<Acceptable, Refusal> {
+    let acceptable = Acceptable::of(headers);
+    if acceptable.best().is_some() { Ok(acceptable) } else { Err(not_acceptable()) }
+}
+
+fn not_acceptable() -> Refusal {
+    let message = "Accept application/graphql-response+json, application/json or text/event-stream.";
+    Refusal::new(StatusCode::NOT_ACCEPTABLE, ErrorCode::BadUserInput, message)
 }
 
 /// A browser sends other types across sites without asking first, so they must never be executed.
 fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
-    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let charset = media_type
-        .split(';')
-        .skip(1)
-        .filter_map(|parameter| parameter.split_once('='))
-        .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
-        .map_or("utf-8", |(_, value)| value.trim().trim_matches('"'));
-    if essence(media_type).eq_ignore_ascii_case("application/json") && charset.eq_ignore_ascii_case("utf-8") {
+    if negotiation::is_json(headers) {
         return Ok(());
     }
     let message = "Send the request as application/json, in UTF-8.";
@@ -112,7 +111,7 @@ pub fn method_refusal(method: &Method, request_id: &RequestId, headers: &HeaderM
     let message =
         format!("{method} is not supported here: send operations by POST, subscriptions by WebSocket.");
     let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadUserInput, message);
-    let mut response = refusal.into_response(request_id, Format::of(headers));
+    let mut response = refusal.into_response(request_id, Format::of_refusal(headers));
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
     response
 }

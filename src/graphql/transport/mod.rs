@@ -14,6 +14,7 @@ mod caller;
 mod credentials;
 mod execution;
 mod http;
+pub mod negotiation;
 mod origin;
 mod request;
 mod request_id;
@@ -22,7 +23,7 @@ pub mod ws;
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use axum::{Router, routing::post};
@@ -52,6 +53,7 @@ pub struct Transport {
     /// Open sockets; they live outside the connections that they began as.
     pub(crate) open_sockets: TaskTracker,
     sockets: Arc<ws::Sockets>,
+    is_retiring: AtomicBool,
     panics: AtomicU64,
 }
 
@@ -73,8 +75,20 @@ impl Transport {
             closing,
             open_sockets: TaskTracker::new(),
             sockets: Arc::new(sockets),
+            is_retiring: AtomicBool::new(false),
             panics: AtomicU64::new(0),
         })
+    }
+
+    /// Wants no more requests, and still takes those that come.
+    pub(crate) fn retire(&self) {
+        self.is_retiring.store(true, Ordering::Relaxed);
+    }
+
+    /// True until the process retires or stops.
+    pub(crate) fn is_wanted(&self) -> bool {
+        let is_stopping = self.closing.is_cancelled() || self.tasks.draining().is_cancelled();
+        !is_stopping && !self.is_retiring.load(Ordering::Relaxed)
     }
 
     /// Operations that ended in a panic since the start.

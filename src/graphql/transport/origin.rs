@@ -39,7 +39,7 @@ impl<S: Sync> FromRequestParts<S> for Peer {
                 error.log();
                 let request_id = request_id.unwrap_or_else(|| RequestId("unknown".into()));
                 Err(Refusal::from(error)
-                    .into_response(&request_id, super::answer::Format::of(&parts.headers)))
+                    .into_response(&request_id, super::negotiation::Format::of_refusal(&parts.headers)))
             }
         }
     }

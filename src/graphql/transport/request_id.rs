@@ -10,10 +10,7 @@ use axum::{
 };
 use futures_util::FutureExt;
 
-use super::{
-    Transport,
-    answer::{Format, Refusal},
-};
+use super::{Transport, answer::Refusal, negotiation::Format};
 use crate::{
     error::{AppError, ErrorCode},
     graphql::RequestId,
@@ -44,7 +41,7 @@ pub async fn assign_request_id(
     next: Next,
 ) -> Response {
     let id = wanted(request.headers()).unwrap_or_else(|| new(&transport.clock));
-    let format = Format::of(request.headers());
+    let format = Format::of_refusal(request.headers());
     request.extensions_mut().insert(id.clone());
     let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config;
+use crate::{config, graphql::admission::Introspection};
 
 /// Bounds of requests and sockets.
 #[derive(Debug, Clone)]
@@ -21,10 +21,16 @@ pub struct Settings {
     pub message_bytes: usize,
     /// Operations that run on one socket at a time.
     pub operations_per_socket: usize,
+    /// Messages a second that are read from one socket.
+    pub messages_per_second: u32,
     /// Open sockets of one user.
     pub sockets_per_user: usize,
     /// Open sockets of one client address.
     pub sockets_per_address: usize,
+    /// Open connections, sockets included.
+    pub connections: usize,
+    /// Open connections of one client address, sockets included.
+    pub connections_per_address: usize,
     /// Time for a socket to send `connection_init`.
     pub init: Duration,
     /// Pause between two pings.
@@ -33,6 +39,8 @@ pub struct Settings {
     pub silence: Duration,
     /// A socket that takes no byte for so long is closed.
     pub write_stall: Duration,
+    /// Who may read the schema as a file.
+    pub introspection: Introspection,
     /// Who may be meant by the header `Host`, and whose pages may open sockets.
     pub sites: Sites,
 }
@@ -78,12 +86,16 @@ impl From<&config::Limits> for Settings {
             frame_bytes: FRAME_BYTES.min(limits.socket_message_bytes),
             message_bytes: limits.socket_message_bytes,
             operations_per_socket: limits.operations_per_socket,
+            messages_per_second: limits.socket_messages_per_second,
             sockets_per_user: limits.sockets_per_user,
             sockets_per_address: limits.sockets_per_address,
+            connections: limits.connections,
+            connections_per_address: limits.connections_per_address,
             init: Duration::from_secs(limits.init_seconds),
             ping: Duration::from_secs(limits.ping_seconds),
             silence: Duration::from_secs(limits.idle_seconds),
             write_stall: Duration::from_secs(limits.write_stall_seconds),
+            introspection: Introspection::Authenticated,
             sites: Sites::default(),
         }
     }

@@ -15,6 +15,7 @@ fn development_needs_nothing() {
         public_url: None,
         is_non_loopback_allowed_in_dev: false,
         drain_seconds: 30,
+        ready_grace_seconds: 0,
     };
     assert_eq!(config.server, server);
     let streams =
@@ -26,8 +27,11 @@ fn development_needs_nothing() {
         socket_message_bytes: 262_144,
         operation_cost: 2_000,
         operations_per_socket: 20,
+        socket_messages_per_second: 20,
         sockets_per_user: 10,
         sockets_per_address: 100,
+        connections: 10_000,
+        connections_per_address: 1000,
         init_seconds: 10,
         ping_seconds: 20,
         idle_seconds: 60,

@@ -40,6 +40,12 @@ impl Client {
         Self { token: Some(token.into()), ..self.clone() }
     }
 
+    /// The same person from another address of this machine, such as 127.0.0.2.
+    pub fn from_address(&self, address: std::net::IpAddr) -> Self {
+        let http = reqwest::Client::builder().local_address(address).no_proxy().build().unwrap();
+        Self { http, ..self.clone() }
+    }
+
     /// Runs an operation.
     pub async fn gql(&self, query: &str, variables: Value) -> Answer {
         self.run(json!({ "query": query, "variables": variables })).await

@@ -23,7 +23,7 @@ use loquent::{
     error::Result,
     graphql::{
         Api,
-        admission::{Introspection, Policy},
+        admission::{Admission, Introspection},
         guard, schema_builder,
         transport::Settings,
     },
@@ -50,12 +50,18 @@ pub struct Probe {
     pub begun: Arc<Semaphore>,
     /// A permit for each `Waits` that went on to its end.
     pub done: Arc<Semaphore>,
+    /// Events that `Floods` have made.
+    floods: Arc<AtomicU64>,
 }
 
 impl Probe {
     fn new() -> Self {
         let empty = || Arc::new(Semaphore::new(0));
-        Self { parsed: Arc::default(), go: empty(), begun: empty(), done: empty() }
+        Self { parsed: Arc::default(), go: empty(), begun: empty(), done: empty(), floods: Arc::default() }
+    }
+
+    pub fn floods(&self) -> u64 {
+        self.floods.load(Ordering::Relaxed)
     }
 
     pub fn parsed(&self) -> u64 {
@@ -138,7 +144,10 @@ impl Extension for Visit {
                     take(&probe.go).await;
                     yield Response::new(Value::from("tick"));
                 },
-                Some("Floods") => loop { yield Response::new(Value::from("x".repeat(10_000))) },
+                Some("Floods") => loop {
+                    probe.floods.fetch_add(1, Ordering::Relaxed);
+                    yield Response::new(Value::from("x".repeat(10_000)));
+                },
                 Some("FailsLater") => {
                     yield Response::new(Value::from(1));
                     panic!("a subscription of a test")
@@ -206,8 +215,9 @@ impl Site {
             Passwords::try_new().unwrap(),
             Arc::new(NoEffect),
         );
-        let policy = Policy { introspection: Introspection::Public, operation_cost: 2_000 };
-        let schema = schema_builder().data(policy).extension(probe.clone()).data(accounts.clone()).finish();
+        let admission = Admission { introspection: Introspection::Public, operation_cost: 2_000 };
+        let schema =
+            schema_builder().extension(admission).extension(probe.clone()).data(accounts.clone()).finish();
         let api = Api { schema, accounts, guard_limits: guard::Limits::default(), db };
         let mut settings = usual_settings();
         change(&mut settings);
@@ -235,6 +245,7 @@ impl Site {
 /// The numbers that a configuration without a word gives.
 fn usual_settings() -> Settings {
     Settings {
+        introspection: Introspection::Public,
         sites: loquent::graphql::transport::Sites::default(),
         head: Duration::from_secs(10),
         body_bytes: 1024 * 1024,
@@ -243,8 +254,11 @@ fn usual_settings() -> Settings {
         frame_bytes: 64 * 1024,
         message_bytes: 256 * 1024,
         operations_per_socket: 20,
+        messages_per_second: 20,
         sockets_per_user: 10,
         sockets_per_address: 100,
+        connections: 10_000,
+        connections_per_address: 1000,
         init: Duration::from_secs(10),
         ping: Duration::from_secs(20),
         silence: Duration::from_secs(60),

@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::probe::Site;
-use crate::support::{client::Client, db::TestDb, ws::RawSocket};
+use super::probe::{Site, take};
+use crate::support::{
+    client::Client,
+    db::TestDb,
+    ws::{RawSocket, Received},
+};
 
 /// A server over a database of its own, with quick pings.
 async fn site() -> (Site, TestDb) {
@@ -62,6 +66,49 @@ async fn signing_out_ends_the_sockets_of_the_session_and_no_others() {
     other.send(json!({ "type": "connection_init" })).await;
     assert_eq!(other.close_code().await, 4429);
     assert_eq!(leaving.gql("{ __typename }", json!({})).await.code(), "UNAUTHENTICATED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_out_over_a_socket_is_answered_before_that_socket_ends() {
+    let (site, _db) = site().await;
+    for _ in 0..10 {
+        let mut socket = signed_in(&site.client.sign_up().await).await;
+        let out = "mutation { signOut(input: { everywhere: true }) { isAccepted } }";
+        socket.send(json!({ "id": "1", "type": "subscribe", "payload": { "query": out } })).await;
+        let answer = json!({ "id": "1", "type": "next", "payload": { "data": { "signOut": { "isAccepted": true } } } });
+        assert_eq!(socket.receive().await, Received::Json(answer));
+        assert_eq!(socket.receive().await, Received::Json(json!({ "id": "1", "type": "complete" })));
+        assert_eq!(socket.receive().await, Received::Closed(4403, "Forbidden".to_owned()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_that_ends_with_its_session_delivers_nothing_more_of_subscriptions() {
+    let (site, _db) = site().await;
+    let client = site.client.sign_up().await;
+    let mut socket = signed_in(&client).await;
+    let document = "subscription TicksWhenTold { messageStream(messageId: \"msg_00000000000000000000000001\") { __typename } }";
+    let payload = json!({ "query": document, "operationName": "TicksWhenTold" });
+    socket.send(json!({ "id": "1", "type": "subscribe", "payload": payload })).await;
+    site.probe.go.add_permits(1);
+    assert!(matches!(socket.receive().await, Received::Json(_)));
+    let waits = json!({ "query": "mutation Waits { __typename }", "operationName": "Waits" });
+    socket.send(json!({ "id": "2", "type": "subscribe", "payload": waits })).await;
+    take(&site.probe.begun).await;
+    client.gql("mutation { signOut(input: { everywhere: false }) { isAccepted } }", json!({})).await;
+    // One permit is for the mutation that runs; the subscription, if it still lived, would take others.
+    site.probe.go.add_permits(100);
+    let mut ids = Vec::new();
+    loop {
+        match socket.receive().await {
+            Received::Json(message) => ids.push(message["id"].clone()),
+            end => {
+                assert_eq!(end, Received::Closed(4403, "Forbidden".to_owned()));
+                break;
+            }
+        }
+    }
+    assert!(ids.iter().filter(|id| **id == "1").count() <= 2 && ids.contains(&json!("2")), "{ids:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,15 @@
 //! The operations of one socket. Each runs in a task of its own and hands its frames to the socket one at a time:
 //! when nobody takes them it waits, with its frame finished and no connection in hand.
 
-use std::sync::Arc;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use async_graphql::{Response, Value};
 use axum::extract::ws::Utf8Bytes;
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::{StreamMap, wrappers::ReceiverStream};
 
@@ -32,9 +36,23 @@ pub struct Frame {
 /// What runs on a socket, by the id that the client chose. Polled in random order, so that no operation starves
 /// another.
 pub struct Operations {
-    running: StreamMap<String, ReceiverStream<Frame>>,
+    running: StreamMap<String, Running>,
     /// Taken by an operation until it has really ended: a mutation outlives its `complete`.
     places: Arc<Semaphore>,
+}
+
+/// One operation as the socket sees it.
+struct Running {
+    frames: ReceiverStream<Frame>,
+    kind: OperationKind,
+}
+
+impl Stream for Running {
+    type Item = Frame;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Frame>> {
+        self.frames.poll_next_unpin(context)
+    }
 }
 
 impl Operations {
@@ -67,14 +85,28 @@ impl Operations {
         };
         let (sender, receiver) = mpsc::channel(1);
         let outlet = Outlet { id: id.clone(), request_id: caller.request_id.clone(), sender, place };
+        let kind = operation.kind;
         transport.tasks.spawn(run(Arc::clone(transport), operation, caller, outlet));
-        self.running.insert(id, ReceiverStream::new(receiver));
+        self.running.insert(id, Running { frames: ReceiverStream::new(receiver), kind });
         Ok(())
     }
 
     /// Ends an operation of which the client wants no more. A mutation still runs to its end.
     pub fn stop(&mut self, id: &str) {
         self.running.remove(id);
+    }
+
+    /// Ends all but mutations.
+    pub fn keep_mutations(&mut self) {
+        let ended: Vec<String> = self
+            .running
+            .iter()
+            .filter(|(_, running)| running.kind != OperationKind::Mutation)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in ended {
+            self.running.remove(&id);
+        }
     }
 
     /// Ends all.

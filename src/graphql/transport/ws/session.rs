@@ -2,51 +2,34 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt, SinkExt};
 use tokio::{
     sync::broadcast::error::RecvError,
-    time::{Instant, MissedTickBehavior, interval_at, sleep},
+    time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
 };
 use uuid::Uuid;
 
 use super::{
     super::{Transport, credentials::Bearer, request_id},
-    admission::Place,
+    ending::{End, SETTLING, Step, overdue, say_goodbye},
     frames::{self, CloseCode, Incoming},
     operations::Operations,
+    pace::Pace,
 };
 use crate::{
     domains::accounts::{Origin, Viewer},
     error::{AppError, ErrorCode},
     graphql::{Caller, Credential},
+    platform::places::Place,
 };
 
 /// Frames written together before the loop looks around again.
 const MAX_BATCH: usize = 64;
 
-/// How long a socket that we close may take to say goodbye.
-const GOODBYE: Duration = Duration::from_secs(2);
-
-/// After a message that we stopped reading: closing at once would reset the connection, and the client would never
-/// see why.
-const LINGER: Duration = Duration::from_secs(1);
-
 /// Beyond any credential: no timer of ours waits that long.
 const FAR: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// How a socket ends.
-enum End {
-    /// The client has gone, or takes nothing any more: nobody is there to tell.
-    Gone,
-    /// We end it, and say why.
-    Close(CloseCode),
-    /// As before, and what the client still sends cannot be read.
-    Unreadable(CloseCode),
-}
-
-type Step = Result<(), End>;
 
 /// Who introduced themselves on a socket.
 struct Member {
@@ -64,38 +47,41 @@ struct Session {
     /// `None` until `connection_init`.
     member: Option<Member>,
     operations: Operations,
+    pace: Pace,
     last_heard: Instant,
 }
 
 /// Serves a socket to its end.
 pub async fn serve(transport: Arc<Transport>, socket: WebSocket, origin: Origin, bearer: Option<Bearer>) {
+    let now = Instant::now();
     let operations = Operations::new(transport.settings.operations_per_socket);
-    let last_heard = Instant::now();
-    let mut session = Session { transport, socket, origin, bearer, member: None, operations, last_heard };
-    let end = session.run().await;
+    let pace = Pace::new(transport.settings.messages_per_second, now);
+    let closing = transport.closing.clone();
+    let mut session =
+        Session { transport, socket, origin, bearer, member: None, operations, pace, last_heard: now };
+    let end = tokio::select! {
+        end = session.run() => end,
+        () = overdue(closing) => End::Gone,
+    };
+    if end.is_orderly() {
+        session.settle().await;
+    }
     // Whoever has to connect again finds the place free.
     session.operations.clear();
     session.member = None;
     match end {
         End::Gone => {}
-        End::Close(code) => say_goodbye(session.socket, code.into(), false).await,
-        End::Unreadable(code) => say_goodbye(session.socket, code.into(), true).await,
+        End::Close(code) => say_goodbye(session.socket, code, false).await,
+        End::Unreadable(code) => say_goodbye(session.socket, code, true).await,
     }
 }
 
-/// Sends the close frame and waits, not for long, until the client has seen it.
-async fn say_goodbye(mut socket: WebSocket, frame: CloseFrame, is_unreadable: bool) {
-    let goodbye = async {
-        if socket.send(Message::Close(Some(frame))).await.is_err() {
-            return;
-        }
-        while let Some(Ok(_)) = socket.recv().await {}
-        if is_unreadable {
-            sleep(LINGER).await;
-        }
-    };
-    // Late is as good as never here.
-    let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+/// The next message, as soon as the pace allows one. Can be dropped without losing any.
+async fn hear(socket: &mut WebSocket, wait: Duration) -> Option<Result<Message, axum::Error>> {
+    if !wait.is_zero() {
+        sleep(wait).await;
+    }
+    socket.recv().await
 }
 
 impl Session {
@@ -113,7 +99,7 @@ impl Session {
             let step = tokio::select! {
                 () = closing.cancelled() => Err(End::Close(CloseCode::Restart)),
                 () = &mut init, if !was_member => Err(End::Close(CloseCode::InitTimeout)),
-                message = self.socket.recv() => self.receive(message).await,
+                message = hear(&mut self.socket, self.pace.wait(Instant::now())) => self.receive(message).await,
                 Some(text) = self.operations.next() => self.deliver(text).await,
                 _ = ping.tick() => self.keep_alive().await,
                 () = &mut expiry => {
@@ -133,6 +119,7 @@ impl Session {
 
     async fn receive(&mut self, message: Option<Result<Message, axum::Error>>) -> Step {
         self.last_heard = Instant::now();
+        self.pace.count(self.last_heard);
         match message {
             None => Err(End::Gone),
             Some(Err(_)) => {
@@ -177,7 +164,7 @@ impl Session {
         };
         let accounts = &self.transport.api.accounts;
         let viewer = bearer.authenticate(accounts).await.map_err(|error| close_code(&error))?;
-        let place = self.transport.sockets.users.take(viewer.user_id).ok_or(CloseCode::TooManySockets)?;
+        let place = self.transport.sockets.of_user(viewer.user_id).ok_or(CloseCode::TooManySockets)?;
         Ok(Member { identity: Some((bearer, viewer)), _place: Some(place) })
     }
 
@@ -216,6 +203,20 @@ impl Session {
 
     async fn send(&mut self, text: Utf8Bytes) -> Step {
         self.socket.send(Message::Text(text)).await.map_err(|_| End::Gone)
+    }
+
+    /// Lets mutations answer that were begun before the end; a sign-out is one of them. Nothing else is delivered.
+    async fn settle(&mut self) {
+        self.operations.keep_mutations();
+        let answers = async {
+            while let Some(text) = self.operations.next().await {
+                if self.send(text).await.is_err() {
+                    return;
+                }
+            }
+        };
+        // One that takes longer goes on without a listener.
+        let _ = timeout(SETTLING, answers).await;
     }
 
     async fn keep_alive(&mut self) -> Step {
