@@ -14,11 +14,7 @@ use crate::{
         credits::CreditLedger,
         generations::{GenerationSettings, Generations, LogSettings, Parts},
     },
-    graphql::{
-        Api,
-        admission::{Admission, Introspection},
-        graphiql, guard, schema_builder, transport,
-    },
+    graphql::{Api, admission::Admission, graphiql, guard, schema_builder},
     housekeeping,
     platform::{
         clock::Clock,
@@ -109,11 +105,7 @@ impl App {
             api: self.api.clone(),
             tasks: self.tasks.clone(),
             clock: self.clock.clone(),
-            settings: transport::Settings {
-                introspection: introspection(config),
-                sites: transport::Sites::of(config),
-                ..(&config.limits).into()
-            },
+            settings: config.into(),
             checks: self.checks(),
             graphiql,
         }
@@ -187,14 +179,9 @@ fn generation_settings(config: &Config) -> GenerationSettings {
 }
 
 fn admission(config: &Config) -> Admission {
-    Admission { introspection: introspection(config), operation_cost: config.limits.operation_cost }
-}
-
-fn introspection(config: &Config) -> Introspection {
-    match config.graphql.introspection {
-        config::Introspection::Public => Introspection::Public,
-        config::Introspection::Authenticated => Introspection::Authenticated,
-        config::Introspection::Off => Introspection::Off,
+    Admission {
+        introspection: config.graphql.introspection.into(),
+        operation_cost: config.limits.operation_cost,
     }
 }
 

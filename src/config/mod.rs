@@ -12,6 +12,7 @@ mod graphql;
 mod layers;
 mod limits;
 mod models;
+mod peers;
 mod reader;
 mod secrets;
 mod server;

@@ -2,10 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use ipnet::IpNet;
 use url::Url;
 
 use super::{
     faults::Refusal,
+    peers,
     reader::{Reader, filled},
 };
 use crate::platform::telemetry::{self, LogFormat};
@@ -19,6 +21,11 @@ pub struct Server {
     pub port: u16,
     /// Address by which clients reach this server, for links and origin checks; never taken from a request.
     pub public_url: Option<Url>,
+    /// Origins whose pages may call besides the server's own, as browsers write them: scheme, host, and port unless it
+    /// is the usual one.
+    pub allowed_origins: Vec<String>,
+    /// Networks of the proxies whose word on the address of a client is taken.
+    pub trusted_proxies: Vec<IpNet>,
     /// `allow_remote_dev`: lets `--dev` listen beyond this machine.
     pub is_non_loopback_allowed_in_dev: bool,
     /// How long running work may go on after the signal to stop; the process ends within 45 s in any case.
@@ -35,6 +42,8 @@ impl Server {
             host: section.parsed("host", address).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             port: section.whole("port", 3000, 0..=u16::MAX),
             public_url: section.parsed("public_url", web_url),
+            allowed_origins: section.parsed("allowed_origins", peers::origins).unwrap_or_default(),
+            trusted_proxies: section.parsed("trusted_proxies", peers::networks).unwrap_or_default(),
             is_non_loopback_allowed_in_dev: section.switch("allow_remote_dev", false),
             drain_seconds: section.whole("drain_seconds", 30, 0..=30),
             ready_grace_seconds: section.whole("ready_grace_seconds", if is_dev { 0 } else { 3 }, 0..=20),

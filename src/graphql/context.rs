@@ -6,7 +6,7 @@ use async_graphql::{Context, Request, Response};
 use futures_util::Stream;
 use uuid::Uuid;
 
-use super::{batches::Batches, guard, loaders::Loaders, roots::Schema};
+use super::{batches::Batches, guard, loaders::Loaders, patience::Patience, roots::Schema};
 use crate::{
     domains::accounts::{Accounts, Origin, Viewer},
     error::AppError,
@@ -46,6 +46,8 @@ pub struct Caller {
     pub request_id: RequestId,
     /// Whether the answer says what each field costs.
     pub is_cost_itemized: bool,
+    /// `None` for who does not want to wait.
+    pub patience: Option<Patience>,
 }
 
 /// The API as the transports use it; clones share everything.

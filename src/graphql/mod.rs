@@ -13,6 +13,7 @@ pub mod loaders;
 pub mod node;
 pub mod null_boundary;
 pub mod pagination;
+pub mod patience;
 pub mod payloads;
 pub mod roots;
 pub mod scalars;
@@ -20,6 +21,7 @@ pub mod transport;
 pub mod types;
 
 pub use context::{Api, Caller, ContextExt, Credential, RequestId};
+pub use patience::Patience;
 pub use roots::{Schema, schema_builder};
 pub use types::{
     Account, Conversation, Generation, LedgerEntry, Message, Model, Plan, Session, User, Viewer,

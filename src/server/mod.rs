@@ -1,17 +1,23 @@
 //! The HTTP server: which routes there are, what is around all of them, and how it starts and stops.
 //!
 //! [`connections`] accepts and bounds connections, as far as [`descriptors`] go, [`stall`] ends those that take nothing,
-//! [`health`] says whether the process lives and is ready, [`published`] shows the schema and the error codes,
-//! [`layers`] is around every route.
+//! [`health`] says whether the process lives and is ready, [`published`] shows the schema and the error codes. Around
+//! the routes of the API is [`compression`]; around every route are [`headers`] that bind browsers, what [`cors`] tells
+//! them, and the refusals of [`layers`]. Every answer of this program has these headers and its request id, whatever its
+//! status; only what the HTTP parser itself refuses (400, 414, 431) has no header at all.
 
+mod compression;
 mod connections;
+mod cors;
 pub mod descriptors;
+mod headers;
 mod health;
 mod layers;
 mod published;
 mod stall;
 
 use std::{
+    future::ready,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -19,7 +25,7 @@ use std::{
 
 use axum::{
     Router,
-    middleware::{from_fn_with_state, map_response},
+    middleware::{from_fn, from_fn_with_state, map_response},
     response::Redirect,
     routing::get,
 };
@@ -138,7 +144,7 @@ impl Running {
 
 fn router(transport: &Arc<Transport>, checks: Vec<Check>, graphiql: Option<graphiql::Settings>) -> Router {
     let mut router = Router::new()
-        .merge(transport::router(Arc::clone(transport)))
+        .merge(transport::router(Arc::clone(transport)).layer(compression::layer()))
         .merge(health::router(Arc::clone(transport), checks))
         .merge(published::router(Arc::clone(transport)));
     if let Some(settings) = graphiql {
@@ -146,10 +152,16 @@ fn router(transport: &Arc<Transport>, checks: Vec<Check>, graphiql: Option<graph
             .merge(graphiql::router(settings))
             .route("/", get(|| async { Redirect::temporary("/graphiql") }));
     }
+    let sites = transport.settings.sites.clone();
+    // The last one is the outermost: a refusal has the headers of every layer that stands below it here.
     router
+        .method_not_allowed_fallback(layers::method_not_allowed)
         .fallback(layers::not_found)
         .layer(from_fn_with_state(Arc::clone(transport), layers::limit_body))
         .layer(from_fn_with_state(Arc::clone(transport), layers::require_own_name))
+        .layer(from_fn(layers::require_one_host))
+        .layer(from_fn_with_state(Arc::clone(transport), transport::catch_panic))
+        .layer(cors::layer(sites.origins))
         .layer(from_fn_with_state(Arc::clone(transport), transport::assign_request_id))
-        .layer(map_response(layers::secure))
+        .layer(map_response(move |response| ready(headers::secure(response, sites.is_https))))
 }

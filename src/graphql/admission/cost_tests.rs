@@ -90,6 +90,14 @@ fn a_page_is_as_long_as_its_variable_says() {
 }
 
 #[test]
+fn objects_named_by_their_ids_count_each() {
+    assert_eq!(of_query("{ nodes(ids: [1, 2, 3]) { id ... on Message { author { id } } } }", json!({})), 6);
+    assert_eq!(of_query("{ nodes(ids: 1) { id } }", json!({})), 1);
+    let text = "query($ids: [ID!]!) { nodes(ids: $ids) { id } }";
+    assert_eq!(of_query(text, json!({ "ids": ["a", "b"] })), 2);
+}
+
+#[test]
 fn a_mutation_that_starts_a_generation_costs_ten() {
     let text = "mutation { sendMessage(input: {}) { assistantMessage { id } userErrors { code } } }";
     assert_eq!(price(&registry(), "Mutation", text, json!({})).0, 12);

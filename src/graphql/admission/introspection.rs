@@ -1,6 +1,7 @@
 //! Who may read the schema from the running server, by introspection or as a file.
 
 use crate::{
+    config,
     error::{AppError, ErrorCode},
     graphql::Credential,
 };
@@ -15,6 +16,16 @@ pub enum Introspection {
     Authenticated,
     /// To nobody.
     Off,
+}
+
+impl From<config::Introspection> for Introspection {
+    fn from(setting: config::Introspection) -> Self {
+        match setting {
+            config::Introspection::Public => Self::Public,
+            config::Introspection::Authenticated => Self::Authenticated,
+            config::Introspection::Off => Self::Off,
+        }
+    }
 }
 
 impl Introspection {

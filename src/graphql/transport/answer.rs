@@ -48,6 +48,11 @@ impl Refusal {
         self.code
     }
 
+    /// True when GraphQL itself found the fault in a well-formed request.
+    pub fn is_by_graphql(&self) -> bool {
+        self.is_by_graphql
+    }
+
     /// The error with the id of its request.
     pub fn into_error(mut self, request_id: &RequestId) -> ServerError {
         errors::complete(&mut self.error, &request_id.0);

@@ -1,8 +1,8 @@
-//! Who calls over HTTP: the credential in the header of a request, looked up.
+//! Who calls over HTTP, and what the headers of the request wish for.
 
 use axum::http::HeaderMap;
 
-use super::{credentials::Bearer, origin::Peer};
+use super::{credentials::Bearer, origin::Peer, prefer};
 use crate::{
     domains::accounts::Accounts,
     error::{ErrorCode, Result},
@@ -20,7 +20,8 @@ const COST_DEBUG: &str = "graphql-cost-debug";
 pub async fn identify(accounts: &Accounts, headers: &HeaderMap, peer: Peer) -> Result<Caller> {
     let credential = credential(accounts, headers).await?;
     let is_cost_itemized = headers.get(COST_DEBUG).is_some_and(|value| value == "1");
-    Ok(Caller { credential, origin: peer.origin, request_id: peer.request_id, is_cost_itemized })
+    let Peer { origin, request_id, .. } = peer;
+    Ok(Caller { credential, origin, request_id, is_cost_itemized, patience: prefer::patience(headers) })
 }
 
 /// What the credential of a request is worth.

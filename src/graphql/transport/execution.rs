@@ -1,15 +1,15 @@
 //! Running an operation that was admitted: its span, its time limit, and what becomes of a panic.
 
-use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_graphql::Response;
 use futures_util::{FutureExt, Stream, StreamExt, future::ready, stream::BoxStream};
 use tracing::{Instrument, Span};
 
-use super::{Transport, answer, request::Operation};
+use super::{Transport, answer, prefer, request::Operation};
 use crate::{
     error::{AppError, ErrorCode, Result},
-    graphql::{Caller, guard::OperationKind},
+    graphql::{Caller, Patience, guard::OperationKind},
 };
 
 /// Names longer than this are cut in the log.
@@ -21,6 +21,8 @@ impl Transport {
     pub async fn run(self: &Arc<Self>, operation: Operation, caller: Caller) -> Result<Response> {
         let span = span(&operation, &caller);
         let kind = operation.kind;
+        // Nobody waits for a caller who has gone.
+        let _patience = caller.patience.as_ref().map(Patience::end_on_drop);
         let work = Arc::clone(self).execute(operation, caller).instrument(span);
         match kind {
             OperationKind::Mutation => self.tasks.run(work).await,
@@ -29,15 +31,20 @@ impl Transport {
     }
 
     async fn execute(self: Arc<Self>, operation: Operation, caller: Caller) -> Result<Response> {
-        let request_id = caller.request_id.clone();
+        let (request_id, patience) = (caller.request_id.clone(), caller.patience.clone());
+        let limit =
+            self.settings.operation + patience.as_ref().map_or(Duration::ZERO, |patience| patience.limit);
         let work = self.guarded(self.api.execute(operation.request, caller));
-        let result = match tokio::time::timeout(self.settings.operation, work).await {
+        let result = match tokio::time::timeout(limit, work).await {
             Ok(result) => result,
             Err(_) => Err(AppError::new(ErrorCode::Timeout, "The operation took too long.")),
         };
         match result {
             Ok(mut response) => {
                 answer::finish(&mut response, &request_id);
+                if let Some(patience) = &patience {
+                    prefer::acknowledge(&mut response, patience);
+                }
                 Ok(response)
             }
             Err(error) => {

@@ -16,7 +16,7 @@ use super::{
     caller,
     negotiation::{self, Acceptable, Format},
     origin::Peer,
-    request,
+    request, sse,
 };
 use crate::{
     error::ErrorCode,
@@ -26,9 +26,11 @@ use crate::{
 /// Answers one operation.
 pub async fn post(State(transport): State<Arc<Transport>>, peer: Peer, request: Request) -> Response {
     let refused_in = Format::of_refusal(request.headers());
+    let is_stream_wanted = Acceptable::of(request.headers()).best() == Some(Format::EventStream);
     let request_id = peer.request_id.clone();
     match answer(&transport, peer, request).await {
         Ok(response) => response,
+        Err(refusal) if is_stream_wanted && refusal.is_by_graphql() => sse::refuse(refusal, &request_id),
         Err(refusal) => refusal.into_response(&request_id, refused_in),
     }
 }
@@ -40,14 +42,26 @@ async fn answer(transport: &Arc<Transport>, peer: Peer, request: Request) -> Res
     let body = read(body, transport).await?;
     // Before anything is looked up: what no caller may ask costs no statement.
     let operation = request::admit(request::parse(&body)?, &transport.api.guard_limits)?;
-    if operation.kind == OperationKind::Subscription {
-        let message =
-            "Subscriptions need a WebSocket to this address, with the subprotocol graphql-transport-ws.";
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message));
-    }
-    let format = acceptable.best_document().ok_or_else(not_acceptable)?;
+    let format = format_for(operation.kind, &acceptable)?;
+    let address = peer.address;
     let caller = caller::identify(&transport.api.accounts, &parts.headers, peer).await?;
+    if format == Format::EventStream {
+        return sse::respond(transport, &parts.headers, address, operation, caller).await;
+    }
     Ok(answer::write(transport.run(operation, caller).await?, format))
+}
+
+/// A subscription has more than one result, so it needs a stream, even if a document would be liked better.
+fn format_for(kind: OperationKind, acceptable: &Acceptable) -> Result<Format, Refusal> {
+    if kind != OperationKind::Subscription {
+        return acceptable.best().ok_or_else(not_acceptable);
+    }
+    if acceptable.allows(Format::EventStream) {
+        return Ok(Format::EventStream);
+    }
+    let message = "Subscriptions need `Accept: text/event-stream`, or a WebSocket to this address with the \
+        subprotocol graphql-transport-ws.";
+    Err(Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message))
 }
 
 fn require_acceptable(headers: &HeaderMap) -> Result<Acceptable, Refusal> {

@@ -1,4 +1,4 @@
-//! GraphQL over HTTP and WebSocket, on one path.
+//! GraphQL over HTTP, server-sent events and WebSocket, on one path.
 //!
 //! Owns how a request is read, who is asking, what is refused before the engine sees it, and how an answer is
 //! written. Both transports go the same way: [`request`] reads and guards, [`credentials`] says who calls,
@@ -14,11 +14,16 @@ mod caller;
 mod credentials;
 mod execution;
 mod http;
+mod liveness;
 pub mod negotiation;
 mod origin;
+mod origins;
+mod prefer;
+mod proxies;
 mod request;
 mod request_id;
 mod settings;
+mod sse;
 pub mod ws;
 
 use std::sync::{
@@ -28,15 +33,17 @@ use std::sync::{
 
 use axum::{Router, routing::post};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 
 pub use http::too_large;
-pub use origin::is_loopback_name;
-pub use request_id::assign_request_id;
+pub use origins::{Origins, is_loopback_name};
+pub use proxies::TrustedProxies;
+pub use request_id::{HEADER as REQUEST_ID, assign_request_id, catch_panic};
 pub use settings::{Settings, Sites};
 
 use crate::{
     graphql::Api,
-    platform::{clock::Clock, tasks::Tasks},
+    platform::{clock::Clock, places::Places, tasks::Tasks},
 };
 
 /// Path of the API.
@@ -53,6 +60,8 @@ pub struct Transport {
     /// Open sockets; they live outside the connections that they began as.
     pub(crate) open_sockets: TaskTracker,
     sockets: Arc<ws::Sockets>,
+    /// Streams of events by user.
+    streams: Arc<Places<Uuid>>,
     is_retiring: AtomicBool,
     panics: AtomicU64,
 }
@@ -67,6 +76,7 @@ impl Transport {
         closing: CancellationToken,
     ) -> Arc<Self> {
         let sockets = ws::Sockets::new(settings.sockets_per_address, settings.sockets_per_user);
+        let streams = Places::new(settings.sockets_per_user * settings.operations_per_socket);
         Arc::new(Self {
             api,
             tasks,
@@ -75,6 +85,7 @@ impl Transport {
             closing,
             open_sockets: TaskTracker::new(),
             sockets: Arc::new(sockets),
+            streams,
             is_retiring: AtomicBool::new(false),
             panics: AtomicU64::new(0),
         })

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::{Origins, TrustedProxies};
 use crate::{config, graphql::admission::Introspection};
 
 /// Bounds of requests and sockets.
@@ -41,31 +42,32 @@ pub struct Settings {
     pub write_stall: Duration,
     /// Who may read the schema as a file.
     pub introspection: Introspection,
-    /// Who may be meant by the header `Host`, and whose pages may open sockets.
+    /// Who may be meant by the header `Host`, and whose pages may call.
     pub sites: Sites,
+    /// Who is believed about the address of a client.
+    pub proxies: TrustedProxies,
 }
 
-/// The names of this server.
+/// The names of this server, and of those that may call it from a browser.
 #[derive(Debug, Clone, Default)]
 pub struct Sites {
     /// True while only this machine is served: a request that means another name comes from a page that let its own name
     /// point here (DNS rebinding), and is refused.
     pub is_loopback_only: bool,
-    /// `host[:port]` by which clients know this server when a proxy stands before it.
-    pub public_authority: Option<String>,
+    /// True when browsers know this server by https only.
+    pub is_https: bool,
+    /// Whose pages may call.
+    pub origins: Origins,
 }
 
 impl Sites {
     /// What the configuration says.
     pub fn of(config: &config::Config) -> Self {
         let server = &config.server;
-        let authority = server.public_url.as_ref().and_then(|url| {
-            let host = url.host_str()?;
-            Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
-        });
         Self {
             is_loopback_only: config.is_dev && !server.is_non_loopback_allowed_in_dev,
-            public_authority: authority,
+            is_https: server.public_url.as_ref().is_some_and(|url| url.scheme() == "https"),
+            origins: Origins::of(config),
         }
     }
 }
@@ -76,8 +78,9 @@ const BODY: Duration = Duration::from_secs(30);
 const OPERATION: Duration = Duration::from_secs(30);
 const FRAME_BYTES: usize = 64 * 1024;
 
-impl From<&config::Limits> for Settings {
-    fn from(limits: &config::Limits) -> Self {
+impl From<&config::Config> for Settings {
+    fn from(config: &config::Config) -> Self {
+        let limits = &config.limits;
         Self {
             head: HEAD,
             body_bytes: limits.body_bytes,
@@ -95,8 +98,9 @@ impl From<&config::Limits> for Settings {
             ping: Duration::from_secs(limits.ping_seconds),
             silence: Duration::from_secs(limits.idle_seconds),
             write_stall: Duration::from_secs(limits.write_stall_seconds),
-            introspection: Introspection::Authenticated,
-            sites: Sites::default(),
+            introspection: config.graphql.introspection.into(),
+            sites: Sites::of(config),
+            proxies: TrustedProxies::new(config.server.trusted_proxies.clone()),
         }
     }
 }

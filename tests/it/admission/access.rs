@@ -69,7 +69,8 @@ async fn a_credential_of_no_use_does_not_close_what_is_public() {
         assert_eq!(joined.data()["signUp"]["viewer"]["user"]["name"], "P", "{joined:?}");
         assert!(joined.data()["signUp"]["tokens"]["accessToken"].is_string());
         // What needs a person says why the credential is none, alone and beside what is public.
-        for query in ["{ viewer { user { id } } }", "{ __typename }", CLOSED] {
+        let node = "{ node(id: \"msg_00000000000000000000000001\") { id } }";
+        for query in ["{ viewer { user { id } } }", node, "{ __typename }", CLOSED] {
             let answer = client.gql(query, json!({})).await;
             assert_eq!((answer.status.as_u16(), answer.code()), (401, reason), "{query}");
             assert!(answer.body.get("data").is_none());

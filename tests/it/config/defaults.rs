@@ -13,6 +13,8 @@ fn development_needs_nothing() {
         host: [127, 0, 0, 1].into(),
         port: 3000,
         public_url: None,
+        allowed_origins: Vec::new(),
+        trusted_proxies: Vec::new(),
         is_non_loopback_allowed_in_dev: false,
         drain_seconds: 30,
         ready_grace_seconds: 0,

@@ -19,6 +19,7 @@ use async_graphql::{
 };
 use futures_util::{StreamExt, stream::BoxStream};
 use loquent::{
+    config::{Config, ConfigFile, Directories, Flags, Purpose, Sources},
     domains::accounts::{Accounts, NewAccountEffect, Passwords, SigningKey, TokenSettings, Tokens},
     error::Result,
     graphql::{
@@ -242,26 +243,18 @@ impl Site {
     }
 }
 
-/// The numbers that a configuration without a word gives.
+/// What a configuration file without a word gives.
 fn usual_settings() -> Settings {
-    Settings {
-        introspection: Introspection::Public,
-        sites: loquent::graphql::transport::Sites::default(),
-        head: Duration::from_secs(10),
-        body_bytes: 1024 * 1024,
-        body: Duration::from_secs(30),
-        operation: Duration::from_secs(30),
-        frame_bytes: 64 * 1024,
-        message_bytes: 256 * 1024,
-        operations_per_socket: 20,
-        messages_per_second: 20,
-        sockets_per_user: 10,
-        sockets_per_address: 100,
-        connections: 10_000,
-        connections_per_address: 1000,
-        init: Duration::from_secs(10),
-        ping: Duration::from_secs(20),
-        silence: Duration::from_secs(60),
-        write_stall: Duration::from_secs(10),
-    }
+    configured(false, "")
+}
+
+/// What a configuration file gives, under `--dev` or not.
+pub fn configured(is_dev: bool, file: &str) -> Settings {
+    let config = Config::load(Sources {
+        file: Some(ConfigFile { path: "loquent.toml".into(), text: file.into() }),
+        flags: Flags { is_dev, purpose: Purpose::Maintain, ..Flags::default() },
+        directories: Some(Directories { data: "/data".into(), cache: "/cache".into() }),
+        ..Sources::default()
+    });
+    (&config.unwrap()).into()
 }

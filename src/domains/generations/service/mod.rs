@@ -2,6 +2,7 @@
 
 mod rows;
 mod send;
+mod wait;
 mod wishes;
 
 use std::{sync::Arc, time::Duration};

@@ -18,7 +18,7 @@ impl Sockets {
     }
 
     /// A place for a socket from this address, unless it has as many as allowed.
-    pub(super) fn of_address(&self, address: IpAddr) -> Option<Place<IpAddr>> {
+    pub fn of_address(&self, address: IpAddr) -> Option<Place<IpAddr>> {
         self.addresses.take(network_of(address))
     }
 

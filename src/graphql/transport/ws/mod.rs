@@ -28,12 +28,7 @@ pub use admission::Sockets;
 pub use frames::CloseCode;
 
 use super::{
-    Transport,
-    answer::Refusal,
-    credentials::Bearer,
-    http::method_refusal,
-    negotiation::Format,
-    origin::{Peer, is_same_site},
+    Transport, answer::Refusal, credentials::Bearer, http::method_refusal, negotiation::Format, origin::Peer,
 };
 use crate::error::{AppError, ErrorCode};
 
@@ -69,8 +64,9 @@ fn accept(
     if transport.closing.is_cancelled() {
         return Err(AppError::unavailable(anyhow::anyhow!("shutting down")).into());
     }
-    if !is_same_site(headers, transport.settings.sites.public_authority.as_deref()) {
-        let message = "Pages of other sites may not open a socket here.";
+    if !transport.settings.sites.origins.may_open_socket(headers) {
+        let message =
+            "Pages of this site may not open a socket here: its origin is not in server.allowed_origins.";
         return Err(Refusal::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message));
     }
     let bearer = Bearer::from_headers(headers)?;

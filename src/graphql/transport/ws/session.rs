@@ -3,23 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
-use chrono::{DateTime, Utc};
 use futures_util::{FutureExt, SinkExt};
-use tokio::{
-    sync::broadcast::error::RecvError,
-    time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
-};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use uuid::Uuid;
 
 use super::{
-    super::{Transport, credentials::Bearer, request_id},
+    super::{Transport, credentials::Bearer, liveness::Liveness, request_id},
     ending::{End, SETTLING, Step, overdue, say_goodbye},
     frames::{self, CloseCode, Incoming},
     operations::Operations,
     pace::Pace,
 };
 use crate::{
-    domains::accounts::{Origin, Viewer},
+    domains::accounts::Origin,
     error::{AppError, ErrorCode},
     graphql::{Caller, Credential},
     platform::places::Place,
@@ -28,13 +24,10 @@ use crate::{
 /// Frames written together before the loop looks around again.
 const MAX_BATCH: usize = 64;
 
-/// Beyond any credential: no timer of ours waits that long.
-const FAR: Duration = Duration::from_secs(30 * 24 * 3600);
-
 /// Who introduced themselves on a socket.
 struct Member {
-    /// The credential and what it said; `None` for an anonymous client.
-    identity: Option<(Bearer, Viewer)>,
+    /// `None` for an anonymous client.
+    liveness: Option<Liveness>,
     _place: Option<Place<Uuid>>,
 }
 
@@ -88,12 +81,10 @@ impl Session {
     async fn run(&mut self) -> End {
         let settings = &self.transport.settings;
         let closing = self.transport.closing.clone();
-        let mut ended_sessions = self.transport.api.accounts.ended_sessions();
         let mut ping = interval_at(Instant::now() + settings.ping, settings.ping);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let init = sleep(settings.init);
-        let expiry = sleep(FAR);
-        tokio::pin!(init, expiry);
+        tokio::pin!(init);
         loop {
             let was_member = self.member.is_some();
             let step = tokio::select! {
@@ -102,17 +93,10 @@ impl Session {
                 message = hear(&mut self.socket, self.pace.wait(Instant::now())) => self.receive(message).await,
                 Some(text) = self.operations.next() => self.deliver(text).await,
                 _ = ping.tick() => self.keep_alive().await,
-                () = &mut expiry => {
-                    expiry.as_mut().reset(Instant::now() + self.time_left());
-                    self.require_valid()
-                }
-                ended = ended_sessions.recv() => self.session_ended(ended).await,
+                error = lapsed(self.member.as_mut()) => Err(End::Close(lapse_code(&error))),
             };
             if let Err(end) = step {
                 return end;
-            }
-            if !was_member && self.member.is_some() {
-                expiry.as_mut().reset(Instant::now() + self.time_left());
             }
         }
     }
@@ -160,27 +144,27 @@ impl Session {
     async fn introduce(&mut self, payload: Option<&serde_json::Value>) -> Result<Member, CloseCode> {
         let of_payload = Bearer::from_payload(payload).map_err(|error| close_code(&error))?;
         let Some(bearer) = of_payload.or_else(|| self.bearer.take()) else {
-            return Ok(Member { identity: None, _place: None });
+            return Ok(Member { liveness: None, _place: None });
         };
-        let accounts = &self.transport.api.accounts;
-        let viewer = bearer.authenticate(accounts).await.map_err(|error| close_code(&error))?;
-        let place = self.transport.sockets.of_user(viewer.user_id).ok_or(CloseCode::TooManySockets)?;
-        Ok(Member { identity: Some((bearer, viewer)), _place: Some(place) })
+        let liveness = Liveness::begin(&self.transport, bearer).await.map_err(|error| close_code(&error))?;
+        let user_id = liveness.viewer.user_id;
+        let place = self.transport.sockets.of_user(user_id).ok_or(CloseCode::TooManySockets)?;
+        Ok(Member { liveness: Some(liveness), _place: Some(place) })
     }
 
     async fn subscribe(&mut self, id: String, payload: serde_json::Map<String, serde_json::Value>) -> Step {
         let Some(member) = &self.member else { return Err(End::Close(CloseCode::Unauthorized)) };
-        let credential = match &member.identity {
-            Some((_, viewer)) => Credential::Signed(*viewer),
+        let credential = match &member.liveness {
+            Some(liveness) => Credential::Signed(liveness.viewer),
             None => Credential::Anonymous,
         };
-        self.require_valid()?;
+        member.require_valid().map_err(|error| End::Close(lapse_code(&error)))?;
         if self.operations.contains(&id) {
             return Err(End::Close(CloseCode::DuplicateId));
         }
         let request_id = request_id::new(&self.transport.clock);
         let origin = self.origin.clone();
-        let caller = Caller { credential, origin, request_id, is_cost_itemized: false };
+        let caller = Caller { credential, origin, request_id, is_cost_itemized: false, patience: None };
         match self.operations.start(&self.transport, id, payload, caller) {
             Ok(()) => Ok(()),
             Err(refusal) => self.send(refusal).await,
@@ -223,55 +207,32 @@ impl Session {
         if self.last_heard.elapsed() >= self.transport.settings.silence {
             return Err(End::Gone);
         }
-        self.require_valid()?;
-        self.require_session().await?;
+        if let Some(liveness) = self.member.as_ref().and_then(|member| member.liveness.as_ref()) {
+            liveness.require_session().await.map_err(|error| End::Close(lapse_code(&error)))?;
+        }
         self.send(frames::ping()).await
     }
+}
 
-    /// Asks whether the session of this socket still lives; an end that was said elsewhere is noticed here.
-    async fn require_session(&mut self) -> Step {
-        let identity = self.member.as_ref().and_then(|member| member.identity.as_ref());
-        let Some((bearer, _)) = identity else { return Ok(()) };
-        match bearer.authenticate(&self.transport.api.accounts).await {
-            Ok(_) => Ok(()),
-            Err(error) => match error.code() {
-                ErrorCode::Unauthenticated => Err(End::Close(CloseCode::Forbidden)),
-                // The socket does not end because the database is away for a moment.
-                ErrorCode::ServiceUnavailable => Ok(()),
-                _ => Err(End::Close(close_code(&error))),
-            },
-        }
+impl Member {
+    fn require_valid(&self) -> Result<(), AppError> {
+        self.liveness.as_ref().map_or(Ok(()), Liveness::require_valid)
     }
+}
 
-    fn expires_at(&self) -> Option<DateTime<Utc>> {
-        let (_, viewer) = self.member.as_ref()?.identity.as_ref()?;
-        Some(viewer.expires_at)
+/// Completes when the credential of a member is no good any more.
+async fn lapsed(member: Option<&mut Member>) -> AppError {
+    match member.and_then(|member| member.liveness.as_mut()) {
+        Some(liveness) => liveness.lapsed().await,
+        None => std::future::pending().await,
     }
+}
 
-    /// Until the credential ends, or far.
-    fn time_left(&self) -> Duration {
-        let now = self.transport.clock.now();
-        self.expires_at().map_or(FAR, |end| (end - now).to_std().unwrap_or(Duration::ZERO).min(FAR))
-    }
-
-    fn require_valid(&self) -> Step {
-        match self.expires_at() {
-            Some(end) if end <= self.transport.clock.now() => Err(End::Close(CloseCode::Forbidden)),
-            _ => Ok(()),
-        }
-    }
-
-    /// A session somewhere has ended; is it that of this socket? Who missed some asks.
-    async fn session_ended(&mut self, ended: Result<Uuid, RecvError>) -> Step {
-        let identity = self.member.as_ref().and_then(|member| member.identity.as_ref());
-        match (ended, identity) {
-            (Err(RecvError::Closed), _) => Err(End::Close(CloseCode::Restart)),
-            (Ok(session_id), Some((_, viewer))) if session_id == viewer.session_id => {
-                Err(End::Close(CloseCode::Forbidden))
-            }
-            (Err(RecvError::Lagged(_)), Some(_)) => self.require_session().await,
-            _ => Ok(()),
-        }
+/// A credential that was good: the client shall come back with a new one.
+fn lapse_code(error: &AppError) -> CloseCode {
+    match error.code() {
+        ErrorCode::Unauthenticated => CloseCode::Forbidden,
+        _ => close_code(error),
     }
 }
 
