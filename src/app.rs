@@ -15,7 +15,7 @@ use crate::{
         credits::CreditLedger,
         generations::{GenerationSettings, Generations, LogSettings, Parts},
     },
-    graphql::{Api, graphiql, guard, schema_builder},
+    graphql::{Api, admission::Admission, graphiql, guard, schema_builder},
     housekeeping,
     platform::{
         clock::Clock,
@@ -94,6 +94,7 @@ impl App {
         tasks.spawn(housekeeping::run(background.clone(), accounts.clone(), clock.clone(), stop_log.clone()));
         tasks.spawn(metrics::keep_up(stop_log.clone()));
         let schema = schema_builder()
+            .extension(admission(config))
             .data(accounts.clone())
             .data(catalog)
             .data(credits.clone())
@@ -195,6 +196,13 @@ fn generation_settings(config: &Config) -> GenerationSettings {
         limit: Duration::from_secs(streams.max_generation_seconds),
         // A slot of the log stays for three turns of the ring, so the beginning of a running answer is always there.
         retention: Duration::from_secs((streams.retention_minutes * 60).max(streams.max_generation_seconds)),
+    }
+}
+
+fn admission(config: &Config) -> Admission {
+    Admission {
+        introspection: config.graphql.introspection.into(),
+        operation_cost: config.limits.operation_cost,
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Limits {
     pub document_bytes: usize,
     /// Largest WebSocket message.
     pub socket_message_bytes: usize,
+    /// Most points that one operation may cost; the model is that of the directive `@cost`.
+    pub operation_cost: u64,
     /// Operations that run on one socket at a time.
     pub operations_per_socket: usize,
     /// Messages a second that are read from one socket; the rest waits in the network.
@@ -68,6 +70,7 @@ impl Limits {
             body_bytes: section.whole("body_bytes", MIB, KIB..=64 * MIB),
             document_bytes: section.whole("document_bytes", 64 * KIB, KIB..=MIB),
             socket_message_bytes: section.whole("socket_message_bytes", 256 * KIB, KIB..=16 * MIB),
+            operation_cost: section.whole("operation_cost", 2_000, 1..=1_000_000),
             operations_per_socket: section.whole("operations_per_socket", 20, 1..=1000),
             socket_messages_per_second: section.whole("socket_messages_per_second", 20, 1..=10_000),
             sockets_per_user: section.whole("sockets_per_user", 10, 1..=10_000),

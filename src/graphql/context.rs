@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{batches::Batches, guard, loaders::Loaders, patience::Patience, roots::Schema};
 use crate::{
     domains::accounts::{Accounts, Origin, Viewer},
+    error::AppError,
     platform::postgres::Db,
 };
 
@@ -16,13 +17,35 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(pub Arc<str>);
 
+/// What a caller's credential is worth.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// There is none.
+    Anonymous,
+    /// It is good, and this is whose it is.
+    Signed(Viewer),
+    /// It is malformed, expired or revoked: what is public works, everything else fails with this.
+    Refused(AppError),
+}
+
+impl Credential {
+    /// The signed-in person.
+    pub fn viewer(&self) -> Option<Viewer> {
+        match self {
+            Self::Signed(viewer) => Some(*viewer),
+            Self::Anonymous | Self::Refused(_) => None,
+        }
+    }
+}
+
 /// Who asks, from where.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// `None` without a credential.
-    pub viewer: Option<Viewer>,
+    pub credential: Credential,
     pub origin: Origin,
     pub request_id: RequestId,
+    /// Whether the answer says what each field costs.
+    pub is_cost_itemized: bool,
     /// `None` for who does not want to wait.
     pub patience: Option<Patience>,
 }
@@ -51,7 +74,7 @@ impl Api {
 
     fn prepare(&self, request: Request, caller: Caller) -> (Request, Batches) {
         let batches = Batches::default();
-        let acting = Acting::new(self.db.clone(), caller.viewer, batches.clone());
+        let acting = Acting::new(self.db.clone(), caller.credential.viewer(), batches.clone());
         (request.data(caller).data(acting), batches)
     }
 }

@@ -1,6 +1,7 @@
 //! Assembly of the GraphQL API from the parts in the domains, and what all of them share. Names no table.
 
 pub mod access;
+pub mod admission;
 pub mod batches;
 pub mod compare;
 pub mod context;
@@ -19,7 +20,7 @@ pub mod scalars;
 pub mod transport;
 pub mod types;
 
-pub use context::{Api, Caller, ContextExt, RequestId};
+pub use context::{Api, Caller, ContextExt, Credential, RequestId};
 pub use patience::Patience;
 pub use roots::{Schema, schema_builder};
 pub use types::{

@@ -24,6 +24,10 @@ impl ScalarType for DateTime {
             .ok_or_else(|| InputValueError::custom("Expected an instant such as `2026-11-20T09:30:00.000Z`."))
     }
 
+    fn is_valid(value: &Value) -> bool {
+        Self::parse(value.clone()).is_ok()
+    }
+
     fn to_value(&self) -> Value {
         Value::String(self.0.to_rfc3339_opts(SecondsFormat::Millis, true))
     }
@@ -54,6 +58,10 @@ impl ScalarType for Decimal {
         };
         let number = Number::from_str_exact(&text).ok().filter(|_| is_plain(&text));
         number.map(Self).ok_or_else(|| InputValueError::custom("Expected a decimal number such as `12.5`."))
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        Self::parse(value.clone()).is_ok()
     }
 
     fn to_value(&self) -> Value {
@@ -96,6 +104,10 @@ impl ScalarType for EmailAddress {
             Value::String(text) => Ok(Self(text)),
             other => Err(InputValueError::expected_type(other)),
         }
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        matches!(value, Value::String(_))
     }
 
     fn to_value(&self) -> Value {

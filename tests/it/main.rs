@@ -10,6 +10,7 @@
 )]
 
 mod accounts;
+mod admission;
 mod architecture;
 mod config;
 mod conversations;

@@ -437,7 +437,8 @@ const REACH: &str = "{ viewer { user { name email } accounts { id name } account
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_another_account_is_reached_through_fields_and_cursors() {
-    let app = TestApp::start().await;
+    // What is reached here is as much as can be, which costs more than a client may spend.
+    let app = TestApp::builder().settings("[limits]\noperation_cost = 1_000_000").start().await;
     let owner = Tenant::join(&app, SECRET).await;
     let stranger = Tenant::join(&app, "Stranger").await;
     let reached = owner.client.gql(REACH, json!({})).await.data().to_string();

@@ -5,10 +5,11 @@ use axum::http::{HeaderMap, header::AUTHORIZATION};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::{Transport, answer::Refusal};
+use super::{Transport, answer::Refusal, caller};
 use crate::{
     domains::accounts::{Accounts, Viewer},
     error::{AppError, ErrorCode, Result},
+    graphql::admission::Introspection,
 };
 
 /// An access token as it was sent; nothing is known of it yet.
@@ -54,15 +55,14 @@ impl Bearer {
 }
 
 impl Transport {
-    /// Refuses who may not see the schema: outside of development those who are not signed in.
+    /// Refuses who may not read the schema, which is the same for introspection and for the file.
     pub(crate) async fn require_schema_reader(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        if self.settings.is_schema_public {
+        let introspection = self.settings.introspection;
+        if introspection == Introspection::Public {
             return Ok(());
         }
-        let missing = || AppError::new(ErrorCode::Unauthenticated, "Please sign in first.");
-        let bearer = Bearer::from_headers(headers)?.ok_or_else(missing)?;
-        bearer.authenticate(&self.api.accounts).await?;
-        Ok(())
+        let credential = caller::credential(&self.api.accounts, headers).await?;
+        Ok(introspection.allows(&credential)?)
     }
 }
 

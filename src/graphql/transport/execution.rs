@@ -96,7 +96,7 @@ impl Transport {
 
     /// Keeps the document of an operation, if its client wishes so and is signed in.
     fn remember(&self, operation: &Operation, caller: &Caller) {
-        if let (Some(hash), Some(_)) = (operation.hash, caller.viewer) {
+        if let (Some(hash), Some(_)) = (operation.hash, caller.credential.viewer()) {
             self.documents.keep(hash, &operation.request.query);
         }
     }

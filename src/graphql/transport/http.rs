@@ -20,15 +20,12 @@ use http_body_util::{BodyExt, LengthLimitError};
 use super::{
     Transport,
     answer::{self, Refusal},
-    credentials::Bearer,
+    caller,
     negotiation::{self, Acceptable, Format},
     origin::Peer,
-    prefer, preflight, request, sse,
+    preflight, request, sse,
 };
-use crate::{
-    error::ErrorCode,
-    graphql::{Caller, guard::OperationKind},
-};
+use crate::{error::ErrorCode, graphql::guard::OperationKind};
 
 /// The methods of this address.
 const METHODS: &str = "GET, POST";
@@ -60,17 +57,14 @@ async fn respond(transport: &Arc<Transport>, peer: Peer, request: Request) -> Re
         }
         other => return Err(refuse_method(&other)),
     };
+    // Before anything is looked up: what no caller may ask costs no statement.
     let operation = request::admit(fields, &transport.api.guard_limits, &transport.documents)?;
     require_carried(operation.kind, &parts.method)?;
     let format = choose_format(operation.kind, &parts.headers)?;
-    let viewer = match Bearer::from_headers(&parts.headers)? {
-        Some(bearer) => Some(bearer.authenticate(&transport.api.accounts).await?),
-        None => None,
-    };
-    let patience = prefer::patience(&parts.headers);
-    let caller = Caller { viewer, origin: peer.origin, request_id: peer.request_id, patience };
+    let address = peer.address;
+    let caller = caller::identify(&transport.api.accounts, &parts.headers, peer).await?;
     if format == Format::EventStream {
-        return sse::respond(transport, &parts.headers, peer.address, operation, caller).await;
+        return sse::respond(transport, &parts.headers, address, operation, caller).await;
     }
     Ok(answer::write(transport.run(operation, caller).await?, format))
 }

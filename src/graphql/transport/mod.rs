@@ -11,6 +11,7 @@
 //! - nothing waits without a limit of [`Settings`].
 
 pub mod answer;
+mod caller;
 mod credentials;
 mod execution;
 mod http;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Sites, TrustedProxies};
-use crate::config;
+use crate::{config, graphql::admission::Introspection};
 
 /// Bounds of requests and sockets.
 #[derive(Debug, Clone)]
@@ -40,8 +40,8 @@ pub struct Settings {
     pub silence: Duration,
     /// A socket that takes no byte for so long is closed.
     pub write_stall: Duration,
-    /// Shows the schema to everybody, not only to those who are signed in.
-    pub is_schema_public: bool,
+    /// Who may read the schema as a file.
+    pub introspection: Introspection,
     /// Who may be meant by the header `Host`, and whose pages may call.
     pub sites: Sites,
     /// Who is believed about the address of a client.
@@ -74,7 +74,7 @@ impl From<&config::Config> for Settings {
             ping: Duration::from_secs(limits.ping_seconds),
             silence: Duration::from_secs(limits.idle_seconds),
             write_stall: Duration::from_secs(limits.write_stall_seconds),
-            is_schema_public: config.is_dev,
+            introspection: config.graphql.introspection.into(),
             sites: Sites::of(config),
             proxies: TrustedProxies::new(config.server.trusted_proxies.clone()),
         }

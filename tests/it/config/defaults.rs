@@ -22,6 +22,7 @@ fn development_needs_nothing() {
         body_bytes: 1_048_576,
         document_bytes: 65_536,
         socket_message_bytes: 262_144,
+        operation_cost: 2_000,
         operations_per_socket: 20,
         socket_messages_per_second: 20,
         sockets_per_user: 10,

@@ -47,7 +47,7 @@ async fn in_development_everybody_reads_the_schema() {
 async fn in_production_only_who_is_signed_in_reads_the_schema() {
     let app = TestApp::start().await;
     let mut state = app.app.server(&config("", app.provider.base_url()), None);
-    state.settings.is_schema_public = false;
+    state.settings.introspection = loquent::graphql::admission::Introspection::Authenticated;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let running = Server::start(state, listener).unwrap();
     let stranger = Client::anonymous(format!("http://{}", running.address));

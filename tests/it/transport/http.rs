@@ -28,8 +28,8 @@ fn named(name: &str) -> Value {
 #[tokio::test]
 async fn a_field_that_fails_is_part_of_an_answer() {
     let site = Site::start().await;
-    let answer =
-        site.client.gql("{ message(id: \"msg_00000000000000000000000001\") { id } }", json!({})).await;
+    let query = "{ __typename message(id: \"msg_00000000000000000000000001\") { id } }";
+    let answer = site.client.gql(query, json!({})).await;
     assert_eq!((answer.status.as_u16(), answer.code()), (200, "UNAUTHENTICATED"));
     assert!(answer.body.get("data").is_some());
 }

@@ -22,7 +22,12 @@ use loquent::{
     config::{Config, ConfigFile, Directories, Flags, Purpose, Sources},
     domains::accounts::{Accounts, NewAccountEffect, Passwords, SigningKey, TokenSettings, Tokens},
     error::Result,
-    graphql::{Api, guard, schema_builder, transport::Settings},
+    graphql::{
+        Api,
+        admission::{Admission, Introspection},
+        guard, schema_builder,
+        transport::Settings,
+    },
     platform::{
         clock::Clock,
         postgres::{Db, pool::PoolSettings},
@@ -212,7 +217,9 @@ impl Site {
             Passwords::try_new().unwrap(),
             Arc::new(NoEffect),
         );
-        let schema = schema_builder().extension(probe.clone()).data(accounts.clone()).finish();
+        let admission = Admission { introspection: Introspection::Public, operation_cost: 2_000 };
+        let schema =
+            schema_builder().extension(admission).extension(probe.clone()).data(accounts.clone()).finish();
         let api = Api { schema, accounts, guard_limits: guard::Limits::default(), db };
         let mut settings = usual_settings();
         change(&mut settings);

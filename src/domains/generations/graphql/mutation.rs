@@ -17,6 +17,7 @@ use crate::{
     graphql::{
         ContextExt, Message,
         access::{AccessLevel, Declared, access},
+        admission::cost::cost,
         errors::{raise, split},
         payloads::IdInput,
     },
@@ -28,7 +29,7 @@ pub struct GenerationsMutation;
 #[Object(guard = "Declared")]
 impl GenerationsMutation {
     /// Stores a message and starts the answer; both come back at once and the answer is watched with `messageStream`.
-    #[graphql(directive = access::apply(AccessLevel::User))]
+    #[graphql(directive = access::apply(AccessLevel::User), directive = cost::apply("10".to_owned()))]
     async fn send_message(
         &self,
         ctx: &Context<'_>,

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     domains::accounts::Origin,
     error::{AppError, ErrorCode},
-    graphql::Caller,
+    graphql::{Caller, Credential},
     platform::{metrics::names, places::Place},
 };
 
@@ -169,13 +169,17 @@ impl Session {
 
     async fn subscribe(&mut self, id: String, payload: serde_json::Map<String, serde_json::Value>) -> Step {
         let Some(member) = &self.member else { return Err(End::Close(CloseCode::Unauthorized)) };
-        let viewer = member.liveness.as_ref().map(|liveness| liveness.viewer);
+        let credential = match &member.liveness {
+            Some(liveness) => Credential::Signed(liveness.viewer),
+            None => Credential::Anonymous,
+        };
         member.require_valid().map_err(|error| End::Close(lapse_code(&error)))?;
         if self.operations.contains(&id) {
             return Err(End::Close(CloseCode::DuplicateId));
         }
         let request_id = request_id::new(&self.transport.clock);
-        let caller = Caller { viewer, origin: self.origin.clone(), request_id, patience: None };
+        let origin = self.origin.clone();
+        let caller = Caller { credential, origin, request_id, is_cost_itemized: false, patience: None };
         match self.operations.start(&self.transport, id, payload, caller) {
             Ok(()) => Ok(()),
             Err(refusal) => self.send(refusal).await,
