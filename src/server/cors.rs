@@ -19,8 +19,8 @@ const MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
 
 const METHODS: [Method; 3] = [Method::GET, Method::POST, Method::OPTIONS];
 
-/// What a page may send besides the headers that show a preflight: what this server reads, and what the clients in use
-/// add by themselves.
+/// What a page may send, beside the headers that show that its browser has asked: what this server reads, and what the
+/// clients in use add by themselves.
 const REQUEST_HEADERS: [HeaderName; 10] = [
     ACCEPT,
     AUTHORIZATION,

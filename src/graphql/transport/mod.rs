@@ -15,6 +15,7 @@ mod credentials;
 mod execution;
 mod http;
 mod liveness;
+mod measure;
 pub mod negotiation;
 mod origin;
 mod persisted;
@@ -75,6 +76,7 @@ pub struct Transport {
     /// What clients may name by its hash.
     documents: persisted::Documents,
     panics: AtomicU64,
+    operation_names: measure::OperationNames,
 }
 
 impl Transport {
@@ -100,6 +102,7 @@ impl Transport {
             is_retiring: AtomicBool::new(false),
             documents: persisted::Documents::default(),
             panics: AtomicU64::new(0),
+            operation_names: measure::OperationNames::default(),
         })
     }
 
@@ -140,6 +143,7 @@ async fn get(
     if request.headers().contains_key(UPGRADE) {
         ws::open(transport, peer, request.headers(), upgrade)
     } else {
-        http::answer(transport, peer, request).await
+        // On the heap, so that a socket does not begin with the room that it takes.
+        Box::pin(http::answer(transport, peer, request)).await
     }
 }

@@ -26,16 +26,17 @@ async fn the_type_that_is_wanted_most_is_answered() {
     let site = Site::start().await;
     let mut n = 0;
     for (accept, expected) in [
-        (&[][..], NEWER),
-        (&["*/*"], NEWER),
-        (&["application/*"], NEWER),
+        (&[""][..], OLDER),
+        (&["*/*"], OLDER),
+        (&["application/*"], OLDER),
         (&["application/json"], OLDER),
+        (&["application/graphql-response+json"], NEWER),
         (&["application/json, text/plain, */*"], OLDER),
         (&["application/graphql-response+json, application/json;q=0.9"], NEWER),
         (&["application/json, application/graphql-response+json"], NEWER),
         (&["application/graphql-response+json;q=0.5", "application/json"], OLDER),
         (&["application/graphql-response+json;q=0, */*"], OLDER),
-        (&["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"], NEWER),
+        (&["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"], OLDER),
         (
             &["application/graphql-response+json, application/graphql+json, application/json, \
                text/event-stream, multipart/mixed"],
