@@ -19,6 +19,7 @@ use crate::{
         RequestId, errors,
         guard::{self, RefusalCode},
     },
+    platform::metrics::names,
 };
 
 /// An operation can fail in thousands of places; more than the first few help nobody.
@@ -103,6 +104,7 @@ impl From<guard::Refusal> for Refusal {
             RefusalCode::TooExpensive => ErrorCode::QueryTooExpensive,
             RefusalCode::BadUserInput => ErrorCode::BadUserInput,
         };
+        names::GUARD_REFUSALS.add([code.as_str().into()], 1);
         let mut extensions = ErrorExtensionValues::default();
         extensions.set("code", code.as_str());
         if let (Some(measured), Some(maximum)) = (refusal.measured, refusal.maximum) {

@@ -2,7 +2,8 @@
 //!
 //! Owns how a request is read, who is asking, what is refused before the engine sees it, and how an answer is
 //! written. Both transports go the same way: [`request`] reads and guards, [`credentials`] says who calls,
-//! [`execution`] runs, [`answer`] writes. Invariants:
+//! [`execution`] runs, [`answer`] writes. Whose pages may call is said by [`sites`], where a client is by [`proxies`].
+//! Invariants:
 //!
 //! - no document reaches the engine that the guard has not passed;
 //! - every error has `extensions.code` and `extensions.requestId`;
@@ -14,9 +15,9 @@ mod credentials;
 mod execution;
 mod http;
 mod liveness;
+mod measure;
 pub mod negotiation;
 mod origin;
-mod origins;
 mod persisted;
 mod prefer;
 mod preflight;
@@ -24,6 +25,7 @@ mod proxies;
 mod request;
 mod request_id;
 mod settings;
+mod sites;
 mod sse;
 pub mod ws;
 
@@ -43,11 +45,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 pub use http::too_large;
-pub use origins::{Origins, is_loopback_name};
 pub use preflight::HEADERS as PREFLIGHT_HEADERS;
 pub use proxies::TrustedProxies;
 pub use request_id::{HEADER as REQUEST_ID, assign_request_id, catch_panic};
-pub use settings::{Settings, Sites};
+pub use settings::Settings;
+pub use sites::{Origins, Sites, is_loopback_name};
 
 use crate::{
     graphql::Api,
@@ -74,6 +76,7 @@ pub struct Transport {
     /// What clients may name by its hash.
     documents: persisted::Documents,
     panics: AtomicU64,
+    operation_names: measure::OperationNames,
 }
 
 impl Transport {
@@ -99,6 +102,7 @@ impl Transport {
             is_retiring: AtomicBool::new(false),
             documents: persisted::Documents::default(),
             panics: AtomicU64::new(0),
+            operation_names: measure::OperationNames::default(),
         })
     }
 

@@ -7,6 +7,7 @@ use url::form_urlencoded;
 
 use super::{
     answer::Refusal,
+    measure,
     persisted::{DocumentHash, Documents},
 };
 use crate::{
@@ -64,6 +65,14 @@ pub fn parse_url(query: &str) -> Result<Map<String, Value>, Refusal> {
 /// Checks the shape of a request and lets the guard look at it. Unknown fields are ignored, as the specification
 /// asks.
 pub fn admit(
+    fields: Map<String, Value>,
+    limits: &guard::Limits,
+    documents: &Documents,
+) -> Result<Operation, Refusal> {
+    check(fields, limits, documents).inspect_err(|refusal| measure::count_refusal(refusal.code()))
+}
+
+fn check(
     mut fields: Map<String, Value>,
     limits: &guard::Limits,
     documents: &Documents,

@@ -41,7 +41,7 @@ impl Client {
     }
 
     /// The same person from another address of this machine, such as 127.0.0.2.
-    pub fn from_address(&self, address: std::net::IpAddr) -> Self {
+    pub fn at_address(&self, address: std::net::IpAddr) -> Self {
         let http = reqwest::Client::builder().local_address(address).no_proxy().build().unwrap();
         Self { http, ..self.clone() }
     }

@@ -16,7 +16,7 @@ mod lifecycle;
 mod operations;
 mod persisted;
 mod prefer;
-mod probe;
+pub mod probe;
 mod protocol;
 mod proxies;
 mod raw_http;

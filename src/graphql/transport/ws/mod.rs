@@ -26,9 +26,13 @@ use tracing::Instrument;
 
 pub use admission::Sockets;
 pub use frames::CloseCode;
+use session::Session;
 
 use super::{Transport, answer::Refusal, credentials::Bearer, negotiation::Format, origin::Peer};
-use crate::error::{AppError, ErrorCode};
+use crate::{
+    error::{AppError, ErrorCode},
+    platform::metrics::names,
+};
 
 const PROTOCOL: &str = "graphql-transport-ws";
 
@@ -75,13 +79,14 @@ fn accept(
         .max_frame_size(transport.settings.frame_bytes)
         .max_message_size(transport.settings.message_bytes);
     let is_spoken = upgrade.selected_protocol().is_some();
-    let open = transport.open_sockets.token();
+    let open = (transport.open_sockets.token(), names::SOCKETS.hold([]));
     let span = tracing::info_span!("graphql.socket", request.id = %peer.request_id.0);
     Ok(upgrade.on_upgrade(move |socket| {
+        let session = Session::new(transport, socket, peer.origin, bearer);
         async move {
             match is_spoken {
-                true => session::serve(transport, socket, peer.origin, bearer).await,
-                false => ending::say_goodbye(socket, CloseCode::UnknownSubprotocol, false).await,
+                true => session.serve().await,
+                false => session.refuse(CloseCode::UnknownSubprotocol).await,
             }
             drop((place, open));
         }
