@@ -76,7 +76,7 @@ async fn a_flood_of_questions_is_one_round_of_checks() {
     let site = Site::start_with(|_| {}, vec![check]).await;
     let ask = |n: usize| {
         let client = site.client.clone();
-        let path = if n % 2 == 0 { "/health" } else { "/readyz" };
+        let path = if n.is_multiple_of(2) { "/health" } else { "/readyz" };
         async move { client.send(client.request(Method::GET, path)).await.status.as_u16() }
     };
     let started = std::time::Instant::now();
