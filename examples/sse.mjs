@@ -25,20 +25,26 @@ const WATCH = `subscription Watch($messageId: ID!) {
 }`;
 
 const input = { parts: [{ text }], idempotencyKey: crypto.randomUUID() };
-const response = await fetch(url, { method: "POST", headers, body: JSON.stringify({ query: SEND, variables: { input } }) });
+const body = JSON.stringify({ query: SEND, variables: { input } });
+const response = await fetch(url, { method: "POST", headers, body }).catch(() => fail(`no answer from ${server}`));
 const { data, errors } = await response.json();
-const refusals = errors ?? data.sendMessage.userErrors;
-if (refusals.length > 0) throw new Error(refusals[0].message);
+const [refusal] = errors ?? data.sendMessage.userErrors;
+if (refusal) fail(refusal.message);
 
 // A lost connection is opened again by the library, and begins with a snapshot: what is shown already is left out.
 let shown = "";
 const client = createClient({ url, headers });
 const variables = { messageId: data.sendMessage.assistantMessage.id };
 for await (const { data, errors } of client.iterate({ query: WATCH, variables })) {
-  if (errors) throw new Error(errors[0].message);
+  if (errors) fail(errors[0].message);
   const { message, text = "" } = data.messageStream;
   const whole = message ? message.text : shown + text;
   process.stdout.write(whole.slice(shown.length));
   shown = whole;
 }
 console.log();
+
+function fail(message) {
+  console.error(message);
+  process.exit(1);
+}

@@ -54,6 +54,9 @@ codes! {
     /// A variable, argument, id or cursor is malformed, or the request itself is.
     BadUserInput = "BAD_USER_INPUT", Request, 400,
         "Correct what the message names. A cursor is only good for the list, account and filter that it came from; begin that list anew.";
+    /// No document is known by this hash.
+    PersistedQueryNotFound = "PERSISTED_QUERY_NOT_FOUND", Request, 400,
+        "Send the same request again with the document in `query`; libraries for persisted queries do so by themselves.";
     /// The document asks for more than one operation may.
     QueryTooExpensive = "QUERY_TOO_EXPENSIVE", Request, 400,
         "Ask for fewer fields or shorter pages, or split the operation; the message names the limit.";

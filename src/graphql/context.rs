@@ -1,6 +1,6 @@
 //! What a resolver can ask for: the caller, the loaders of the request, the handles of the domains.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use async_graphql::{Context, Request, Response};
 use futures_util::Stream;
@@ -83,13 +83,13 @@ impl Api {
 pub struct Acting {
     db: Db,
     batches: Batches,
-    current: RwLock<(Option<Viewer>, Arc<Loaders>)>,
+    /// The loaders are made when the first is asked for: most watchers never do.
+    current: RwLock<(Option<Viewer>, OnceLock<Arc<Loaders>>)>,
 }
 
 impl Acting {
     fn new(db: Db, viewer: Option<Viewer>, batches: Batches) -> Self {
-        let loaders = Arc::new(Loaders::new(db.clone(), viewer_id(viewer), &batches));
-        Self { db, batches, current: RwLock::new((viewer, loaders)) }
+        Self { db, batches, current: RwLock::new((viewer, OnceLock::new())) }
     }
 }
 
@@ -130,12 +130,12 @@ impl<'a> ContextExt<'a> for Context<'a> {
     fn loaders(&self) -> Arc<Loaders> {
         let acting = self.data_unchecked::<Acting>();
         let current = acting.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.1.clone()
+        let make = || Arc::new(Loaders::new(acting.db.clone(), viewer_id(current.0), &acting.batches));
+        current.1.get_or_init(make).clone()
     }
 
     fn act_as(&self, viewer: Viewer) {
         let acting = self.data_unchecked::<Acting>();
-        let loaders = Arc::new(Loaders::new(acting.db.clone(), viewer.user_id, &acting.batches));
-        *acting.current.write().unwrap_or_else(PoisonError::into_inner) = (Some(viewer), loaders);
+        *acting.current.write().unwrap_or_else(PoisonError::into_inner) = (Some(viewer), OnceLock::new());
     }
 }

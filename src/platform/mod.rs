@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod http_client;
 pub mod ids;
+pub mod metrics;
 pub mod places;
 pub mod postgres;
 pub mod tasks;

@@ -21,7 +21,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use super::{descriptors, stall::StallGuard};
-use crate::platform::places::{Place, Places, network_of};
+use crate::platform::{
+    metrics::{Held, names},
+    places::{Place, Places, network_of},
+};
 
 /// Largest head of a request, in bytes.
 const MAX_HEAD: usize = 32 * 1024;
@@ -55,7 +58,7 @@ pub(super) struct Accepting {
 }
 
 /// What a connection takes up: a place of the process and one of its address.
-type Seat = (OwnedSemaphorePermit, Place<IpAddr>);
+type Seat = (OwnedSemaphorePermit, Place<IpAddr>, Held);
 
 impl Accepting {
     pub(super) async fn run(self) {
@@ -67,7 +70,9 @@ impl Accepting {
                 let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
                 match self.listener.accept().await {
                     Ok((stream, peer)) => match self.addresses.take(network_of(peer.ip())) {
-                        Some(seat) => self.start(stream, peer, (place, seat)),
+                        Some(seat) => {
+                            self.start(stream, peer, (place, seat, names::HTTP_CONNECTIONS.hold([])))
+                        }
                         None => tracing::debug!(address = %peer.ip(), "an address has too many connections"),
                     },
                     Err(error) => {

@@ -12,23 +12,21 @@ use axum::http::{
 };
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::graphql::transport::{Origins, REQUEST_ID};
+use crate::graphql::transport::{Origins, PREFLIGHT_HEADERS, REQUEST_ID};
 
 /// How long a browser may go without asking again. Chromium takes no more.
 const MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
 
 const METHODS: [Method; 3] = [Method::GET, Method::POST, Method::OPTIONS];
 
-/// What a page may send: what this server reads, and what the clients in use add by themselves.
-const REQUEST_HEADERS: [HeaderName; 13] = [
+/// What a page may send, beside the headers that show that its browser has asked: what this server reads, and what the
+/// clients in use add by themselves.
+const REQUEST_HEADERS: [HeaderName; 10] = [
     ACCEPT,
     AUTHORIZATION,
     CONTENT_TYPE,
     REQUEST_ID,
     HeaderName::from_static("prefer"),
-    HeaderName::from_static("graphql-require-preflight"),
-    HeaderName::from_static("apollo-require-preflight"),
-    HeaderName::from_static("x-apollo-operation-name"),
     HeaderName::from_static("apollographql-client-name"),
     HeaderName::from_static("apollographql-client-version"),
     HeaderName::from_static("graphql-client-name"),
@@ -46,7 +44,7 @@ pub(super) fn layer(origins: Origins) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(move |origin, _| origins.has(origin)))
         .allow_methods(METHODS)
-        .allow_headers(REQUEST_HEADERS)
+        .allow_headers(REQUEST_HEADERS.into_iter().chain(PREFLIGHT_HEADERS).collect::<Vec<_>>())
         .expose_headers(RESPONSE_HEADERS)
         .max_age(MAX_AGE)
         .vary([ORIGIN])

@@ -1,7 +1,8 @@
 //! The HTTP server: which routes there are, what is around all of them, and how it starts and stops.
 //!
 //! [`connections`] accepts and bounds connections, as far as [`descriptors`] go, [`stall`] ends those that take nothing,
-//! [`health`] says whether the process lives and is ready, [`published`] shows the schema and the error codes. Around
+//! [`health`] says whether the process lives and is ready, [`metrics`] what it counts, both to those that [`operator`] lets in,
+//! [`published`] shows the schema and the error codes. Around
 //! the routes of the API is [`compression`]; around every route are [`headers`] that bind browsers, what [`cors`] tells
 //! them, and the refusals of [`layers`]. Every answer of this program has these headers and its request id, whatever its
 //! status; only what the HTTP parser itself refuses (400, 414, 431) has no header at all.
@@ -13,6 +14,8 @@ pub mod descriptors;
 mod headers;
 mod health;
 mod layers;
+mod metrics;
+mod operator;
 mod published;
 mod stall;
 
@@ -35,7 +38,9 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-pub use health::Check;
+pub use health::{Check, Condition, Finding};
+pub use metrics::Sample;
+pub use operator::Operators;
 
 use crate::{
     graphql::{
@@ -54,6 +59,10 @@ pub struct State {
     pub settings: transport::Settings,
     /// What must be well for the process to be ready; that it is not shutting down is added.
     pub checks: Vec<Check>,
+    /// Who may read metrics and the details of health.
+    pub operators: Operators,
+    /// Measures for the metrics what is not counted where it happens.
+    pub sample: Sample,
     /// Mounts the explorer, and sends `/` there.
     pub graphiql: Option<graphiql::Settings>,
 }
@@ -74,7 +83,9 @@ impl Server {
         let settings = state.settings.clone();
         let transport = Transport::new(state.api, state.tasks, state.clock, settings, closing.clone());
         let addresses = Places::new(transport.settings.connections_per_address);
-        let router = router(&transport, state.checks, state.graphiql);
+        let router = health::router(Arc::clone(&transport), state.operators.clone(), state.checks)
+            .merge(metrics::router(state.operators, state.sample));
+        let router = around(&transport, router, state.graphiql);
         let accepting = connections::Accepting {
             listener,
             router,
@@ -142,10 +153,10 @@ impl Running {
     }
 }
 
-fn router(transport: &Arc<Transport>, checks: Vec<Check>, graphiql: Option<graphiql::Settings>) -> Router {
-    let mut router = Router::new()
+/// All routes, those of operators included, and what is around them.
+fn around(transport: &Arc<Transport>, operations: Router, graphiql: Option<graphiql::Settings>) -> Router {
+    let mut router = operations
         .merge(transport::router(Arc::clone(transport)).layer(compression::layer()))
-        .merge(health::router(Arc::clone(transport), checks))
         .merge(published::router(Arc::clone(transport)));
     if let Some(settings) = graphiql {
         router = router
@@ -164,4 +175,5 @@ fn router(transport: &Arc<Transport>, checks: Vec<Check>, graphiql: Option<graph
         .layer(cors::layer(sites.origins))
         .layer(from_fn_with_state(Arc::clone(transport), transport::assign_request_id))
         .layer(map_response(move |response| ready(headers::secure(response, sites.is_https))))
+        .layer(from_fn(metrics::count))
 }

@@ -33,7 +33,7 @@ function open({ url, streamUrl, session, fetch: fetchFn = fetch, useGETForHashed
   const http = ApolloLink.from([
     authorization,
     new PersistedQueryLink({ sha256, useGETForHashedQueries }),
-    // What it sends with a GET by itself satisfies the rule against forged requests.
+    // It names the type of the body with a GET too, which a page of another site cannot do unasked.
     new HttpLink({ uri: url, fetch: fetchFn }),
   ]);
   const client = new ApolloClient({

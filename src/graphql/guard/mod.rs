@@ -44,6 +44,17 @@ pub enum OperationKind {
     Subscription,
 }
 
+impl OperationKind {
+    /// The word of the grammar.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Mutation => "mutation",
+            Self::Subscription => "subscription",
+        }
+    }
+}
+
 /// What the guard knows of a document it let pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passed {

@@ -6,7 +6,7 @@ use axum::{
     Json,
     http::{
         HeaderValue, StatusCode,
-        header::{CONTENT_TYPE, RETRY_AFTER},
+        header::{ALLOW, CONTENT_TYPE, RETRY_AFTER},
     },
     response::{IntoResponse, Response},
 };
@@ -19,6 +19,7 @@ use crate::{
         RequestId, errors,
         guard::{self, RefusalCode},
     },
+    platform::metrics::names,
 };
 
 /// An operation can fail in thousands of places; more than the first few help nobody.
@@ -33,6 +34,8 @@ pub struct Refusal {
     code: ErrorCode,
     /// GraphQL itself found the fault in a well-formed request.
     is_by_graphql: bool,
+    /// Methods that would have been right, as in the header `Allow`.
+    allowed: Option<&'static str>,
 }
 
 impl Refusal {
@@ -40,7 +43,18 @@ impl Refusal {
     pub fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
         let mut error = ServerError::new(message, None);
         error.extensions.get_or_insert_default().set("code", code.as_str());
-        Self { status, error: Box::new(error), code, is_by_graphql: false }
+        Self { status, error: Box::new(error), code, is_by_graphql: false, allowed: None }
+    }
+
+    /// The refusal of a method; `allowed` lists those that are right, such as `GET, POST`.
+    pub fn method_not_allowed(message: impl Into<String>, allowed: &'static str) -> Self {
+        let refusal = Self::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadUserInput, message);
+        Self { allowed: Some(allowed), ..refusal }
+    }
+
+    /// The request was well-formed and GraphQL found the fault, which older clients hear with status 200.
+    pub fn by_graphql(self) -> Self {
+        Self { is_by_graphql: true, ..self }
     }
 
     /// Why.
@@ -59,16 +73,16 @@ impl Refusal {
         *self.error
     }
 
-    /// The whole answer; says when to come back if waiting helps.
+    /// The whole answer.
     pub fn into_response(self, request_id: &RequestId, format: Format) -> Response {
         let status = match format {
             Format::Json if self.is_by_graphql => StatusCode::OK,
             _ => self.status,
         };
-        let should_wait = matches!(self.code, ErrorCode::RateLimited | ErrorCode::ServiceUnavailable);
+        let allowed = self.allowed;
         let mut response = without_data(status, &[self.into_error(request_id)], format);
-        if should_wait {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(allowed) = allowed {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
         }
         response
     }
@@ -90,6 +104,7 @@ impl From<guard::Refusal> for Refusal {
             RefusalCode::TooExpensive => ErrorCode::QueryTooExpensive,
             RefusalCode::BadUserInput => ErrorCode::BadUserInput,
         };
+        names::GUARD_REFUSALS.add([code.as_str().into()], 1);
         let mut extensions = ErrorExtensionValues::default();
         extensions.set("code", code.as_str());
         if let (Some(measured), Some(maximum)) = (refusal.measured, refusal.maximum) {
@@ -101,7 +116,7 @@ impl From<guard::Refusal> for Refusal {
             .then_some(Pos { line: refusal.line as usize, column: refusal.column as usize });
         let mut error = ServerError::new(refusal.message, place);
         error.extensions = Some(extensions);
-        Self { status: status_of(code), error: Box::new(error), code, is_by_graphql: true }
+        Self { error: Box::new(error), ..Self::new(status_of(code), code, "").by_graphql() }
     }
 }
 
@@ -109,13 +124,12 @@ fn status_of(code: ErrorCode) -> StatusCode {
     StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// The status of a request that was not executed: that of its first error.
-fn status_of_errors(errors: &[ServerError]) -> StatusCode {
-    let code = errors.first().and_then(|error| match error.extensions.as_ref()?.get("code")? {
+/// The code of a request that was not executed is that of its first error.
+fn code_of(errors: &[ServerError]) -> Option<ErrorCode> {
+    match errors.first()?.extensions.as_ref()?.get("code")? {
         Value::String(code) => ErrorCode::parse(code),
         _ => None,
-    });
-    code.map_or(StatusCode::BAD_REQUEST, status_of)
+    }
 }
 
 /// Completes the errors of an answer: every one has its code and request id, none is there twice, and there are few.
@@ -145,7 +159,7 @@ pub fn write(response: GraphqlResponse, format: Format) -> Response {
     if is_request_error(&response) {
         let status = match format {
             Format::Json => StatusCode::OK,
-            _ => status_of_errors(&response.errors),
+            _ => code_of(&response.errors).map_or(StatusCode::BAD_REQUEST, status_of),
         };
         return without_data(status, &response.errors, format);
     }
@@ -159,10 +173,14 @@ struct RequestErrors<'a> {
     errors: &'a [ServerError],
 }
 
-/// The specification wants no `data` key when nothing was executed, while the engine's own type always has one.
+/// The specification wants no `data` key when nothing was executed, while the engine's own type always has one. Says when
+/// to come back if waiting helps.
 fn without_data(status: StatusCode, errors: &[ServerError], format: Format) -> Response {
     let mut response = (status, Json(RequestErrors { errors })).into_response();
     response.headers_mut().insert(CONTENT_TYPE, format.content_type());
+    if matches!(code_of(errors), Some(ErrorCode::RateLimited | ErrorCode::ServiceUnavailable)) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     response
 }
 
@@ -179,5 +197,36 @@ mod tests {
         let messages: Vec<&str> = response.errors.iter().map(|error| error.message.as_str()).collect();
         assert_eq!(messages, ["same", "0", "1", "2", "3", "4", "5", "6", "7", "8"]);
         assert!(response.errors.iter().all(|error| error.extensions.is_some()));
+    }
+
+    fn refused(code: ErrorCode) -> GraphqlResponse {
+        let mut error = ServerError::new("A sentence.", None);
+        error.extensions.get_or_insert_default().set("code", code.as_str());
+        GraphqlResponse::from_errors(vec![error])
+    }
+
+    #[test]
+    fn a_request_that_was_not_executed_has_the_status_of_its_code() {
+        for &code in ErrorCode::ALL.iter().filter(|code| !code.is_user_error()) {
+            let newer = write(refused(code), Format::GraphqlResponse);
+            let older = write(refused(code), Format::Json);
+            assert_eq!(newer.status(), code.http_status(), "{code:?}");
+            assert_eq!(older.status(), StatusCode::OK, "{code:?}");
+            let should_wait = matches!(code, ErrorCode::RateLimited | ErrorCode::ServiceUnavailable);
+            for answer in [newer, older] {
+                assert_eq!(answer.headers().contains_key(RETRY_AFTER), should_wait, "{code:?}");
+            }
+        }
+        let unnamed = GraphqlResponse::from_errors(vec![ServerError::new("A sentence.", None)]);
+        assert_eq!(write(unnamed, Format::GraphqlResponse).status(), StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn what_was_executed_is_a_success_whatever_its_fields_say() {
+        for format in [Format::GraphqlResponse, Format::Json] {
+            let mut response = refused(ErrorCode::Unauthenticated);
+            response.errors[0].path.push(async_graphql::PathSegment::Field("viewer".to_owned()));
+            assert_eq!(write(response, format).status(), StatusCode::OK);
+        }
     }
 }

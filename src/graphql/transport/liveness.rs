@@ -80,7 +80,7 @@ impl Liveness {
                 Err(AppError::new(ErrorCode::Unauthenticated, "This session has ended."))
             }
             Ok(_) => Ok(()),
-            Err(RecvError::Lagged(_)) => self.require_session().await,
+            Err(RecvError::Lagged(_)) => Box::pin(self.require_session()).await,
             Err(RecvError::Closed) => Err(AppError::unavailable(anyhow::anyhow!("shutting down"))),
         }
     }

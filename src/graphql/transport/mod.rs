@@ -2,7 +2,8 @@
 //!
 //! Owns how a request is read, who is asking, what is refused before the engine sees it, and how an answer is
 //! written. Both transports go the same way: [`request`] reads and guards, [`credentials`] says who calls,
-//! [`execution`] runs, [`answer`] writes. Invariants:
+//! [`execution`] runs, [`answer`] writes. Whose pages may call is said by [`sites`], where a client is by [`proxies`].
+//! Invariants:
 //!
 //! - no document reaches the engine that the guard has not passed;
 //! - every error has `extensions.code` and `extensions.requestId`;
@@ -15,14 +16,17 @@ mod credentials;
 mod execution;
 mod http;
 mod liveness;
+mod measure;
 pub mod negotiation;
 mod origin;
-mod origins;
+mod persisted;
 mod prefer;
+mod preflight;
 mod proxies;
 mod request;
 mod request_id;
 mod settings;
+mod sites;
 mod sse;
 pub mod ws;
 
@@ -31,15 +35,22 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use axum::{Router, routing::post};
+use axum::{
+    Router,
+    extract::{Request, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
+    http::header::UPGRADE,
+    response::Response,
+    routing,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 pub use http::too_large;
-pub use origins::{Origins, is_loopback_name};
+pub use preflight::HEADERS as PREFLIGHT_HEADERS;
 pub use proxies::TrustedProxies;
 pub use request_id::{HEADER as REQUEST_ID, assign_request_id, catch_panic};
-pub use settings::{Settings, Sites};
+pub use settings::Settings;
+pub use sites::{Origins, Sites, is_loopback_name};
 
 use crate::{
     graphql::Api,
@@ -63,7 +74,10 @@ pub struct Transport {
     /// Streams of events by user.
     streams: Arc<Places<Uuid>>,
     is_retiring: AtomicBool,
+    /// What clients may name by its hash.
+    documents: persisted::Documents,
     panics: AtomicU64,
+    operation_names: measure::OperationNames,
 }
 
 impl Transport {
@@ -87,7 +101,9 @@ impl Transport {
             sockets: Arc::new(sockets),
             streams,
             is_retiring: AtomicBool::new(false),
+            documents: persisted::Documents::default(),
             panics: AtomicU64::new(0),
+            operation_names: measure::OperationNames::default(),
         })
     }
 
@@ -115,7 +131,20 @@ impl Transport {
 /// The route of the API. Expects [`assign_request_id`] and the address of the peer
 /// ([`axum::extract::ConnectInfo`]) around it.
 pub fn router(transport: Arc<Transport>) -> Router {
-    Router::new()
-        .route(PATH, post(http::post).get(ws::open).fallback(http::refuse_method))
-        .with_state(transport)
+    Router::new().route(PATH, routing::get(get).fallback(http::answer)).with_state(transport)
+}
+
+/// `GET` opens a socket for who asks for an upgrade; else it is a request like others.
+async fn get(
+    transport: State<Arc<Transport>>,
+    peer: origin::Peer,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request,
+) -> Response {
+    if request.headers().contains_key(UPGRADE) {
+        ws::open(transport, peer, request.headers(), upgrade)
+    } else {
+        // On the heap, so that a socket does not begin with the room that it takes.
+        Box::pin(http::answer(transport, peer, request)).await
+    }
 }

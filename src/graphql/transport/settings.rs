@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Origins, TrustedProxies};
+use super::{Sites, TrustedProxies};
 use crate::{config, graphql::admission::Introspection};
 
 /// Bounds of requests and sockets.
@@ -46,30 +46,6 @@ pub struct Settings {
     pub sites: Sites,
     /// Who is believed about the address of a client.
     pub proxies: TrustedProxies,
-}
-
-/// The names of this server, and of those that may call it from a browser.
-#[derive(Debug, Clone, Default)]
-pub struct Sites {
-    /// True while only this machine is served: a request that means another name comes from a page that let its own name
-    /// point here (DNS rebinding), and is refused.
-    pub is_loopback_only: bool,
-    /// True when browsers know this server by https only.
-    pub is_https: bool,
-    /// Whose pages may call.
-    pub origins: Origins,
-}
-
-impl Sites {
-    /// What the configuration says.
-    pub fn of(config: &config::Config) -> Self {
-        let server = &config.server;
-        Self {
-            is_loopback_only: config.is_dev && !server.is_non_loopback_allowed_in_dev,
-            is_https: server.public_url.as_ref().is_some_and(|url| url.scheme() == "https"),
-            origins: Origins::of(config),
-        }
-    }
 }
 
 /// No configuration moves these: a longer operation belongs into a subscription, and a frame holds a document.

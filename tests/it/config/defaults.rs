@@ -1,5 +1,5 @@
 use loquent::{
-    config::{DefaultPlan, Flags, Limits, Purpose, Server, Streams},
+    config::{DefaultPlan, Flags, Limits, Purpose, Streams},
     platform::telemetry::LogFormat,
 };
 
@@ -9,17 +9,12 @@ use super::{KEY, dev, fault, loaded};
 fn development_needs_nothing() {
     let config = loaded(dev(), "", &[]);
     assert!(config.is_dev);
-    let server = Server {
-        host: [127, 0, 0, 1].into(),
-        port: 3000,
-        public_url: None,
-        allowed_origins: Vec::new(),
-        trusted_proxies: Vec::new(),
-        is_non_loopback_allowed_in_dev: false,
-        drain_seconds: 30,
-        ready_grace_seconds: 0,
-    };
-    assert_eq!(config.server, server);
+    let server = &config.server;
+    assert_eq!((server.host, server.port), ([127, 0, 0, 1].into(), 3000));
+    assert!(server.public_url.is_none() && server.metrics_token.is_none());
+    assert!(server.allowed_origins.is_empty() && server.trusted_proxies.is_empty());
+    assert!(!server.is_non_loopback_allowed_in_dev);
+    assert_eq!((server.drain_seconds, server.ready_grace_seconds), (30, 0));
     let streams =
         Streams { flush_ms: 10, lease_ms: 8000, max_generation_seconds: 300, retention_minutes: 15 };
     assert_eq!(config.streams, streams);

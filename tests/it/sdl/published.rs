@@ -55,7 +55,7 @@ async fn in_production_only_who_is_signed_in_reads_the_schema() {
 
     let (status, headers, text) = read(&person, None).await;
     assert_eq!((status, text == sdl()), (200, true));
-    assert_eq!(headers["vary"], "authorization");
+    assert!(headers.get_all("vary").iter().any(|value| value == "authorization"));
     let tag = headers["etag"].to_str().unwrap();
     for client in [stranger.clone(), stranger.with_token("nonsense")] {
         // What one has already is no way in either.

@@ -110,7 +110,7 @@ async fn an_address_has_so_many_connections_and_gets_places_back_at_once() {
         held.push(connect(server, loopback(3)).await.unwrap());
     }
     // A socket keeps the place of its connection.
-    let client = site.client.from_address(loopback(3));
+    let client = site.client.at_address(loopback(3));
     let stream = connect(server, loopback(3)).await.unwrap();
     let mut socket = RawSocket::open_over(&client, stream).await.unwrap();
     socket.init(None).await;
@@ -119,7 +119,7 @@ async fn an_address_has_so_many_connections_and_gets_places_back_at_once() {
         let mut refused = connect(server, loopback(3)).await.unwrap();
         assert_eq!(refused.read(&mut [0; 1]).await.unwrap_or(0), 0, "it is served");
     }
-    let other = site.client.from_address(loopback(4));
+    let other = site.client.at_address(loopback(4));
     assert_eq!(other.gql("{ __typename }", json!({})).await.status, 200);
     drop((other, socket));
     assert!(eventually(LIMIT, || site.running.open_connections() == 2).await);

@@ -23,7 +23,7 @@ const BINDING: [(&str, &str); 6] = [
 
 /// Every route of the server, with the methods that it has.
 const ROUTES: [(&str, &[&str]); 9] = [
-    ("/graphql", &["POST"]),
+    ("/graphql", &["GET", "POST"]),
     ("/livez", &["GET", "HEAD"]),
     ("/readyz", &["GET", "HEAD"]),
     ("/", &["GET", "HEAD"]),

@@ -1,18 +1,22 @@
 //! The transports and the server, over real sockets.
 
+mod accept;
 mod codes;
 mod compression;
 mod cors;
+mod csrf;
 mod drain;
 mod flood;
+mod get;
 mod guard;
 mod headers;
 mod http;
 mod idle;
 mod lifecycle;
 mod operations;
+mod persisted;
 mod prefer;
-mod probe;
+pub mod probe;
 mod protocol;
 mod proxies;
 mod raw_http;

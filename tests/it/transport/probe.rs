@@ -33,7 +33,7 @@ use loquent::{
         postgres::{Db, pool::PoolSettings},
         tasks::Tasks,
     },
-    server::{Check, Running, Server, State},
+    server::{Check, Operators, Running, Server, State},
 };
 use tokio::{net::TcpListener, sync::Semaphore};
 use uuid::Uuid;
@@ -207,7 +207,8 @@ impl Site {
         let key =
             SigningKey { kid: "test".into(), secret: "0123456789abcdef0123456789abcdef".to_owned().into() };
         let tokens = Tokens::new(&[key], clock.clone(), lifetimes);
-        let db = Db::try_new(url, PoolSettings { size: 2, wait: Duration::from_secs(2) }).unwrap();
+        let db =
+            Db::try_new(url, PoolSettings { name: "test", size: 2, wait: Duration::from_secs(2) }).unwrap();
         let accounts = Accounts::new(
             db.clone(),
             clock.clone(),
@@ -223,6 +224,8 @@ impl Site {
         let mut settings = usual_settings();
         change(&mut settings);
         let state = State {
+            operators: Operators::Everybody,
+            sample: Arc::new(|| {}),
             api,
             tasks: tasks.clone(),
             clock: clock.clone(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::ws::{Message, WebSocket};
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +32,14 @@ pub enum End {
 pub type Step = Result<(), End>;
 
 impl End {
+    /// The close code, as it is counted.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Gone => "gone".to_owned(),
+            Self::Close(code) | Self::Unreadable(code) => CloseFrame::from(*code).code.to_string(),
+        }
+    }
+
     /// True when the client did nothing wrong: what it has set off is still answered.
     pub fn is_orderly(&self) -> bool {
         matches!(self, Self::Close(CloseCode::Restart | CloseCode::Forbidden))
@@ -39,7 +47,7 @@ impl End {
 }
 
 /// Sends the close frame and waits, not for long, until the client has seen it.
-pub async fn say_goodbye(mut socket: WebSocket, code: CloseCode, is_unreadable: bool) {
+pub async fn say_goodbye(socket: &mut WebSocket, code: CloseCode, is_unreadable: bool) {
     let goodbye = async {
         if socket.send(Message::Close(Some(code.into()))).await.is_err() {
             return;

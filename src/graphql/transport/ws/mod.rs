@@ -19,39 +19,37 @@ use std::sync::Arc;
 
 use axum::{
     extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
-    http::{HeaderMap, Method, StatusCode, header::UPGRADE},
+    http::{HeaderMap, StatusCode},
     response::Response,
 };
 use tracing::Instrument;
 
 pub use admission::Sockets;
 pub use frames::CloseCode;
+use session::Session;
 
-use super::{
-    Transport, answer::Refusal, credentials::Bearer, http::method_refusal, negotiation::Format, origin::Peer,
+use super::{Transport, answer::Refusal, credentials::Bearer, negotiation::Format, origin::Peer};
+use crate::{
+    error::{AppError, ErrorCode},
+    platform::metrics::names,
 };
-use crate::error::{AppError, ErrorCode};
 
 const PROTOCOL: &str = "graphql-transport-ws";
 
 /// Read and write buffers of a socket: most are idle, and there are many.
 const BUFFER_BYTES: usize = 4 * 1024;
 
-/// Answers `GET`: opens a socket, or says why not.
-pub async fn open(
+/// Answers a `GET` that asks for an upgrade: opens a socket, or says why not.
+pub fn open(
     State(transport): State<Arc<Transport>>,
     peer: Peer,
-    method: Method,
-    headers: HeaderMap,
+    headers: &HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let request_id = peer.request_id.clone();
-    if !headers.contains_key(UPGRADE) {
-        return method_refusal(&method, &request_id, &headers);
-    }
-    match upgrade.map_err(refuse_handshake).and_then(|upgrade| accept(transport, peer, &headers, upgrade)) {
+    match upgrade.map_err(refuse_handshake).and_then(|upgrade| accept(transport, peer, headers, upgrade)) {
         Ok(response) => response,
-        Err(refusal) => refusal.into_response(&request_id, Format::of_refusal(&headers)),
+        Err(refusal) => refusal.into_response(&request_id, Format::of_refusal(headers)),
     }
 }
 
@@ -81,13 +79,14 @@ fn accept(
         .max_frame_size(transport.settings.frame_bytes)
         .max_message_size(transport.settings.message_bytes);
     let is_spoken = upgrade.selected_protocol().is_some();
-    let open = transport.open_sockets.token();
+    let open = (transport.open_sockets.token(), names::SOCKETS.hold([]));
     let span = tracing::info_span!("graphql.socket", request.id = %peer.request_id.0);
     Ok(upgrade.on_upgrade(move |socket| {
+        let session = Session::new(transport, socket, peer.origin, bearer);
         async move {
             match is_spoken {
-                true => session::serve(transport, socket, peer.origin, bearer).await,
-                false => ending::say_goodbye(socket, CloseCode::UnknownSubprotocol, false).await,
+                true => session.serve().await,
+                false => session.refuse(CloseCode::UnknownSubprotocol).await,
             }
             drop((place, open));
         }

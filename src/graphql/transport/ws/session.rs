@@ -18,7 +18,7 @@ use crate::{
     domains::accounts::Origin,
     error::{AppError, ErrorCode},
     graphql::{Caller, Credential},
-    platform::places::Place,
+    platform::{metrics::names, places::Place},
 };
 
 /// Frames written together before the loop looks around again.
@@ -31,7 +31,8 @@ struct Member {
     _place: Option<Place<Uuid>>,
 }
 
-struct Session {
+/// Everything of a socket that waits stays in memory, so what is rare and large is in boxes.
+pub struct Session {
     transport: Arc<Transport>,
     socket: WebSocket,
     origin: Origin,
@@ -44,31 +45,6 @@ struct Session {
     last_heard: Instant,
 }
 
-/// Serves a socket to its end.
-pub async fn serve(transport: Arc<Transport>, socket: WebSocket, origin: Origin, bearer: Option<Bearer>) {
-    let now = Instant::now();
-    let operations = Operations::new(transport.settings.operations_per_socket);
-    let pace = Pace::new(transport.settings.messages_per_second, now);
-    let closing = transport.closing.clone();
-    let mut session =
-        Session { transport, socket, origin, bearer, member: None, operations, pace, last_heard: now };
-    let end = tokio::select! {
-        end = session.run() => end,
-        () = overdue(closing) => End::Gone,
-    };
-    if end.is_orderly() {
-        session.settle().await;
-    }
-    // Whoever has to connect again finds the place free.
-    session.operations.clear();
-    session.member = None;
-    match end {
-        End::Gone => {}
-        End::Close(code) => say_goodbye(session.socket, code, false).await,
-        End::Unreadable(code) => say_goodbye(session.socket, code, true).await,
-    }
-}
-
 /// The next message, as soon as the pace allows one. Can be dropped without losing any.
 async fn hear(socket: &mut WebSocket, wait: Duration) -> Option<Result<Message, axum::Error>> {
     if !wait.is_zero() {
@@ -78,6 +54,45 @@ async fn hear(socket: &mut WebSocket, wait: Duration) -> Option<Result<Message, 
 }
 
 impl Session {
+    /// Nothing is said yet. In a box, because a future holds what it is given more than once.
+    pub fn new(
+        transport: Arc<Transport>,
+        socket: WebSocket,
+        origin: Origin,
+        bearer: Option<Bearer>,
+    ) -> Box<Self> {
+        let last_heard = Instant::now();
+        let operations = Operations::new(transport.settings.operations_per_socket);
+        let pace = Pace::new(transport.settings.messages_per_second, last_heard);
+        Box::new(Self { transport, socket, origin, bearer, member: None, operations, pace, last_heard })
+    }
+
+    /// Serves the socket to its end.
+    pub async fn serve(mut self: Box<Self>) {
+        let closing = self.transport.closing.clone();
+        let end = tokio::select! {
+            end = self.run() => end,
+            () = overdue(closing) => End::Gone,
+        };
+        names::SOCKET_CLOSES.add([end.label().into()], 1);
+        if end.is_orderly() {
+            self.settle().await;
+        }
+        // Whoever has to connect again finds the place free.
+        self.operations.clear();
+        self.member = None;
+        match end {
+            End::Gone => {}
+            End::Close(code) => say_goodbye(&mut self.socket, code, false).await,
+            End::Unreadable(code) => say_goodbye(&mut self.socket, code, true).await,
+        }
+    }
+
+    /// Ends the socket before anything is heard.
+    pub async fn refuse(mut self: Box<Self>, code: CloseCode) {
+        say_goodbye(&mut self.socket, code, false).await;
+    }
+
     async fn run(&mut self) -> End {
         let settings = &self.transport.settings;
         let closing = self.transport.closing.clone();
@@ -127,7 +142,7 @@ impl Session {
         match message {
             Incoming::Init { .. } if self.member.is_some() => Err(End::Close(CloseCode::TooManyInits)),
             Incoming::Init { payload } => {
-                self.member = Some(self.introduce(payload.as_ref()).await.map_err(End::Close)?);
+                self.member = Some(Box::pin(self.introduce(payload.as_ref())).await.map_err(End::Close)?);
                 self.send(frames::ack()).await
             }
             Incoming::Ping { payload } => self.send(frames::pong(payload)).await,
@@ -208,7 +223,7 @@ impl Session {
             return Err(End::Gone);
         }
         if let Some(liveness) = self.member.as_ref().and_then(|member| member.liveness.as_ref()) {
-            liveness.require_session().await.map_err(|error| End::Close(lapse_code(&error)))?;
+            Box::pin(liveness.require_session()).await.map_err(|error| End::Close(lapse_code(&error)))?;
         }
         self.send(frames::ping()).await
     }

@@ -1,5 +1,5 @@
-//! Whose pages may call. One list decides over both ways in: what the CORS layer tells a browser, and who may open a
-//! socket, for which a browser asks nobody.
+//! The names of this server, and whose pages may call it. One list decides over both ways in: what the CORS layer tells
+//! a browser, and who may open a socket, for which a browser asks nobody.
 //!
 //! Origins are compared byte for byte with what browsers send; nothing is matched by its end, its beginning or a
 //! pattern. `null` is nobody's.
@@ -10,6 +10,30 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use url::{Host, Url};
 
 use crate::config;
+
+/// The names of this server, and of those that may call it from a browser.
+#[derive(Debug, Clone, Default)]
+pub struct Sites {
+    /// True while only this machine is served: a request that means another name comes from a page that let its own name
+    /// point here (DNS rebinding), and is refused.
+    pub is_loopback_only: bool,
+    /// True when browsers know this server by https only.
+    pub is_https: bool,
+    /// Whose pages may call.
+    pub origins: Origins,
+}
+
+impl Sites {
+    /// What the configuration says.
+    pub fn of(config: &config::Config) -> Self {
+        let server = &config.server;
+        Self {
+            is_loopback_only: config.is_dev && !server.is_non_loopback_allowed_in_dev,
+            is_https: server.public_url.as_ref().is_some_and(|url| url.scheme() == "https"),
+            origins: Origins::of(config),
+        }
+    }
+}
 
 /// The origins that are let in.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +66,7 @@ impl Origins {
     }
 
     /// True unless a page of a site that is not let in asks. A browser sends `Origin` with every socket and never forges
-    /// it; callers without it are no browsers. A page of the very host that it calls is always let in.
+    /// it; callers without it are no browsers. A page of the very host that it calls is let in without a list.
     pub fn may_open_socket(&self, headers: &HeaderMap) -> bool {
         let mut origins = headers.get_all(header::ORIGIN).iter();
         match (origins.next(), origins.next()) {
