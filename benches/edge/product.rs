@@ -16,7 +16,8 @@ use crate::{
 };
 
 /// Everything on this machine is one address and most of it one person, so what bounds these is out of the way.
-const SETTINGS: &str = "[limits]\nsockets_per_user = 10000\nsockets_per_address = 100000\n";
+const SETTINGS: &str = "[limits]\nsockets_per_user = 10000\nsockets_per_address = 10000\n\
+    connections_per_address = 10000\nsocket_messages_per_second = 10000\n";
 
 /// Conversations of the person, and messages of each.
 const CONVERSATIONS: usize = 20;
@@ -42,13 +43,14 @@ impl Product {
             .env("HOME", home)
             .env("LOQUENT_DATA_DIR", home)
             .env("DATABASE_URL", database_url)
-            .env("LOQUENT_AUTH__SIGNING_KEYS", "bench:0123456789abcdef0123456789abcdef0123456789abcdef")
+            .env("RUST_LOG", "loquent=error")
+            .env("LOQUENT_AUTH__SIGNING_KEYS", "bench:vK2p7RmQx9TzLc4WbYh8NsJd3FgAeU6iXo5PqHtC1yMkZrSnEwBlGa0D")
             .current_dir(home)
             .args(["serve", "--port", "0", "--config"])
             .arg(&file)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::inherit())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
