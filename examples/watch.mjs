@@ -31,7 +31,11 @@ const client = createClient({
   connectionParams: { authorization: `Bearer ${token}` },
   // The library would ask again for what it has had already; `watch` below asks for the rest.
   retryAttempts: 0,
+  on: { opened: () => (wasThere = true) },
 });
+
+// A server that was never there is a wrong address; one that is gone comes back.
+let wasThere = false;
 
 let last = after === undefined ? null : Number(after);
 
@@ -63,6 +67,9 @@ async function watch() {
 // Errors of GraphQL come as a list; socket codes from 4400 on are final too: a credential that is wrong or has expired.
 const isFinal = (error) => Array.isArray(error) || error.code >= 4400;
 
+// An error of the network, a closed socket, or a list of errors of GraphQL.
+const reason = (error) => (Array.isArray(error) ? error[0].message : error.reason || error.message || `closed (${error.code})`);
+
 process.on("SIGINT", () => {
   say(`stopped watching; go on with: node watch.mjs ${messageId} ${last ?? ""}`);
   process.exit(0);
@@ -73,11 +80,14 @@ for (let attempt = 1; ; attempt++) {
     await watch();
     break;
   } catch (error) {
-    if (isFinal(error) || attempt === 10) {
-      console.error(error.reason || error.message || error);
-      process.exit(1);
+    if (!wasThere) console.error(`no answer from ${server}: ${reason(error)}`);
+    else if (isFinal(error) || attempt === 10) console.error(reason(error));
+    else {
+      say(`${reason(error)}; trying again`);
+      await sleep(500 * attempt);
+      continue;
     }
-    await sleep(500 * attempt);
+    process.exit(1);
   }
 }
 await client.dispose();

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    checks,
     config::{self, Config},
     domains::{
         accounts::{Accounts, Passwords, SigningKey, TokenSettings, Tokens},
@@ -14,10 +15,11 @@ use crate::{
         credits::CreditLedger,
         generations::{GenerationSettings, Generations, LogSettings, Parts},
     },
-    graphql::{Api, graphiql, guard, schema_builder, transport},
+    graphql::{Api, admission::Admission, graphiql, guard, schema_builder},
     housekeeping,
     platform::{
         clock::Clock,
+        metrics,
         postgres::{Db, pool::PoolSettings},
         tasks::Tasks,
     },
@@ -27,7 +29,7 @@ use crate::{
         openai_compatible::{OpenAiCompatible, OpenAiCompatibleSettings},
         registry::Registry,
     },
-    server::{self, Check},
+    server::{self, Operators, Sample},
 };
 
 /// Everything that runs in one process.
@@ -38,6 +40,7 @@ pub struct App {
     pub generations: Generations,
     pub clock: Clock,
     pub tasks: Tasks,
+    providers: Registry,
     requests: Db,
     background: Db,
     /// Ends the stream log and the sweeper, after all runs.
@@ -52,10 +55,16 @@ impl App {
         database_url: &str,
         clock: Clock,
     ) -> anyhow::Result<Self> {
+        metrics::install();
         let wait = Duration::from_millis(config.database.wait_ms);
-        let requests = Db::try_new(database_url, PoolSettings { size: config.database.request_pool, wait })?;
-        let background =
-            Db::try_new(database_url, PoolSettings { size: config.database.background_pool, wait })?;
+        let requests = Db::try_new(
+            database_url,
+            PoolSettings { name: "requests", size: config.database.request_pool, wait },
+        )?;
+        let background = Db::try_new(
+            database_url,
+            PoolSettings { name: "background", size: config.database.background_pool, wait },
+        )?;
         let tasks = Tasks::default();
         let models: Vec<ModelDefinition> = models(config).collect();
         let catalog =
@@ -72,17 +81,20 @@ impl App {
         let conversations =
             Conversations::new(requests.clone(), clock.clone(), tasks.clone(), catalog.clone());
         let stop_log = CancellationToken::new();
+        let providers = providers(config)?;
         let parts = Parts {
             requests: requests.clone(),
             background: background.clone(),
             clock: clock.clone(),
             tasks: tasks.clone(),
             catalog: catalog.clone(),
-            providers: Arc::new(providers(config)?),
+            providers: Arc::new(providers.clone()),
         };
         let generations = Generations::start(parts, generation_settings(config), stop_log.clone()).await?;
-        tasks.spawn(housekeeping::run(background.clone(), accounts.clone(), stop_log.clone()));
+        tasks.spawn(housekeeping::run(background.clone(), accounts.clone(), clock.clone(), stop_log.clone()));
+        tasks.spawn(metrics::keep_up(stop_log.clone()));
         let schema = schema_builder()
+            .extension(admission(config))
             .data(accounts.clone())
             .data(catalog)
             .data(credits.clone())
@@ -95,7 +107,18 @@ impl App {
             guard_limits: guard::Limits { bytes: config.limits.document_bytes, ..guard::Limits::default() },
             db: requests.clone(),
         };
-        Ok(Self { api, accounts, credits, generations, clock, tasks, requests, background, stop_log })
+        Ok(Self {
+            api,
+            accounts,
+            credits,
+            generations,
+            clock,
+            tasks,
+            providers,
+            requests,
+            background,
+            stop_log,
+        })
     }
 
     /// What the HTTP server is made of; with `graphiql` it has the explorer too.
@@ -104,23 +127,22 @@ impl App {
             api: self.api.clone(),
             tasks: self.tasks.clone(),
             clock: self.clock.clone(),
-            settings: transport::Settings { sites: transport::Sites::of(config), ..(&config.limits).into() },
-            checks: self.checks(),
+            settings: config.into(),
+            checks: checks::all(self.pools(), self.generations.clone(), self.providers.clone()),
+            operators: Operators::new(config.is_dev, config.server.metrics_token.as_ref()),
+            sample: self.sample(),
             graphiql,
         }
     }
 
-    /// What must be well for this process to get requests.
-    fn checks(&self) -> Vec<Check> {
-        let (db, generations) = (self.requests.clone(), self.generations.clone());
-        let database = move || {
-            let db = db.clone();
-            async move { db.ping().await.is_ok() }
-        };
-        vec![
-            Check::new("database", database),
-            Check::new("streamLog", move || std::future::ready(generations.is_writing())),
-        ]
+    /// Measures the pools.
+    fn sample(&self) -> Sample {
+        let pools = self.pools();
+        Arc::new(move || pools.iter().for_each(Db::measure))
+    }
+
+    fn pools(&self) -> [Db; 2] {
+        [self.requests.clone(), self.background.clone()]
     }
 
     /// Lets running answers finish until `deadline`, ends the rest as interrupted, stores what is left to store, and
@@ -174,6 +196,13 @@ fn generation_settings(config: &Config) -> GenerationSettings {
         limit: Duration::from_secs(streams.max_generation_seconds),
         // A slot of the log stays for three turns of the ring, so the beginning of a running answer is always there.
         retention: Duration::from_secs((streams.retention_minutes * 60).max(streams.max_generation_seconds)),
+    }
+}
+
+fn admission(config: &Config) -> Admission {
+    Admission {
+        introspection: config.graphql.introspection.into(),
+        operation_cost: config.limits.operation_cost,
     }
 }
 
@@ -234,14 +263,22 @@ fn providers(config: &Config) -> anyhow::Result<Registry> {
     registry.insert(Arc::new(Echo::new(EchoSettings { limits, ..EchoSettings::default() })))?;
     for (key, provider) in &config.providers {
         let config::ProviderKind::OpenaiCompatible = provider.kind;
-        let settings = OpenAiCompatibleSettings {
-            key: key.clone(),
-            base_url: provider.base_url.clone(),
-            api_key: provider.api_key.clone(),
-            output_cap_field: None,
-            limits,
-        };
-        registry.insert(Arc::new(OpenAiCompatible::try_new(settings)?))?;
+        registry.insert(Arc::new(OpenAiCompatible::try_new(provider_settings(key, provider, limits))?))?;
     }
     Ok(registry)
+}
+
+/// How to reach a configured provider.
+pub fn provider_settings(
+    key: &str,
+    provider: &config::Provider,
+    limits: CallLimits,
+) -> OpenAiCompatibleSettings {
+    OpenAiCompatibleSettings {
+        key: key.to_owned(),
+        base_url: provider.base_url.clone(),
+        api_key: provider.api_key.clone(),
+        output_cap_field: None,
+        limits,
+    }
 }

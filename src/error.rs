@@ -3,107 +3,16 @@
 //! One rule splits the codes: what the person at the screen can put right is a *user error* of the payload
 //! ([`ErrorCode::is_user_error`]); everything else is a top-level GraphQL error.
 
+mod codes;
+pub mod reference;
+
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
+pub use codes::ErrorCode;
+
 pub type Result<T, E = AppError> = std::result::Result<T, E>;
-
-macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $text:literal, $side:ident, $status:literal;)*) => {
-        /// Reason of a failure, for programs. The list is closed within a release.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum ErrorCode { $($(#[$doc])* $name),* }
-
-        impl ErrorCode {
-            /// Every code, in the order of the documentation.
-            pub const ALL: &[Self] = &[$(Self::$name),*];
-
-            /// The code as clients see it.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $text),* }
-            }
-
-            /// True when it belongs into `userErrors`, false when it is a top-level error.
-            pub fn is_user_error(self) -> bool {
-                match self { $(Self::$name => matches!(Side::$side, Side::User)),* }
-            }
-
-            /// HTTP status when nothing was executed; plain HTTP routes answer with it too.
-            pub fn http_status(self) -> u16 {
-                match self { $(Self::$name => $status),* }
-            }
-        }
-    };
-}
-
-enum Side {
-    User,
-    Request,
-}
-
-codes! {
-    /// The document is not GraphQL.
-    ParseFailed = "GRAPHQL_PARSE_FAILED", Request, 400;
-    /// The document does not fit the schema.
-    ValidationFailed = "GRAPHQL_VALIDATION_FAILED", Request, 400;
-    /// A variable, argument, id or cursor is malformed, or the request itself is.
-    BadUserInput = "BAD_USER_INPUT", Request, 400;
-    /// The document asks for more than one operation may.
-    QueryTooExpensive = "QUERY_TOO_EXPENSIVE", Request, 400;
-    /// The document is nested too deeply.
-    QueryTooDeep = "QUERY_TOO_DEEP", Request, 400;
-    /// A credential is missing or wrong.
-    Unauthenticated = "UNAUTHENTICATED", Request, 401;
-    /// The access token has expired: renew it and repeat.
-    TokenExpired = "TOKEN_EXPIRED", Request, 401;
-    /// The caller lacks the level or the right for this.
-    Forbidden = "FORBIDDEN", Request, 403;
-    /// Too many operations at once.
-    RateLimited = "RATE_LIMITED", Request, 429;
-    /// The operation took longer than allowed.
-    Timeout = "TIMEOUT", Request, 504;
-    /// The server cannot answer now: repeat after a moment.
-    ServiceUnavailable = "SERVICE_UNAVAILABLE", Request, 503;
-    /// A fault of the server; the log has it under the request id.
-    Internal = "INTERNAL_SERVER_ERROR", Request, 500;
-
-    /// A value is malformed, out of range or contradicts another.
-    InvalidInput = "INVALID_INPUT", User, 400;
-    /// A referenced object does not exist or may not be seen by the caller.
-    NotFound = "NOT_FOUND", User, 404;
-    /// The caller sees the object but the role in the account does not allow this.
-    RoleForbids = "FORBIDDEN", User, 403;
-    /// The object is not in a state that allows this, or was changed meanwhile.
-    Conflict = "CONFLICT", User, 409;
-    /// The idempotency key was used before with another input.
-    IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED", User, 409;
-    /// E-mail or password is wrong; which one is never said.
-    InvalidCredentials = "INVALID_CREDENTIALS", User, 401;
-    /// A refresh token is wrong, used or expired.
-    InvalidCode = "INVALID_CODE", User, 400;
-    /// The person is suspended or banned.
-    Suspended = "SUSPENDED", User, 403;
-    /// The balance does not cover the least that this would cost.
-    InsufficientCredits = "INSUFFICIENT_CREDITS", User, 402;
-    /// No provider of the model answers at the moment.
-    ProviderUnavailable = "PROVIDER_UNAVAILABLE", User, 503;
-    /// The conversation is longer than the model can take.
-    ContextTooLong = "CONTEXT_TOO_LONG", User, 422;
-    /// The provider failed after the work had begun.
-    GenerationFailed = "GENERATION_FAILED", User, 502;
-    /// The work was cut off and may be started again.
-    Interrupted = "INTERRUPTED", User, 503;
-    /// The work took longer than allowed.
-    TimedOut = "TIMED_OUT", User, 504;
-}
-
-impl ErrorCode {
-    /// The code of a stored name; `None` for a name no release has had.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|code| code.as_str() == text)
-    }
-}
 
 /// Typed facts of a failure, shown beside its code.
 #[derive(Debug, Clone, PartialEq, Eq)]

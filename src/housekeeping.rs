@@ -9,7 +9,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     domains::accounts::Accounts,
     error::Result,
-    platform::postgres::{Db, idempotency, partitions, replicas},
+    platform::{
+        clock::Clock,
+        metrics::names,
+        postgres::{Db, idempotency, partitions, replicas},
+    },
 };
 
 const PACE: Duration = Duration::from_secs(600);
@@ -17,7 +21,7 @@ const PACE: Duration = Duration::from_secs(600);
 const ROUND: i64 = 5_000;
 
 /// Clears until `stop` is cancelled, first of all at the start.
-pub async fn run(db: Db, accounts: Accounts, stop: CancellationToken) {
+pub async fn run(db: Db, accounts: Accounts, clock: Clock, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(PACE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -25,8 +29,11 @@ pub async fn run(db: Db, accounts: Accounts, stop: CancellationToken) {
             _ = ticks.tick() => {}
             () = stop.cancelled() => return,
         }
-        if let Err(error) = clear(&db, &accounts).await {
-            tracing::warn!(error = error.chain(), "housekeeping failed; the next round tries again");
+        match clear(&db, &accounts).await {
+            Ok(()) => names::HOUSEKEEPING.set([], clock.seconds()),
+            Err(error) => {
+                tracing::warn!(error = error.chain(), "housekeeping failed; the next round tries again");
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{net::IpAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use url::Url;
 
 use crate::config::{Flags, Purpose};
 
@@ -36,6 +37,9 @@ impl Cli {
                 file,
                 is_remote_dev_allowed: serve.is_remote_dev_allowed,
             },
+            Command::Doctor(doctor) => {
+                Flags { purpose: Purpose::Maintain, is_dev: doctor.is_dev, file, ..Flags::default() }
+            }
             Command::Migrate { .. } | Command::Schema { .. } | Command::Ledger { .. } => {
                 Flags { purpose: Purpose::Maintain, file, ..Flags::default() }
             }
@@ -48,6 +52,8 @@ impl Cli {
 pub enum Command {
     /// Answer clients
     Serve(Serve),
+    /// Say what is wrong with this installation, and what to do
+    Doctor(Doctor),
     /// Bring the database to the shape this version needs
     Migrate {
         #[command(subcommand)]
@@ -82,6 +88,29 @@ pub struct Serve {
     pub is_remote_dev_allowed: bool,
 }
 
+/// How to look.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct Doctor {
+    /// Judge as for `serve --dev`
+    #[arg(long = "dev")]
+    pub is_dev: bool,
+    /// Write JSON
+    #[arg(long = "json")]
+    pub is_json: bool,
+    /// Open the test socket here [default: server.public_url, else the local address]
+    #[arg(long, value_name = "URL", value_parser = web_address)]
+    pub url: Option<Url>,
+}
+
+fn web_address(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    if matches!(url.scheme(), "http" | "https") {
+        Ok(url)
+    } else {
+        Err("it begins with http or https".to_owned())
+    }
+}
+
 /// What to do with migrations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub enum Migrate {
@@ -99,6 +128,19 @@ pub enum Schema {
         /// Write nothing; fail if FILE differs
         #[arg(long, value_name = "FILE")]
         check: Option<PathBuf>,
+    },
+    /// Write the reference of error codes to standard output
+    Errors {
+        /// Write nothing; fail if FILE differs
+        #[arg(long, value_name = "FILE")]
+        check: Option<PathBuf>,
+    },
+    /// List what a change of the schema breaks; fail if it breaks anything
+    Check {
+        /// Schema that clients were written for
+        old: PathBuf,
+        /// Schema that takes its place [default: what this program serves]
+        new: Option<PathBuf>,
     },
 }
 
@@ -156,6 +198,15 @@ mod tests {
                 "loquent schema export --check schema.graphql",
                 Command::Schema { action: Schema::Export { check: Some("schema.graphql".into()) } },
             ),
+            ("loquent doctor --json", Command::Doctor(Doctor { is_json: true, ..Doctor::default() })),
+            (
+                "loquent schema errors --check docs/ERRORS.md",
+                Command::Schema { action: Schema::Errors { check: Some("docs/ERRORS.md".into()) } },
+            ),
+            (
+                "loquent schema check old.graphql",
+                Command::Schema { action: Schema::Check { old: "old.graphql".into(), new: None } },
+            ),
             ("loquent ledger check", Command::Ledger { action: Ledger::Check }),
         ];
         for (line, command) in table {
@@ -171,6 +222,7 @@ mod tests {
             "loquent sreve",
             "loquent serve --port 65536",
             "loquent migrate",
+            "loquent doctor --url ftp://x",
             "loquent serve --allow-remote-dev",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");

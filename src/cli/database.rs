@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Name of the database in the bundled server.
-const NAME: &str = "loquent";
+pub(super) const NAME: &str = "loquent";
 
 /// A database that answers.
 pub struct Database {
@@ -23,16 +23,7 @@ impl Database {
         if let Some(url) = &config.database.url {
             return Ok(Self { url: url.expose_secret().to_owned(), cluster: None });
         }
-        let options = Options {
-            bin_dir: config.database.pg_bin.clone(),
-            search_path: config.database.search_path.clone().map(Into::into),
-            data_dir: config.database.data_dir.clone(),
-            cache_dir: config.database.cache_dir.clone(),
-            is_download_allowed: config.database.is_download_allowed,
-            registry: config.database.npm_registry.clone(),
-            profile: Profile::Durable,
-        };
-        let cluster = embedded::start(&options).await?;
+        let cluster = embedded::start(&options(config)).await?;
         cluster.ensure_database(NAME).await?;
         Ok(Self { url: cluster.url(NAME), cluster: Some(cluster) })
     }
@@ -42,5 +33,18 @@ impl Database {
         if let Some(cluster) = self.cluster {
             cluster.stop().await;
         }
+    }
+}
+
+/// How the bundled server is run.
+pub(super) fn options(config: &Config) -> Options {
+    Options {
+        bin_dir: config.database.pg_bin.clone(),
+        search_path: config.database.search_path.clone().map(Into::into),
+        data_dir: config.database.data_dir.clone(),
+        cache_dir: config.database.cache_dir.clone(),
+        is_download_allowed: config.database.is_download_allowed,
+        registry: config.database.npm_registry.clone(),
+        profile: Profile::Durable,
     }
 }

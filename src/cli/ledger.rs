@@ -24,7 +24,7 @@ async fn check(url: &str) -> anyhow::Result<Verdict> {
             "the database lacks migrations, so there are no books to check; run `loquent migrate up` first"
         );
     }
-    let db = Db::try_new(url, PoolSettings { size: 1, wait: Duration::from_secs(10) })?;
+    let db = Db::try_new(url, PoolSettings { name: "ledger", size: 1, wait: Duration::from_secs(10) })?;
     let (checked, differences) = credits::check(&db).await?;
     for difference in &differences {
         say(format_args!("{}  {}", difference.problem, difference.subject));

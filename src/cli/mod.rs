@@ -6,6 +6,7 @@ pub mod args;
 mod banner;
 mod database;
 mod demo;
+mod doctor;
 mod ledger;
 mod migrate;
 mod schema;
@@ -50,6 +51,7 @@ async fn work(command: Command, config: &Config) -> anyhow::Result<Verdict> {
     match command {
         Command::Serve(_) => serve::run(config).await,
         Command::Migrate { action } => migrate::run(config, action).await,
+        Command::Doctor(wishes) => doctor::run(config, &wishes).await,
         Command::Ledger { action: Ledger::Check } => ledger::run(config).await,
         Command::Schema { action } => schema::run(&action),
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    time::Instant,
+    time::{Instant, sleep},
 };
 
 use super::{Verdict, banner::Banner, database::Database, demo, say};
@@ -15,7 +15,7 @@ use crate::{
     config::{self, Config},
     graphql::graphiql,
     platform::{clock::Clock, postgres::migrate},
-    server::{Running, Server},
+    server::{Running, Server, descriptors},
 };
 
 /// Time that closing sockets and open requests get before running answers are waited for.
@@ -25,6 +25,7 @@ const SOCKETS: Duration = Duration::from_secs(5);
 const DATABASE: Duration = Duration::from_secs(10);
 
 pub async fn run(config: &Config) -> anyhow::Result<Verdict> {
+    descriptors::raise();
     // First of all: a port that is taken should not cost a start of the database.
     let address = SocketAddr::new(config.server.host, config.server.port);
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
@@ -59,7 +60,7 @@ async fn serve(config: &Config, listener: TcpListener, database: &Database) -> a
     let end = wait_for_end(database).await?;
     let deadline = Instant::now() + Duration::from_secs(config.server.drain_seconds);
     tokio::select! {
-        () = stop(app, running, &end, deadline) => {}
+        () = stop(app, running, &end, deadline, Duration::from_secs(config.server.ready_grace_seconds)) => {}
         () = interrupted() => tracing::warn!("stopping at once; what runs is ended by the next process"),
     }
     match end {
@@ -99,9 +100,9 @@ async fn interrupted() {
     }
 }
 
-/// Not ready, no new work, sockets closed, answers finished or interrupted and settled. Takes at most four seconds beyond
-/// the deadline.
-async fn stop(app: App, running: Running, end: &End, deadline: Instant) {
+/// Not ready; after the grace no new work, sockets closed, answers finished or interrupted and settled. Takes at most four
+/// seconds beyond the deadline.
+async fn stop(app: App, running: Running, end: &End, deadline: Instant, grace: Duration) {
     let deadline = match end {
         End::Signal(name) => {
             tracing::info!(signal = name, "stopping");
@@ -110,6 +111,8 @@ async fn stop(app: App, running: Running, end: &End, deadline: Instant) {
         // Nothing can be stored any more.
         End::Database(_) => Instant::now(),
     };
+    running.retire();
+    sleep(grace.min(deadline.saturating_duration_since(Instant::now()))).await;
     app.tasks.draining().cancel();
     let left = deadline.saturating_duration_since(Instant::now());
     if !running.drain(SOCKETS.min(left)).await {

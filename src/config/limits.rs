@@ -39,12 +39,20 @@ pub struct Limits {
     pub document_bytes: usize,
     /// Largest WebSocket message.
     pub socket_message_bytes: usize,
+    /// Most points that one operation may cost; the model is that of the directive `@cost`.
+    pub operation_cost: u64,
     /// Operations that run on one socket at a time.
     pub operations_per_socket: usize,
+    /// Messages a second that are read from one socket; the rest waits in the network.
+    pub socket_messages_per_second: u32,
     /// Open sockets of one user.
     pub sockets_per_user: usize,
     /// Open sockets of one client address.
     pub sockets_per_address: usize,
+    /// Open connections of this process, sockets included.
+    pub connections: usize,
+    /// Open connections of one client address, sockets included.
+    pub connections_per_address: usize,
     /// How long a socket may take to introduce itself.
     pub init_seconds: u64,
     /// How often a socket is asked for a sign of life.
@@ -62,9 +70,13 @@ impl Limits {
             body_bytes: section.whole("body_bytes", MIB, KIB..=64 * MIB),
             document_bytes: section.whole("document_bytes", 64 * KIB, KIB..=MIB),
             socket_message_bytes: section.whole("socket_message_bytes", 256 * KIB, KIB..=16 * MIB),
+            operation_cost: section.whole("operation_cost", 2_000, 1..=1_000_000),
             operations_per_socket: section.whole("operations_per_socket", 20, 1..=1000),
+            socket_messages_per_second: section.whole("socket_messages_per_second", 20, 1..=10_000),
             sockets_per_user: section.whole("sockets_per_user", 10, 1..=10_000),
             sockets_per_address: section.whole("sockets_per_address", 100, 1..=1_000_000),
+            connections: section.whole("connections", 10_000, 16..=1_000_000),
+            connections_per_address: section.whole("connections_per_address", 1_000, 4..=1_000_000),
             init_seconds: section.whole("init_seconds", 10, 1..=60),
             ping_seconds: section.whole("ping_seconds", 20, 1..=300),
             idle_seconds: section.whole("idle_seconds", 60, 2..=3600),
@@ -76,6 +88,15 @@ impl Limits {
                 Refusal::new(
                     "would ping after the socket is closed for silence",
                     "keep it below idle_seconds",
+                ),
+            );
+        }
+        if limits.sockets_per_address > limits.connections_per_address {
+            section.refuse(
+                "sockets_per_address",
+                Refusal::new(
+                    "is more than the connections of an address, which sockets are too",
+                    "keep it within connections_per_address",
                 ),
             );
         }

@@ -8,9 +8,11 @@ mod database;
 #[cfg(test)]
 mod example;
 mod faults;
+mod graphql;
 mod layers;
 mod limits;
 mod models;
+mod peers;
 mod reader;
 mod secrets;
 mod server;
@@ -22,6 +24,7 @@ pub use self::{
     auth::{Auth, SigningKey, dev_signing_key},
     database::Database,
     faults::{ConfigFaults, Fault},
+    graphql::{Graphql, Introspection},
     limits::{Limits, Streams},
     models::{DefaultPlan, ECHO, Model, Prices, Provider, ProviderKind},
     server::{Log, Server},
@@ -39,6 +42,7 @@ pub struct Config {
     pub auth: Auth,
     pub streams: Streams,
     pub limits: Limits,
+    pub graphql: Graphql,
     pub plan: DefaultPlan,
     /// Key of the model used when a client names none.
     pub default_model: String,
@@ -68,6 +72,7 @@ impl Config {
             auth: Auth::read(reader, is_dev, flags.purpose),
             streams: Streams::read(reader),
             limits: Limits::read(reader),
+            graphql: Graphql::read(reader, is_dev),
             plan: DefaultPlan::read(reader),
             default_model: models::read_default_model(reader),
             providers: models::read_providers(reader, is_dev),

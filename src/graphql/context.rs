@@ -1,14 +1,15 @@
 //! What a resolver can ask for: the caller, the loaders of the request, the handles of the domains.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use async_graphql::{Context, Request, Response};
 use futures_util::Stream;
 use uuid::Uuid;
 
-use super::{batches::Batches, guard, loaders::Loaders, roots::Schema};
+use super::{batches::Batches, guard, loaders::Loaders, patience::Patience, roots::Schema};
 use crate::{
     domains::accounts::{Accounts, Origin, Viewer},
+    error::AppError,
     platform::postgres::Db,
 };
 
@@ -16,13 +17,37 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(pub Arc<str>);
 
+/// What a caller's credential is worth.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// There is none.
+    Anonymous,
+    /// It is good, and this is whose it is.
+    Signed(Viewer),
+    /// It is malformed, expired or revoked: what is public works, everything else fails with this.
+    Refused(AppError),
+}
+
+impl Credential {
+    /// The signed-in person.
+    pub fn viewer(&self) -> Option<Viewer> {
+        match self {
+            Self::Signed(viewer) => Some(*viewer),
+            Self::Anonymous | Self::Refused(_) => None,
+        }
+    }
+}
+
 /// Who asks, from where.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// `None` without a credential.
-    pub viewer: Option<Viewer>,
+    pub credential: Credential,
     pub origin: Origin,
     pub request_id: RequestId,
+    /// Whether the answer says what each field costs.
+    pub is_cost_itemized: bool,
+    /// `None` for who does not want to wait.
+    pub patience: Option<Patience>,
 }
 
 /// The API as the transports use it; clones share everything.
@@ -49,7 +74,7 @@ impl Api {
 
     fn prepare(&self, request: Request, caller: Caller) -> (Request, Batches) {
         let batches = Batches::default();
-        let acting = Acting::new(self.db.clone(), caller.viewer, batches.clone());
+        let acting = Acting::new(self.db.clone(), caller.credential.viewer(), batches.clone());
         (request.data(caller).data(acting), batches)
     }
 }
@@ -58,13 +83,13 @@ impl Api {
 pub struct Acting {
     db: Db,
     batches: Batches,
-    current: RwLock<(Option<Viewer>, Arc<Loaders>)>,
+    /// The loaders are made when the first is asked for: most watchers never do.
+    current: RwLock<(Option<Viewer>, OnceLock<Arc<Loaders>>)>,
 }
 
 impl Acting {
     fn new(db: Db, viewer: Option<Viewer>, batches: Batches) -> Self {
-        let loaders = Arc::new(Loaders::new(db.clone(), viewer_id(viewer), &batches));
-        Self { db, batches, current: RwLock::new((viewer, loaders)) }
+        Self { db, batches, current: RwLock::new((viewer, OnceLock::new())) }
     }
 }
 
@@ -105,12 +130,12 @@ impl<'a> ContextExt<'a> for Context<'a> {
     fn loaders(&self) -> Arc<Loaders> {
         let acting = self.data_unchecked::<Acting>();
         let current = acting.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.1.clone()
+        let make = || Arc::new(Loaders::new(acting.db.clone(), viewer_id(current.0), &acting.batches));
+        current.1.get_or_init(make).clone()
     }
 
     fn act_as(&self, viewer: Viewer) {
         let acting = self.data_unchecked::<Acting>();
-        let loaders = Arc::new(Loaders::new(acting.db.clone(), viewer.user_id, &acting.batches));
-        *acting.current.write().unwrap_or_else(PoisonError::into_inner) = (Some(viewer), loaders);
+        *acting.current.write().unwrap_or_else(PoisonError::into_inner) = (Some(viewer), OnceLock::new());
     }
 }

@@ -1,12 +1,12 @@
 //! The two sides of a failure: top-level errors, and `userErrors` in payloads. [`split`] decides which, by the code
 //! alone.
 
-use async_graphql::{Enum, Error, ErrorExtensionValues, Interface, ServerError, SimpleObject};
+use async_graphql::{Enum, Error, ErrorExtensionValues, Interface, ServerError, SimpleObject, Value};
 
 use super::scalars::Decimal;
 use crate::{
     domains::credits::Credits,
-    error::{AppError, Details, ErrorCode},
+    error::{AppError, Details, ErrorCode, reference},
 };
 
 /// Reason of a user error; the list is closed for a release and may grow with a later one.
@@ -191,12 +191,17 @@ pub fn raise(error: AppError) -> Error {
     top_level(&error)
 }
 
-/// Gives an error that the engine made itself a code: those before execution have no path.
+/// Adds what every top-level error has: its code, where that is explained, and the id of its request. An error that the
+/// engine made itself gets its code here: those before execution have no path.
 pub fn complete(error: &mut ServerError, request_id: &str) {
     let extensions = error.extensions.get_or_insert_default();
     if extensions.get("code").is_none() {
         let code = if error.path.is_empty() { ErrorCode::ValidationFailed } else { ErrorCode::BadUserInput };
         extensions.set("code", code.as_str());
+    }
+    if let Some(Value::String(code)) = extensions.get("code") {
+        let url = reference::doc_url(code);
+        extensions.set("docUrl", url);
     }
     extensions.set("requestId", request_id);
 }

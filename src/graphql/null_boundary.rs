@@ -4,9 +4,17 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::{
-    Response, ServerError, ServerResult, Value, async_trait,
+    Response, ServerError, ServerResult, TypeDirective, Value, async_trait,
     extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextResolve, ResolveInfo},
 };
+
+/// Null only when this field failed, in which case `errors` says why; never null as a value.
+#[TypeDirective(name = "semanticNonNull", location = "FieldDefinition")]
+pub fn semantic_non_null(
+    #[graphql(desc = "List depths the promise holds for; 0 is the field itself.", default_with = "vec![0]")]
+    levels: Vec<i32>,
+) {
+}
 
 /// Extension of the schema.
 pub struct NullBoundary;

@@ -7,8 +7,8 @@ use super::errors;
 use crate::error::{AppError, ErrorCode};
 
 /// Items on a page when nothing is said, and at most.
-const DEFAULT_PAGE: i32 = 25;
-const MAX_PAGE: i32 = 100;
+pub const DEFAULT_PAGE: i32 = 25;
+pub const MAX_PAGE: i32 = 100;
 
 /// Place of one page in a list.
 #[derive(Debug, Clone, Default, SimpleObject)]

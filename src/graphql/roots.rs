@@ -2,18 +2,20 @@
 
 use async_graphql::{MergedObject, MergedSubscription, SchemaBuilder};
 
-use super::null_boundary::NullBoundary;
+use super::{node::NodeQuery, null_boundary::NullBoundary};
 use crate::domains::{accounts, catalog, conversations, credits, generations};
 
-// No descriptions: the fields say what the roots are for.
+/// Reads. Root fields run side by side and one that fails leaves the others intact.
 #[derive(Default, MergedObject)]
 pub struct Query(
+    NodeQuery,
     accounts::graphql::AccountsQuery,
     catalog::graphql::CatalogQuery,
     conversations::graphql::ConversationsQuery,
     generations::graphql::GenerationsQuery,
 );
 
+/// Writes. Root fields run one after the other, each whole or not at all.
 #[derive(Default, MergedObject)]
 pub struct Mutation(
     accounts::graphql::AccountsMutation,
@@ -21,6 +23,7 @@ pub struct Mutation(
     generations::graphql::GenerationsMutation,
 );
 
+/// Streams, over `graphql-transport-ws` or server-sent events; never a side effect, so a lost one is simply opened again.
 #[derive(Default, MergedSubscription)]
 pub struct Subscription(generations::graphql::GenerationsSubscription);
 

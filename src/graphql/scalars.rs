@@ -15,10 +15,17 @@ pub struct DateTime(pub chrono::DateTime<Utc>);
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
-        match chrono::DateTime::parse_from_rfc3339(text) {
-            Ok(instant) => Ok(Self(instant.to_utc())),
-            Err(_) => Err(InputValueError::custom("Expected an instant such as `2026-11-20T09:30:00.000Z`.")),
-        }
+        // The parser is generous with what stands between day and time.
+        let instant = chrono::DateTime::parse_from_rfc3339(text).ok();
+        let instant =
+            instant.filter(|_| text.as_bytes().get(10).is_some_and(|byte| byte.eq_ignore_ascii_case(&b'T')));
+        instant
+            .map(|instant| Self(instant.to_utc()))
+            .ok_or_else(|| InputValueError::custom("Expected an instant such as `2026-11-20T09:30:00.000Z`."))
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        Self::parse(value.clone()).is_ok()
     }
 
     fn to_value(&self) -> Value {
@@ -49,15 +56,25 @@ impl ScalarType for Decimal {
                 ));
             }
         };
-        match Number::from_str_exact(&text) {
-            Ok(number) => Ok(Self(number)),
-            Err(_) => Err(InputValueError::custom("Expected a decimal number such as `12.5`.")),
-        }
+        let number = Number::from_str_exact(&text).ok().filter(|_| is_plain(&text));
+        number.map(Self).ok_or_else(|| InputValueError::custom("Expected a decimal number such as `12.5`."))
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        Self::parse(value.clone()).is_ok()
     }
 
     fn to_value(&self) -> Value {
         Value::String(self.0.to_string())
     }
+}
+
+/// Digits with at most one point between them; no exponent, plus sign or group, which the parser would take.
+fn is_plain(number: &str) -> bool {
+    let number = number.strip_prefix('-').unwrap_or(number);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    are_digits(whole) && are_digits(fraction)
 }
 
 impl From<Credits> for Decimal {
@@ -89,7 +106,63 @@ impl ScalarType for EmailAddress {
         }
     }
 
+    fn is_valid(value: &Value) -> bool {
+        matches!(value, Value::String(_))
+    }
+
     fn to_value(&self) -> Value {
         Value::String(self.0.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_rfc_3339_and_shown_in_utc_with_milliseconds() {
+        let read = |text: &str| DateTime::parse(Value::from(text)).ok().map(|instant| instant.to_value());
+        for (text, shown) in [
+            ("2026-11-20T09:30:00Z", "2026-11-20T09:30:00.000Z"),
+            ("2026-11-20t09:30:00.123456z", "2026-11-20T09:30:00.123Z"),
+            ("2026-11-20T09:30:00+05:30", "2026-11-20T04:00:00.000Z"),
+            ("2024-02-29T23:59:59-01:00", "2024-03-01T00:59:59.000Z"),
+        ] {
+            assert_eq!(read(text), Some(Value::from(shown)), "{text}");
+        }
+        for text in [
+            "",
+            "2026-11-20",
+            "2026-11-20T09:30:00",
+            "2026-11-20 09:30:00Z",
+            "2026-11-20_09:30:00Z",
+            "2026-02-29T00:00:00Z",
+            "2026-11-20T24:00:00Z",
+            "2026-11-20T09:30Z",
+            " 2026-11-20T09:30:00Z",
+            "1763631000",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+        assert!(DateTime::parse(Value::from(1_763_631_000)).is_err());
+    }
+
+    #[test]
+    fn a_decimal_is_plain_digits_and_keeps_them() {
+        let read = |value: Value| Decimal::parse(value).ok().map(|number| number.to_value());
+        for text in ["0", "12.500000", "-1", "-0.000001", "79228162514264337593543950335"] {
+            assert_eq!(read(Value::from(text)), Some(Value::from(text)), "{text}");
+        }
+        assert_eq!(read(Value::from(12)), Some(Value::from("12")));
+        let too_long = "0.".to_owned() + &"1".repeat(40);
+        for text in [
+            "", "-", ".", ".5", "1.", "+1", "1_000", "1,5", "1e3", " 1", "1 ", "--1", "NaN", "Infinity",
+            "0x1", &too_long,
+        ] {
+            assert_eq!(read(Value::from(text)), None, "{text}");
+        }
+        assert_eq!(read(Value::from(1.5)), None, "a float has lost its decimals already");
+        assert_eq!(read(Value::from(true)), None);
+        assert_eq!(read(Value::Null), None);
     }
 }

@@ -20,6 +20,12 @@ impl Clock {
         Utc::now() + TimeDelta::milliseconds(self.offset_ms.load(Ordering::Relaxed))
     }
 
+    /// The same in seconds since 1970, as metrics want it.
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds are exact for 280,000 years")]
+    pub fn seconds(&self) -> f64 {
+        self.now().timestamp_millis() as f64 / 1000.0
+    }
+
     /// Moves this clock and its clones; for tests.
     pub fn advance(&self, by: TimeDelta) {
         self.offset_ms.fetch_add(by.num_milliseconds(), Ordering::Relaxed);

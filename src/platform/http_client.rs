@@ -26,6 +26,10 @@ const IDLE_LIMIT: Duration = Duration::from_secs(50);
 /// # Errors
 /// When TLS cannot be set up, which in practice means that the system has no CA certificates.
 pub fn build(connect_limit: Duration) -> Result<reqwest::Client, reqwest::Error> {
+    usual(connect_limit).build()
+}
+
+fn usual(connect_limit: Duration) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(concat!("loquent/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(connect_limit)
@@ -35,7 +39,14 @@ pub fn build(connect_limit: Duration) -> Result<reqwest::Client, reqwest::Error>
         .referer(false)
         .retry(reqwest::retry::never())
         .no_proxy()
-        .build()
+}
+
+/// A client whose requests may become sockets: as [`build`], and over HTTP/1.1, which alone has upgrades.
+///
+/// # Errors
+/// As [`build`].
+pub fn for_upgrades() -> Result<reqwest::Client, reqwest::Error> {
+    usual(CONNECT_LIMIT).http1_only().build()
 }
 
 /// A client for one download of a large public file whose checksum is known: it may follow redirects and use the proxy

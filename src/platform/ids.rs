@@ -72,6 +72,12 @@ impl<E> From<Uuid> for Id<E> {
     }
 }
 
+/// Prefix and uuid of the written form of any id; `None` when it is not one.
+pub fn parse_any(text: &str) -> Option<(String, Uuid)> {
+    let id: TypeSafeId<DynamicType> = text.parse().ok()?;
+    Some((id.type_prefix().to_owned(), id.uuid()))
+}
+
 static CONTEXT: std::sync::Mutex<ContextV7> = std::sync::Mutex::new(ContextV7::new());
 
 /// A new id. Ids of one process grow strictly, also within a millisecond, so a child sorts after its parent.

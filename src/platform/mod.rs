@@ -3,6 +3,8 @@
 pub mod clock;
 pub mod http_client;
 pub mod ids;
+pub mod metrics;
+pub mod places;
 pub mod postgres;
 pub mod tasks;
 pub mod telemetry;

@@ -36,6 +36,11 @@ impl Tasks {
         }
     }
 
+    /// Tasks that have not ended.
+    pub fn running(&self) -> usize {
+        self.tracker.len()
+    }
+
     /// Cancelled when shutdown begins: no new work, but what runs may finish.
     pub fn draining(&self) -> &CancellationToken {
         &self.draining

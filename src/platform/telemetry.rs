@@ -20,6 +20,8 @@ use tracing_subscriber::{
     layer::SubscriberExt,
 };
 
+use super::metrics::names;
+
 /// What is written unless the operator asks for more.
 pub const QUIET: &str = "loquent=info,warn";
 /// A panic's message may quote whatever a library had in hand; this much is enough to find the place.
@@ -92,6 +94,7 @@ fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt
 }
 
 fn log_panic(info: &PanicHookInfo<'_>) {
+    names::PANICS.add([], 1);
     let location = info.location().map(ToString::to_string).unwrap_or_default();
     tracing::error!(location, panic = panic_message(info.payload()), "panicked");
 }

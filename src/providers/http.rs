@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_stream::try_stream;
 use bytes::Bytes;
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use futures_util::{Stream, stream::BoxStream};
 use reqwest::{
     Response, Url,
@@ -79,21 +79,36 @@ impl Caller {
         body: &impl Serialize,
     ) -> Result<Answer, ProviderError> {
         let deadline = Instant::now() + self.limits.total;
-        let request = self.client.post(url.clone()).headers(headers).json(body).send();
-        let response = timeout(self.limits.response_head.min(self.limits.total), request)
-            .await
-            .map_err(|_| ProviderError::new(ProviderErrorKind::Timeout, "no response head in time"))?
-            .map_err(|error| {
-                let kind =
-                    if error.is_timeout() { ProviderErrorKind::Timeout } else { ProviderErrorKind::Fault };
-                ProviderError::new(kind, self.redact(&with_sources(error), false))
-            })?;
+        let response = self.send(self.client.post(url.clone()).headers(headers).json(body)).await?;
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
         }
         let is_json =
             header(&response, &CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json"));
         Ok(Answer { is_json, bytes: Box::pin(timed_bytes(response, self.limits.idle, deadline)) })
+    }
+
+    /// Asks for `url` and returns the status and the clock of the answer; its body is not read.
+    pub(super) async fn head_of(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+    ) -> Result<(u16, Option<DateTime<Utc>>), ProviderError> {
+        let response = self.send(self.client.get(url.clone()).headers(headers)).await?;
+        let date = header(&response, &DATE).and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+        Ok((response.status().as_u16(), date.map(|date| date.to_utc())))
+    }
+
+    /// Waits for the head of the answer.
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response, ProviderError> {
+        timeout(self.limits.response_head.min(self.limits.total), request.send())
+            .await
+            .map_err(|_| ProviderError::new(ProviderErrorKind::Timeout, "no response head in time"))?
+            .map_err(|error| {
+                let kind =
+                    if error.is_timeout() { ProviderErrorKind::Timeout } else { ProviderErrorKind::Fault };
+                ProviderError::new(kind, self.redact(&with_sources(error), false))
+            })
     }
 
     /// `text` without the API key, see [`redact`].

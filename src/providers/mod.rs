@@ -12,9 +12,11 @@
 pub mod echo;
 pub mod error;
 mod http;
+mod observed;
 pub mod openai_compatible;
 pub mod registry;
 mod sse;
 pub mod types;
 
 pub use http::CallLimits;
+pub use observed::{LastOutcome, Standing};

@@ -6,23 +6,29 @@ use std::{
     sync::Arc,
 };
 
-use super::{error::SettingsError, types::ChatProvider};
+use super::{
+    error::SettingsError,
+    observed::{Observed, Standing},
+    types::ChatProvider,
+};
 
 /// Providers by key; cheap to clone, because clones share them.
 #[derive(Clone, Default)]
 pub struct Registry {
     providers: BTreeMap<String, Arc<dyn ChatProvider>>,
+    standings: BTreeMap<String, Standing>,
 }
 
 impl Registry {
-    /// Adds a provider under its own key.
+    /// Adds a provider under its own key; its calls are counted from here on.
     ///
     /// # Errors
     /// [`SettingsError::Duplicate`] when another has this key.
     pub fn insert(&mut self, provider: Arc<dyn ChatProvider>) -> Result<(), SettingsError> {
         match self.providers.entry(provider.key().to_owned()) {
             Entry::Vacant(place) => {
-                place.insert(provider);
+                let standing = self.standings.entry(place.key().clone()).or_default();
+                place.insert(Arc::new(Observed::new(provider, standing.clone())));
                 Ok(())
             }
             Entry::Occupied(place) => Err(SettingsError::Duplicate { key: place.key().clone() }),
@@ -31,6 +37,11 @@ impl Registry {
 
     pub fn get(&self, key: &str) -> Option<&Arc<dyn ChatProvider>> {
         self.providers.get(key)
+    }
+
+    /// How the last calls of each provider ended, in alphabetical order of their keys.
+    pub fn standings(&self) -> impl Iterator<Item = (&str, &Standing)> {
+        self.standings.iter().map(|(key, standing)| (key.as_str(), standing))
     }
 
     /// All keys in alphabetical order.

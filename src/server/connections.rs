@@ -1,7 +1,14 @@
-//! Accepting connections and serving HTTP/1.1 on each, all of it bounded: how many there are, how long a head may
-//! take to arrive, how long a keep-alive may be silent, how large a head may be.
+//! Accepting connections and serving HTTP/1.1 on each, all of it bounded: how many there are, in all and from one
+//! address, how long a head may take to arrive, how long a keep-alive may be silent, how large a head may be.
+//!
+//! A connection has its places from the moment it is accepted until its stream is closed, also when it has become a
+//! socket. One address cannot take the places of all others, whether it sends a byte or not.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -13,10 +20,11 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-use super::stall::StallGuard;
-
-/// Connections at a time; the next ones wait in the queue of the system.
-const MAX_CONNECTIONS: usize = 10_000;
+use super::{descriptors, stall::StallGuard};
+use crate::platform::{
+    metrics::{Held, names},
+    places::{Place, Places, network_of},
+};
 
 /// Largest head of a request, in bytes.
 const MAX_HEAD: usize = 32 * 1024;
@@ -24,9 +32,11 @@ const MAX_HEAD: usize = 32 * 1024;
 /// Pause after a failed accept: mostly the process is out of file descriptors, and only time gives some back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Time limits of one connection.
+/// Bounds of connections.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
+    /// Connections at a time; the next ones wait in the queue of the system. Fewer where descriptors are scarce.
+    pub connections: usize,
     /// For the head of a request to arrive, and for a kept connection to be used again.
     pub head: Duration,
     /// For a write to move on.
@@ -39,22 +49,32 @@ pub(super) struct Accepting {
     pub router: Router,
     pub connections: TaskTracker,
     pub limits: Limits,
+    /// Places by address; a connection that finds none is closed at once.
+    pub addresses: Arc<Places<IpAddr>>,
     /// Accept no more; let each connection finish its request.
     pub closing: CancellationToken,
     /// End now.
     pub cut: CancellationToken,
 }
 
+/// What a connection takes up: a place of the process and one of its address.
+type Seat = (OwnedSemaphorePermit, Place<IpAddr>, Held);
+
 impl Accepting {
     pub(super) async fn run(self) {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let places = Arc::new(Semaphore::new(descriptors::fitting(self.limits.connections)));
         let closing = self.closing.clone();
         let accept = async {
             loop {
                 // Nobody closes the semaphore.
                 let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
                 match self.listener.accept().await {
-                    Ok((stream, peer)) => self.start(stream, peer, place),
+                    Ok((stream, peer)) => match self.addresses.take(network_of(peer.ip())) {
+                        Some(seat) => {
+                            self.start(stream, peer, (place, seat, names::HTTP_CONNECTIONS.hold([])))
+                        }
+                        None => tracing::debug!(address = %peer.ip(), "an address has too many connections"),
+                    },
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -68,30 +88,30 @@ impl Accepting {
         }
     }
 
-    fn start(&self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+    fn start(&self, stream: TcpStream, peer: SocketAddr, seat: Seat) {
         let router = self.router.clone();
         let (closing, cut) = (self.closing.clone(), self.cut.clone());
-        let limits = self.limits;
+        let head = self.limits.head;
+        // Tokens are small and must not wait for each other. Without it they are only slower.
+        let _ = stream.set_nodelay(true);
+        let stream = StallGuard::new(stream, self.limits.write_stall, seat);
         self.connections.spawn(async move {
             tokio::select! {
                 () = cut.cancelled() => {}
-                () = serve(stream, peer, router, limits, closing) => {}
+                () = serve(stream, peer, router, head, closing) => {}
             }
-            drop(place);
         });
     }
 }
 
 /// Serves one connection until it ends or becomes a socket.
 async fn serve(
-    stream: TcpStream,
+    stream: StallGuard<TcpStream, Seat>,
     peer: SocketAddr,
     router: Router,
-    limits: Limits,
+    head: Duration,
     closing: CancellationToken,
 ) {
-    // Tokens are small and must not wait for each other. Without it they are only slower.
-    let _ = stream.set_nodelay(true);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         let router = router.clone();
@@ -99,9 +119,10 @@ async fn serve(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.head)
+        .header_read_timeout(head)
+        .max_header_size(MAX_HEAD)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(StallGuard::new(stream, limits.write_stall)), service)
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(connection);
     let result = tokio::select! {

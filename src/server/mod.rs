@@ -1,18 +1,34 @@
 //! The HTTP server: which routes there are, what is around all of them, and how it starts and stops.
 //!
-//! [`connections`] accepts and bounds connections, [`stall`] ends those that take nothing, [`health`] says whether
-//! the process lives and is ready, [`layers`] is around every route.
+//! [`connections`] accepts and bounds connections, as far as [`descriptors`] go, [`stall`] ends those that take nothing,
+//! [`health`] says whether the process lives and is ready, [`metrics`] what it counts, both to those that [`operator`] lets in,
+//! [`published`] shows the schema and the error codes. Around
+//! the routes of the API is [`compression`]; around every route are [`headers`] that bind browsers, what [`cors`] tells
+//! them, and the refusals of [`layers`]. Every answer of this program has these headers and its request id, whatever its
+//! status; only what the HTTP parser itself refuses (400, 414, 431) has no header at all.
 
+mod compression;
 mod connections;
+mod cors;
+pub mod descriptors;
+mod headers;
 mod health;
 mod layers;
+mod metrics;
+mod operator;
+mod published;
 mod stall;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::ready,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Router,
-    middleware::{from_fn_with_state, map_response},
+    middleware::{from_fn, from_fn_with_state, map_response},
     response::Redirect,
     routing::get,
 };
@@ -22,14 +38,16 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-pub use health::Check;
+pub use health::{Check, Condition, Finding};
+pub use metrics::Sample;
+pub use operator::Operators;
 
 use crate::{
     graphql::{
         Api, graphiql,
         transport::{self, Transport},
     },
-    platform::{clock::Clock, tasks::Tasks},
+    platform::{clock::Clock, places::Places, tasks::Tasks},
 };
 
 /// What a server is made of.
@@ -41,6 +59,10 @@ pub struct State {
     pub settings: transport::Settings,
     /// What must be well for the process to be ready; that it is not shutting down is added.
     pub checks: Vec<Check>,
+    /// Who may read metrics and the details of health.
+    pub operators: Operators,
+    /// Measures for the metrics what is not counted where it happens.
+    pub sample: Sample,
     /// Mounts the explorer, and sends `/` there.
     pub graphiql: Option<graphiql::Settings>,
 }
@@ -60,12 +82,17 @@ impl Server {
         let connections = TaskTracker::new();
         let settings = state.settings.clone();
         let transport = Transport::new(state.api, state.tasks, state.clock, settings, closing.clone());
-        let router = router(&transport, state.checks, state.graphiql);
+        let addresses = Places::new(transport.settings.connections_per_address);
+        let router = health::router(Arc::clone(&transport), state.operators.clone(), state.checks)
+            .merge(metrics::router(state.operators, state.sample));
+        let router = around(&transport, router, state.graphiql);
         let accepting = connections::Accepting {
             listener,
             router,
             connections: connections.clone(),
+            addresses: Arc::clone(&addresses),
             limits: connections::Limits {
+                connections: transport.settings.connections,
                 head: transport.settings.head,
                 write_stall: transport.settings.write_stall,
             },
@@ -74,7 +101,7 @@ impl Server {
         };
         connections.spawn(accepting.run());
         let on_drop = (closing.clone().drop_guard(), cut.drop_guard());
-        Ok(Running { address, transport, closing, connections, on_drop })
+        Ok(Running { address, transport, closing, connections, addresses, on_drop })
     }
 }
 
@@ -85,6 +112,7 @@ pub struct Running {
     transport: Arc<Transport>,
     closing: CancellationToken,
     connections: TaskTracker,
+    addresses: Arc<Places<IpAddr>>,
     on_drop: (DropGuard, DropGuard),
 }
 
@@ -92,6 +120,21 @@ impl Running {
     /// Operations that ended in a panic since the start.
     pub fn panics(&self) -> u64 {
         self.transport.panics()
+    }
+
+    /// Open connections, those included that have become sockets.
+    pub fn open_connections(&self) -> usize {
+        self.addresses.taken()
+    }
+
+    /// Open sockets.
+    pub fn open_sockets(&self) -> usize {
+        self.transport.open_sockets.len()
+    }
+
+    /// Says on `/readyz` that no more requests should come, and takes those that do.
+    pub fn retire(&self) {
+        self.transport.retire();
     }
 
     /// Stops: not ready from now on and accepting nothing, sockets are closed with 1012, requests may finish. What
@@ -110,19 +153,27 @@ impl Running {
     }
 }
 
-fn router(transport: &Arc<Transport>, checks: Vec<Check>, graphiql: Option<graphiql::Settings>) -> Router {
-    let mut router = Router::new()
-        .merge(transport::router(Arc::clone(transport)))
-        .merge(health::router(Arc::clone(transport), checks));
+/// All routes, those of operators included, and what is around them.
+fn around(transport: &Arc<Transport>, operations: Router, graphiql: Option<graphiql::Settings>) -> Router {
+    let mut router = operations
+        .merge(transport::router(Arc::clone(transport)).layer(compression::layer()))
+        .merge(published::router(Arc::clone(transport)));
     if let Some(settings) = graphiql {
         router = router
             .merge(graphiql::router(settings))
             .route("/", get(|| async { Redirect::temporary("/graphiql") }));
     }
+    let sites = transport.settings.sites.clone();
+    // The last one is the outermost: a refusal has the headers of every layer that stands below it here.
     router
+        .method_not_allowed_fallback(layers::method_not_allowed)
         .fallback(layers::not_found)
         .layer(from_fn_with_state(Arc::clone(transport), layers::limit_body))
         .layer(from_fn_with_state(Arc::clone(transport), layers::require_own_name))
+        .layer(from_fn(layers::require_one_host))
+        .layer(from_fn_with_state(Arc::clone(transport), transport::catch_panic))
+        .layer(cors::layer(sites.origins))
         .layer(from_fn_with_state(Arc::clone(transport), transport::assign_request_id))
-        .layer(map_response(layers::secure))
+        .layer(map_response(move |response| ready(headers::secure(response, sites.is_https))))
+        .layer(from_fn(metrics::count))
 }

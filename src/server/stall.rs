@@ -13,17 +13,19 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// A stream whose writes fail after standing still for `limit`.
-pub(super) struct StallGuard<S> {
+/// A stream whose writes fail after standing still for `limit`. It holds what is given back when the stream ends, also
+/// when HTTP has handed it on to a socket.
+pub(super) struct StallGuard<S, P> {
     stream: S,
+    _place: P,
     limit: Duration,
     /// Runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> StallGuard<S> {
-    pub(super) fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, waiting: None }
+impl<S, P> StallGuard<S, P> {
+    pub(super) fn new(stream: S, limit: Duration, place: P) -> Self {
+        Self { stream, _place: place, limit, waiting: None }
     }
 
     /// Passes on what a write did; a write that waits is held to the limit.
@@ -39,7 +41,7 @@ impl<S> StallGuard<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for StallGuard<S> {
+impl<S: AsyncRead + Unpin, P: Unpin> AsyncRead for StallGuard<S, P> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -49,7 +51,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for StallGuard<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
+impl<S: AsyncWrite + Unpin, P: Unpin> AsyncWrite for StallGuard<S, P> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -93,7 +95,7 @@ mod tests {
     #[tokio::test]
     async fn a_reader_that_stands_still_is_not_waited_for() {
         let (_reader, writer) = duplex(1);
-        let mut writer = StallGuard::new(writer, Duration::from_millis(20));
+        let mut writer = StallGuard::new(writer, Duration::from_millis(20), ());
         let error = writer.write_all(b"12").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
@@ -101,7 +103,7 @@ mod tests {
     #[tokio::test]
     async fn every_byte_that_is_taken_starts_the_time_anew() {
         let (mut reader, writer) = duplex(1);
-        let mut writer = StallGuard::new(writer, Duration::from_secs(3600));
+        let mut writer = StallGuard::new(writer, Duration::from_secs(3600), ());
         assert!(writer.write_all(b"12").now_or_never().is_none());
         assert!(writer.waiting.is_some());
         assert_eq!(reader.read_u8().await.unwrap(), b'1');

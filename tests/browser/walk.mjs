@@ -2,11 +2,12 @@
 //
 //   node walk.mjs http://127.0.0.1:3000 shots
 //
-// Prints `browser walk n=<words> ok`. Without a Chromium it prints `SKIPPED: no chromium` and succeeds.
+// Prints `browser walk n=<words> requests=<of the page> ok`. Without a Chromium it prints `SKIPPED: no chromium` and
+// succeeds.
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { launch } from './browser.mjs';
 
 const [base, shots = 'shots'] = process.argv.slice(2);
 if (!base) {
@@ -17,29 +18,7 @@ const origin = new URL(base).origin;
 const STEP_MS = 30_000;
 const WORDS = 200;
 
-const executablePath = [
-  process.env.CHROMIUM,
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser',
-  '/usr/bin/google-chrome',
-].find((path) => path && existsSync(path));
-if (!executablePath) {
-  console.log('SKIPPED: no chromium');
-  process.exit(0);
-}
-
-const browser = await chromium.launch({
-  executablePath,
-  args: [
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-  ],
-});
+const browser = await launch();
 try {
   mkdirSync(shots, { recursive: true });
   await walk();
@@ -51,7 +30,7 @@ async function walk() {
   const context = await browser.newContext({ viewport: { width: 1400, height: 860 } });
   const page = await context.newPage();
   page.setDefaultTimeout(STEP_MS);
-  const problems = await guard(context, page);
+  const { problems, asked } = await guard(context, page);
   const shot = (name) => page.screenshot({ path: join(shots, `${name}.png`) });
 
   await page.goto(`${origin}/graphiql`);
@@ -94,26 +73,40 @@ async function walk() {
   const shown = Number(await page.getByTestId('reply-credits').textContent());
   assert.ok(Math.abs(shown - charged) <= 0.000_05, `charged ${charged}, shown ${shown}`);
   assert.deepEqual(problems, []);
-  console.log(`browser walk n=${WORDS} ok`);
+  assert.deepEqual([...asked.keys()], [origin], 'somebody else was asked');
+  await isSeen(context, problems);
+  console.log(`browser walk n=${WORDS} requests=${asked.get(origin)} ok`);
 }
 
-// Blocks every other host; what was blocked or failed ends up in the list.
+// Notes every request by the origin it goes to, sockets included, and lets those of this server through. The browser
+// itself finds no other host either. What was blocked or failed ends up in `problems`.
 async function guard(context, page) {
   const problems = [];
+  const asked = new Map();
+  const note = (origin) => asked.set(origin, (asked.get(origin) ?? 0) + 1);
   await context.route('**/*', (route) => {
     const url = new URL(route.request().url());
-    if (url.origin === origin || url.protocol === 'data:' || url.protocol === 'blob:') return route.continue();
+    if (url.protocol === 'data:' || url.protocol === 'blob:') return route.continue();
+    note(url.origin);
+    if (url.origin === origin) return route.continue();
     problems.push(`blocked ${url}`);
     return route.abort();
   });
-  page.on('websocket', (socket) => {
-    if (new URL(socket.url()).host !== new URL(origin).host) problems.push(`socket to ${socket.url()}`);
-  });
+  page.on('websocket', (socket) => note(socket.url().replace(/^ws(s?:\/\/[^/]*).*/, 'http$1')));
   page.on('pageerror', (error) => problems.push(`page error: ${error.message}`));
   page.on('console', (line) => {
     if (/content security policy/i.test(line.text())) problems.push(line.text());
   });
-  return problems;
+  return { problems, asked };
+}
+
+// The proof that silence means something: who asks for another host is noticed, and does not find it.
+async function isSeen(context, problems) {
+  const elsewhere = 'http://elsewhere.example/';
+  const page = await context.newPage();
+  await assert.rejects(page.goto(elsewhere));
+  assert.deepEqual(problems, [`blocked ${elsewhere}`]);
+  await page.close();
 }
 
 async function isReady(page) {

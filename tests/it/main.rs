@@ -10,6 +10,7 @@
 )]
 
 mod accounts;
+mod admission;
 mod architecture;
 mod config;
 mod conversations;
@@ -20,8 +21,11 @@ mod error_codes;
 mod flights;
 mod generations;
 mod guard;
+mod inputs;
 mod migrations;
+mod ops;
 mod providers;
+mod relay;
 mod sdl;
 mod support;
 mod transport;

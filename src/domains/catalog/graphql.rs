@@ -13,6 +13,7 @@ use crate::{
     graphql::{
         ContextExt,
         access::{AccessLevel, Declared, access},
+        null_boundary::semantic_non_null,
         scalars::Decimal,
     },
     platform::ids::Id,
@@ -48,6 +49,7 @@ pub struct AccountPlan(pub AccountRef);
 #[Object]
 impl AccountPlan {
     /// Plan in force.
+    #[graphql(directive = semantic_non_null::apply(vec![0]))]
     async fn plan(&self, ctx: &Context<'_>) -> Option<Plan> {
         Some(Plan(ctx.handle::<Catalog>().default_plan().clone()))
     }

@@ -172,7 +172,10 @@ pub fn require_title(title: &str) -> Result<String> {
 
 fn require_system_prompt(prompt: String) -> Result<String> {
     if !(1..=100_000).contains(&prompt.chars().count()) || prompt.contains('\0') {
-        return Err(AppError::invalid("systemPrompt", "A system prompt has 1 to 100000 characters."));
+        return Err(AppError::invalid(
+            "systemPrompt",
+            "A system prompt has 1 to 100000 characters, and none of them is NUL.",
+        ));
     }
     Ok(prompt)
 }

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domains::catalog::{Model, PlanRow, Prices};
+use crate::{
+    domains::catalog::{Model, PlanRow, Prices},
+    platform::metrics::names,
+};
 
 /// Tokens a model used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +109,7 @@ impl Quote {
     pub fn admitted(self, id: Uuid, output_cap: i64, credits_held: i64) -> Hold {
         let output_cap = u32::try_from(output_cap).unwrap_or(self.wanted);
         let is_capped = output_cap < self.wanted;
+        names::CREDITS_HELD.add([], u64::try_from(credits_held).unwrap_or_default());
         Hold { id, terms: self.terms, output_cap, credits_held, is_capped, is_resolved: false }
     }
 }
@@ -187,6 +191,17 @@ pub struct Resolution {
     pub kind: ResolutionKind,
     /// Micro-credits the customer pays.
     pub credits_charged: i64,
+}
+
+impl Resolution {
+    /// Counts it, once it is known to be stored.
+    pub fn count(&self) {
+        let count = |micro: i64| u64::try_from(micro).unwrap_or_default();
+        if let ResolutionKind::Settled { actual, .. } = self.kind {
+            names::CREDITS_CHARGED.add([], count(self.credits_charged));
+            names::CREDITS_OVERRUN.add([], count(actual - self.credits_charged));
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

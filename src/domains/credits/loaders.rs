@@ -1,11 +1,14 @@
-//! Batches of balances, in the name of one viewer.
+//! Batches of balances and ledger entries, in the name of one viewer.
 
 use std::collections::HashMap;
 
 use async_graphql::dataloader::Loader;
 use uuid::Uuid;
 
-use super::{model::Balance, repo};
+use super::{
+    model::{Balance, LedgerEntryRow},
+    repo,
+};
 use crate::{error::AppError, platform::postgres::Db};
 
 /// Balances by account, of those the viewer belongs to; an account that never had credits has the empty balance.
@@ -21,5 +24,22 @@ impl Loader<Uuid> for BalanceLoader {
     async fn load(&self, accounts: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, Self::Error> {
         let mut conn = self.db.conn().await?;
         Ok(repo::list_balances(&mut conn, self.viewer, accounts).await?.into_iter().collect())
+    }
+}
+
+/// Ledger entries by id, of accounts the viewer belongs to.
+pub struct LedgerEntryLoader {
+    pub db: Db,
+    pub viewer: Uuid,
+}
+
+impl Loader<Uuid> for LedgerEntryLoader {
+    type Value = LedgerEntryRow;
+    type Error = AppError;
+
+    async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, Self::Error> {
+        let mut conn = self.db.conn().await?;
+        let rows = repo::list_entries(&mut conn, self.viewer, ids).await?;
+        Ok(rows.into_iter().map(|row| (row.id, row)).collect())
     }
 }

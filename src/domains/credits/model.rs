@@ -65,6 +65,8 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
+    pub const ALL: [Self; 4] = [Self::Grant, Self::Hold, Self::Settle, Self::Release];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Grant => "grant",
@@ -75,7 +77,7 @@ impl EntryKind {
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Grant, Self::Hold, Self::Settle, Self::Release].into_iter().find(|kind| kind.as_str() == text)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 

@@ -83,7 +83,7 @@ pub struct EntryPage<'a> {
 }
 
 /// Movements of an account the viewer is a member of, newest first.
-pub async fn list_entries(
+pub async fn page_entries(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
     page: &EntryPage<'_>,
@@ -105,6 +105,22 @@ pub async fn list_entries(
         query = query.filter(ledger_entries::kind.eq_any(page.kinds.iter().map(|kind| kind.as_str())));
     }
     query.load(conn).await
+}
+
+/// Those of the movements that are in accounts the viewer is a member of.
+pub async fn list_entries(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    ids: &[Uuid],
+) -> QueryResult<Vec<LedgerEntryRow>> {
+    let mine = members::table.filter(members::user_id.eq(viewer)).select(members::account_id);
+    ledger_entries::table
+        .inner_join(wallets::table)
+        .filter(ledger_entries::id.eq_any(ids))
+        .filter(wallets::account_id.eq_any(mine))
+        .select(LedgerEntryRow::as_select())
+        .load(conn)
+        .await
 }
 
 /// A contradiction in the books.

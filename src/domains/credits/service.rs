@@ -43,7 +43,7 @@ impl CreditLedger {
     ) -> Result<Vec<LedgerEntryRow>> {
         let mut conn = self.db.conn().await?;
         let page = EntryPage { account_id, before_revision: before, kinds, limit };
-        Ok(repo::list_entries(&mut conn, viewer, &page).await?)
+        Ok(repo::page_entries(&mut conn, viewer, &page).await?)
     }
 
     /// Compares the books with each other and with the work they paid for.

@@ -202,6 +202,7 @@ impl Engine {
             };
             match attempt.await {
                 Ok(Some((generation, balance))) => {
+                    ending.resolution.count();
                     let message = MessageRow {
                         status: generation.status.clone(),
                         parts: ending.parts,

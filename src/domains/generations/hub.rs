@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::model::{Delta, Finished};
+use crate::platform::metrics::{Held, names};
 
 /// Events a watcher may lag behind before it falls back to a snapshot.
 const WATCHER_BUFFER: usize = 256;
@@ -46,7 +47,7 @@ impl Hub {
         let stop = CancellationToken::new();
         let signals = broadcast::Sender::new(WATCHER_BUFFER);
         topics.insert(message_id, Topic { generation_id, signals, stop: stop.clone() });
-        Some(Place { hub: self.clone(), message_id, stop })
+        Some(Place { hub: self.clone(), message_id, _running: names::RUNS.hold([]), stop })
     }
 
     /// True when this run is, or is about to be, in progress here.
@@ -96,6 +97,7 @@ impl Hub {
 pub struct Place {
     hub: Hub,
     message_id: Uuid,
+    _running: Held,
     /// Cancelled when the run shall stop.
     pub stop: CancellationToken,
 }

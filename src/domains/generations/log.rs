@@ -31,6 +31,7 @@ use crate::{
     platform::{
         clock::Clock,
         ids::new_uuid,
+        metrics::names,
         postgres::{Db, replicas},
         tasks::Tasks,
     },
@@ -284,10 +285,13 @@ impl Flusher {
     async fn flush(&mut self, pending: Pending) {
         let flushed = self.commit(&pending.batch).await;
         if !flushed.is_alive {
+            names::FLUSHES.add(["fenced".into()], 1);
             self.take_new_identity().await;
             return;
         }
         self.flushes.send_replace(Instant::now());
+        names::FLUSHES.add(["ok".into()], 1);
+        names::STREAM_EVENTS.add([], pending.batch.texts.len() as u64);
         self.hub.stop(&flushed.stops);
         let Batch { message_ids, sequences, part_indexes, kinds, texts } = pending.batch;
         let events = message_ids.into_iter().zip(sequences).zip(part_indexes).zip(kinds).zip(texts);
@@ -312,8 +316,12 @@ impl Flusher {
                 let lease_ms = self.settings.lease_ms();
                 Ok::<_, AppError>(repo::flush(&mut conn, replica_id, lease_ms, batch, is_repeat).await?)
             };
+            let started = Instant::now();
             match tokio::time::timeout(FLUSH_LIMIT, attempt).await {
-                Ok(Ok(flushed)) => return flushed,
+                Ok(Ok(flushed)) => {
+                    names::FLUSH_SECONDS.observe([], started.elapsed());
+                    return flushed;
+                }
                 Ok(Err(error)) => {
                     tracing::warn!(
                         error = error.chain(),
@@ -325,6 +333,7 @@ impl Flusher {
                     tracing::warn!(events = batch.texts.len(), "the stream log takes too long; trying again")
                 }
             }
+            names::FLUSHES.add(["failed".into()], 1);
             is_repeat = true;
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(2));

@@ -107,6 +107,7 @@ async fn end_orphan(conn: &mut AsyncPgConnection, generation: GenerationRow) -> 
         description: super::service::describe_charge(&generation.model_key),
     };
     if repo::finish_turn(conn, generation.replica_id, &ending).await?.is_some() {
+        ending.resolution.count();
         tracing::info!(generation.id = %generation.id, status = status.as_str(), "an orphaned run was ended");
     }
     Ok(())

@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::Stream;
+use futures_util::{FutureExt, Stream, future::BoxFuture};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use uuid::Uuid;
 
@@ -111,8 +111,13 @@ enum Live {
 }
 
 impl Reader {
-    /// Listens, then reads; `None` when the message is gone.
-    async fn read(&mut self) -> Result<Option<Step>> {
+    /// Listens, then reads; `None` when the message is gone. Boxed, because a watcher mostly waits, and would be as large
+    /// as its reading.
+    fn read(&mut self) -> BoxFuture<'_, Result<Option<Step>>> {
+        self.read_unboxed().boxed()
+    }
+
+    async fn read_unboxed(&mut self) -> Result<Option<Step>> {
         let signals = self.hub.subscribe(self.message_id);
         let Some(watched) = self.find(self.position.unwrap_or(0)).await? else { return Ok(None) };
         let then = match signals {

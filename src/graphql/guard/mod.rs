@@ -44,6 +44,17 @@ pub enum OperationKind {
     Subscription,
 }
 
+impl OperationKind {
+    /// The word of the grammar.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Mutation => "mutation",
+            Self::Subscription => "subscription",
+        }
+    }
+}
+
 /// What the guard knows of a document it let pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passed {
@@ -117,7 +128,7 @@ fn choose(
         return match document.operations.as_slice() {
             [only] => Ok((0, only.kind)),
             [] => Err(Fault::validation(None, "The document holds no operation.")),
-            _ => Err(Fault::validation(None, "The document holds several operations; name the one to run.")),
+            _ => Err(Fault::input("The document holds several operations; name the one to run.")),
         };
     };
     for (index, operation) in document.operations.iter().enumerate() {
@@ -126,5 +137,5 @@ fn choose(
             return Ok((index, operation.kind));
         }
     }
-    Err(Fault::validation(None, format!("Unknown operation named {}.", shown(wanted))))
+    Err(Fault::input(format!("Unknown operation named {}.", shown(wanted))))
 }

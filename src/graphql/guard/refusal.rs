@@ -13,7 +13,7 @@ pub enum RefusalCode {
     TooDeep,
     /// Something was asked for too often, or the document is too large.
     TooExpensive,
-    /// A value sent by the client is too large.
+    /// A value sent beside the document is too large, or names no operation of it.
     BadUserInput,
 }
 
@@ -52,6 +52,11 @@ impl Fault {
 
     pub fn validation(at: Option<usize>, message: impl Into<String>) -> Self {
         Self { code: RefusalCode::ValidationFailed, message: message.into(), at, excess: None }
+    }
+
+    /// The request as a whole is wrong.
+    pub fn input(message: impl Into<String>) -> Self {
+        Self { code: RefusalCode::BadUserInput, message: message.into(), at: None, excess: None }
     }
 
     /// `what` is the beginning of a sentence that the numbers end.

@@ -1,64 +1,29 @@
-//! Answers: what is refused before execution, how errors are completed, and the two media types.
+//! Answers: what is refused before execution, how errors are completed, and how both are written.
 
 use async_graphql::{ErrorExtensionValues, Pos, Response as GraphqlResponse, ServerError, Value};
 use async_graphql_axum::GraphQLResponse;
 use axum::{
     Json,
     http::{
-        HeaderMap, HeaderValue, StatusCode,
-        header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
+        HeaderValue, StatusCode,
+        header::{ALLOW, CONTENT_TYPE, RETRY_AFTER},
     },
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 
+use super::negotiation::Format;
 use crate::{
     error::{AppError, ErrorCode},
     graphql::{
         RequestId, errors,
         guard::{self, RefusalCode},
     },
+    platform::metrics::names,
 };
 
 /// An operation can fail in thousands of places; more than the first few help nobody.
 const MAX_ERRORS: usize = 10;
-
-/// Media type of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// `application/graphql-response+json`: the status tells a failed request.
-    GraphqlResponse,
-    /// `application/json`, for older clients: 200 as soon as GraphQL has looked at the request.
-    Json,
-}
-
-impl Format {
-    /// The older type for who names it and not the newer one.
-    pub fn of(headers: &HeaderMap) -> Self {
-        let accepts = |wanted: &str| {
-            let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-            let mut ranges = values.flat_map(|value| value.split(','));
-            ranges.any(|range| essence(range).eq_ignore_ascii_case(wanted))
-        };
-        if accepts("application/json") && !accepts("application/graphql-response+json") {
-            Self::Json
-        } else {
-            Self::GraphqlResponse
-        }
-    }
-
-    fn content_type(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
-            Self::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
-            Self::Json => "application/json; charset=utf-8",
-        })
-    }
-}
-
-/// A media type without its parameters.
-pub(super) fn essence(media_type: &str) -> &str {
-    media_type.split(';').next().unwrap_or_default().trim()
-}
 
 /// A request that was not executed: one error, and the HTTP status that fits it.
 #[derive(Debug)]
@@ -69,6 +34,8 @@ pub struct Refusal {
     code: ErrorCode,
     /// GraphQL itself found the fault in a well-formed request.
     is_by_graphql: bool,
+    /// Methods that would have been right, as in the header `Allow`.
+    allowed: Option<&'static str>,
 }
 
 impl Refusal {
@@ -76,12 +43,28 @@ impl Refusal {
     pub fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
         let mut error = ServerError::new(message, None);
         error.extensions.get_or_insert_default().set("code", code.as_str());
-        Self { status, error: Box::new(error), code, is_by_graphql: false }
+        Self { status, error: Box::new(error), code, is_by_graphql: false, allowed: None }
+    }
+
+    /// The refusal of a method; `allowed` lists those that are right, such as `GET, POST`.
+    pub fn method_not_allowed(message: impl Into<String>, allowed: &'static str) -> Self {
+        let refusal = Self::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadUserInput, message);
+        Self { allowed: Some(allowed), ..refusal }
+    }
+
+    /// The request was well-formed and GraphQL found the fault, which older clients hear with status 200.
+    pub fn by_graphql(self) -> Self {
+        Self { is_by_graphql: true, ..self }
     }
 
     /// Why.
     pub fn code(&self) -> ErrorCode {
         self.code
+    }
+
+    /// True when GraphQL itself found the fault in a well-formed request.
+    pub fn is_by_graphql(&self) -> bool {
+        self.is_by_graphql
     }
 
     /// The error with the id of its request.
@@ -90,16 +73,16 @@ impl Refusal {
         *self.error
     }
 
-    /// The whole answer; says when to come back if waiting helps.
+    /// The whole answer.
     pub fn into_response(self, request_id: &RequestId, format: Format) -> Response {
         let status = match format {
             Format::Json if self.is_by_graphql => StatusCode::OK,
             _ => self.status,
         };
-        let should_wait = matches!(self.code, ErrorCode::RateLimited | ErrorCode::ServiceUnavailable);
+        let allowed = self.allowed;
         let mut response = without_data(status, &[self.into_error(request_id)], format);
-        if should_wait {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(allowed) = allowed {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
         }
         response
     }
@@ -121,6 +104,7 @@ impl From<guard::Refusal> for Refusal {
             RefusalCode::TooExpensive => ErrorCode::QueryTooExpensive,
             RefusalCode::BadUserInput => ErrorCode::BadUserInput,
         };
+        names::GUARD_REFUSALS.add([code.as_str().into()], 1);
         let mut extensions = ErrorExtensionValues::default();
         extensions.set("code", code.as_str());
         if let (Some(measured), Some(maximum)) = (refusal.measured, refusal.maximum) {
@@ -132,12 +116,20 @@ impl From<guard::Refusal> for Refusal {
             .then_some(Pos { line: refusal.line as usize, column: refusal.column as usize });
         let mut error = ServerError::new(refusal.message, place);
         error.extensions = Some(extensions);
-        Self { status: status_of(code), error: Box::new(error), code, is_by_graphql: true }
+        Self { error: Box::new(error), ..Self::new(status_of(code), code, "").by_graphql() }
     }
 }
 
 fn status_of(code: ErrorCode) -> StatusCode {
     StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// The code of a request that was not executed is that of its first error.
+fn code_of(errors: &[ServerError]) -> Option<ErrorCode> {
+    match errors.first()?.extensions.as_ref()?.get("code")? {
+        Value::String(code) => ErrorCode::parse(code),
+        _ => None,
+    }
 }
 
 /// Completes the errors of an answer: every one has its code and request id, none is there twice, and there are few.
@@ -166,8 +158,8 @@ pub fn is_request_error(response: &GraphqlResponse) -> bool {
 pub fn write(response: GraphqlResponse, format: Format) -> Response {
     if is_request_error(&response) {
         let status = match format {
-            Format::GraphqlResponse => StatusCode::BAD_REQUEST,
             Format::Json => StatusCode::OK,
+            _ => code_of(&response.errors).map_or(StatusCode::BAD_REQUEST, status_of),
         };
         return without_data(status, &response.errors, format);
     }
@@ -181,29 +173,20 @@ struct RequestErrors<'a> {
     errors: &'a [ServerError],
 }
 
-/// The specification wants no `data` key when nothing was executed, while the engine's own type always has one.
+/// The specification wants no `data` key when nothing was executed, while the engine's own type always has one. Says when
+/// to come back if waiting helps.
 fn without_data(status: StatusCode, errors: &[ServerError], format: Format) -> Response {
     let mut response = (status, Json(RequestErrors { errors })).into_response();
     response.headers_mut().insert(CONTENT_TYPE, format.content_type());
+    if matches!(code_of(errors), Some(ErrorCode::RateLimited | ErrorCode::ServiceUnavailable)) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     response
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_older_type_is_for_who_names_it_alone() {
-        let format = |accept: &'static str| {
-            Format::of(&[(ACCEPT, HeaderValue::from_static(accept))].into_iter().collect())
-        };
-        assert_eq!(Format::of(&HeaderMap::new()), Format::GraphqlResponse);
-        assert_eq!(format("*/*"), Format::GraphqlResponse);
-        assert_eq!(format("application/json, text/plain, */*"), Format::Json);
-        assert_eq!(format("Application/JSON; charset=utf-8"), Format::Json);
-        let both = "application/json;q=0.9, application/graphql-response+json";
-        assert_eq!(format(both), Format::GraphqlResponse);
-    }
 
     #[test]
     fn errors_are_few_and_none_is_there_twice() {
@@ -214,5 +197,36 @@ mod tests {
         let messages: Vec<&str> = response.errors.iter().map(|error| error.message.as_str()).collect();
         assert_eq!(messages, ["same", "0", "1", "2", "3", "4", "5", "6", "7", "8"]);
         assert!(response.errors.iter().all(|error| error.extensions.is_some()));
+    }
+
+    fn refused(code: ErrorCode) -> GraphqlResponse {
+        let mut error = ServerError::new("A sentence.", None);
+        error.extensions.get_or_insert_default().set("code", code.as_str());
+        GraphqlResponse::from_errors(vec![error])
+    }
+
+    #[test]
+    fn a_request_that_was_not_executed_has_the_status_of_its_code() {
+        for &code in ErrorCode::ALL.iter().filter(|code| !code.is_user_error()) {
+            let newer = write(refused(code), Format::GraphqlResponse);
+            let older = write(refused(code), Format::Json);
+            assert_eq!(newer.status(), code.http_status(), "{code:?}");
+            assert_eq!(older.status(), StatusCode::OK, "{code:?}");
+            let should_wait = matches!(code, ErrorCode::RateLimited | ErrorCode::ServiceUnavailable);
+            for answer in [newer, older] {
+                assert_eq!(answer.headers().contains_key(RETRY_AFTER), should_wait, "{code:?}");
+            }
+        }
+        let unnamed = GraphqlResponse::from_errors(vec![ServerError::new("A sentence.", None)]);
+        assert_eq!(write(unnamed, Format::GraphqlResponse).status(), StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn what_was_executed_is_a_success_whatever_its_fields_say() {
+        for format in [Format::GraphqlResponse, Format::Json] {
+            let mut response = refused(ErrorCode::Unauthenticated);
+            response.errors[0].path.push(async_graphql::PathSegment::Field("viewer".to_owned()));
+            assert_eq!(write(response, format).status(), StatusCode::OK);
+        }
     }
 }

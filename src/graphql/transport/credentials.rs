@@ -5,9 +5,11 @@ use axum::http::{HeaderMap, header::AUTHORIZATION};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use super::{Transport, answer::Refusal, caller};
 use crate::{
     domains::accounts::{Accounts, Viewer},
     error::{AppError, ErrorCode, Result},
+    graphql::admission::Introspection,
 };
 
 /// An access token as it was sent; nothing is known of it yet.
@@ -49,6 +51,18 @@ impl Bearer {
     /// Who the token belongs to.
     pub async fn authenticate(&self, accounts: &Accounts) -> Result<Viewer> {
         accounts.authenticate(self.0.expose_secret()).await.inspect_err(AppError::log)
+    }
+}
+
+impl Transport {
+    /// Refuses who may not read the schema, which is the same for introspection and for the file.
+    pub(crate) async fn require_schema_reader(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let introspection = self.settings.introspection;
+        if introspection == Introspection::Public {
+            return Ok(());
+        }
+        let credential = caller::credential(&self.api.accounts, headers).await?;
+        Ok(introspection.allows(&credential)?)
     }
 }
 

@@ -1,15 +1,15 @@
 //! Running an operation that was admitted: its span, its time limit, and what becomes of a panic.
 
-use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use async_graphql::Response;
+use async_graphql::{Request, Response};
 use futures_util::{FutureExt, Stream, StreamExt, future::ready, stream::BoxStream};
 use tracing::{Instrument, Span};
 
-use super::{Transport, answer, request::Operation};
+use super::{Transport, answer, measure::Measured, prefer, request::Operation};
 use crate::{
     error::{AppError, ErrorCode, Result},
-    graphql::{Caller, guard::OperationKind},
+    graphql::{Caller, Patience, guard::OperationKind},
 };
 
 /// Names longer than this are cut in the log.
@@ -19,8 +19,11 @@ impl Transport {
     /// Runs a query or a mutation and completes its errors. A mutation goes on when the caller goes away, up to
     /// the time limit; a query ends with its caller.
     pub async fn run(self: &Arc<Self>, operation: Operation, caller: Caller) -> Result<Response> {
+        self.remember(&operation, &caller);
         let span = span(&operation, &caller);
         let kind = operation.kind;
+        // Nobody waits for a caller who has gone.
+        let _patience = caller.patience.as_ref().map(Patience::end_on_drop);
         let work = Arc::clone(self).execute(operation, caller).instrument(span);
         match kind {
             OperationKind::Mutation => self.tasks.run(work).await,
@@ -29,18 +32,27 @@ impl Transport {
     }
 
     async fn execute(self: Arc<Self>, operation: Operation, caller: Caller) -> Result<Response> {
-        let request_id = caller.request_id.clone();
+        let (request_id, patience) = (caller.request_id.clone(), caller.patience.clone());
+        let limit =
+            self.settings.operation + patience.as_ref().map_or(Duration::ZERO, |patience| patience.limit);
+        let mut measured = self.measure(&operation);
         let work = self.guarded(self.api.execute(operation.request, caller));
-        let result = match tokio::time::timeout(self.settings.operation, work).await {
+        let result = match tokio::time::timeout(limit, work).await {
             Ok(result) => result,
             Err(_) => Err(AppError::new(ErrorCode::Timeout, "The operation took too long.")),
         };
         match result {
             Ok(mut response) => {
                 answer::finish(&mut response, &request_id);
+                measured.note(&response);
+                measured.complete();
+                if let Some(patience) = &patience {
+                    prefer::acknowledge(&mut response, patience);
+                }
                 Ok(response)
             }
             Err(error) => {
+                measured.fail(error.code());
                 error.log();
                 Err(error)
             }
@@ -53,18 +65,44 @@ impl Transport {
         operation: Operation,
         caller: Caller,
     ) -> BoxStream<'static, Result<Response>> {
+        self.remember(&operation, &caller);
         let span = span(&operation, &caller);
         let request_id = caller.request_id.clone();
         let transport = Arc::clone(self);
-        let events = self.api.subscribe(operation.request, caller);
-        let answers = AssertUnwindSafe(events).catch_unwind().map(move |result| match result {
-            Ok(mut response) => {
-                answer::finish(&mut response, &request_id);
-                Ok(response)
-            }
-            Err(_) => Err(transport.panicked()),
-        });
+        let mut measured = self.measure(&operation);
+        let events = self.api.subscribe(compact(operation.request), caller);
+        let ends = futures_util::stream::iter([None]);
+        let answers =
+            AssertUnwindSafe(events).catch_unwind().map(Some).chain(ends).filter_map(move |result| {
+                let answer = match result {
+                    Some(Ok(mut response)) => {
+                        answer::finish(&mut response, &request_id);
+                        measured.note(&response);
+                        Some(Ok(response))
+                    }
+                    Some(Err(_)) => {
+                        measured.fail(ErrorCode::Internal);
+                        Some(Err(transport.panicked()))
+                    }
+                    None => {
+                        measured.complete();
+                        None
+                    }
+                };
+                ready(answer)
+            });
         in_span(until_error(answers), span).boxed()
+    }
+
+    /// Keeps the document of an operation, if its client wishes so and is signed in.
+    fn remember(&self, operation: &Operation, caller: &Caller) {
+        if let (Some(hash), Some(_)) = (operation.hash, caller.credential.viewer()) {
+            self.documents.keep(hash, &operation.request.query);
+        }
+    }
+
+    fn measure(&self, operation: &Operation) -> Measured {
+        Measured::begin(self.operation_names.label(operation.name.as_deref()), operation.kind)
     }
 
     async fn guarded<T>(&self, work: impl Future<Output = T>) -> Result<T> {
@@ -78,20 +116,24 @@ impl Transport {
     }
 }
 
+/// The document of a subscription stays in memory as long as its stream. The parser leaves room in every list of it, a
+/// copy has none. One that cannot be parsed is left to the engine to refuse.
+fn compact(mut request: Request) -> Request {
+    if let Ok(document) = request.parsed_query().cloned() {
+        request.set_parsed_query(document);
+    }
+    request
+}
+
 /// One span an operation. Never its variables: they hold passwords and conversations.
 fn span(operation: &Operation, caller: &Caller) -> Span {
     let name: Option<String> =
         operation.name.as_ref().map(|name| name.chars().take(MAX_LOGGED_NAME).collect());
-    let kind = match operation.kind {
-        OperationKind::Query => "query",
-        OperationKind::Mutation => "mutation",
-        OperationKind::Subscription => "subscription",
-    };
     tracing::info_span!(
         "graphql.operation",
         request.id = %caller.request_id.0,
         graphql.operation.name = name,
-        graphql.operation.kind = kind,
+        graphql.operation.kind = operation.kind.as_str(),
     )
 }
 

@@ -1,77 +1,118 @@
-//! `POST /graphql`: one operation, one answer.
+//! `/graphql` over plain HTTP: one operation, one answer.
+//!
+//! A request is asked in this order, and the first objection is the answer: its method (405), what it accepts (406),
+//! whether a page of another site could have sent it ([`preflight`], 400), the type of its body (415), its body (408,
+//! 413), its shape and its document (400), whether this method may carry this operation (405), and who sends it (401).
+//! Nothing is looked up before that last question.
+//!
+//! `HEAD` is refused like any other method: nobody needs the headers of an operation that is run for nothing.
 
 use std::sync::Arc;
 
 use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{
-        HeaderMap, HeaderValue, Method, StatusCode,
-        header::{ALLOW, CONTENT_TYPE},
-    },
+    http::{HeaderMap, Method, StatusCode},
     response::Response,
 };
 use http_body_util::{BodyExt, LengthLimitError};
 
 use super::{
     Transport,
-    answer::{self, Format, Refusal, essence},
-    credentials::Bearer,
+    answer::{self, Refusal},
+    caller,
+    negotiation::{self, Acceptable, Format},
     origin::Peer,
-    request,
+    preflight, request, sse,
 };
-use crate::{
-    error::ErrorCode,
-    graphql::{Caller, RequestId, guard::OperationKind},
-};
+use crate::{error::ErrorCode, graphql::guard::OperationKind};
 
-/// Answers one operation.
-pub async fn post(State(transport): State<Arc<Transport>>, peer: Peer, request: Request) -> Response {
-    let format = Format::of(request.headers());
+/// The methods of this address.
+const METHODS: &str = "GET, POST";
+
+/// Answers one operation, or says what is wrong with the request. Takes every method.
+pub async fn answer(State(transport): State<Arc<Transport>>, peer: Peer, request: Request) -> Response {
+    let refused_in = Format::of_refusal(request.headers());
+    let is_stream_wanted = Acceptable::of(request.headers()).best() == Some(Format::EventStream);
     let request_id = peer.request_id.clone();
-    match answer(&transport, peer, request).await {
-        Ok(response) => answer::write(response, format),
-        Err(refusal) => refusal.into_response(&request_id, format),
+    match respond(&transport, peer, request).await {
+        Ok(response) => response,
+        Err(refusal) if is_stream_wanted && refusal.is_by_graphql() => sse::refuse(refusal, &request_id),
+        Err(refusal) => refusal.into_response(&request_id, refused_in),
     }
 }
 
-async fn answer(
-    transport: &Arc<Transport>,
-    peer: Peer,
-    request: Request,
-) -> Result<async_graphql::Response, Refusal> {
+async fn respond(transport: &Arc<Transport>, peer: Peer, request: Request) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
-    require_json(&parts.headers)?;
-    let body = read(body, transport).await?;
-    // Before anything is looked up: what no caller may ask costs no statement.
-    let operation = request::admit(request::parse(&body)?, &transport.api.guard_limits)?;
-    if operation.kind == OperationKind::Subscription {
-        let message =
-            "Subscriptions need a WebSocket to this address, with the subprotocol graphql-transport-ws.";
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message));
-    }
-    let viewer = match Bearer::from_headers(&parts.headers)? {
-        Some(bearer) => Some(bearer.authenticate(&transport.api.accounts).await?),
-        None => None,
+    let fields = match parts.method {
+        Method::GET => {
+            require_acceptable(&parts.headers)?;
+            preflight::require(&parts.headers)?;
+            request::parse_url(parts.uri.query().unwrap_or_default())?
+        }
+        Method::POST => {
+            require_acceptable(&parts.headers)?;
+            require_json(&parts.headers)?;
+            request::parse(&read(body, transport).await?)?
+        }
+        other => return Err(refuse_method(&other)),
     };
-    let caller = Caller { viewer, origin: peer.origin, request_id: peer.request_id };
-    Ok(transport.run(operation, caller).await?)
+    // Before anything is looked up: what no caller may ask costs no statement.
+    let operation = request::admit(fields, &transport.api.guard_limits, &transport.documents)?;
+    require_carried(operation.kind, &parts.method)?;
+    let format = choose_format(operation.kind, &parts.headers)?;
+    let address = peer.address;
+    let caller = caller::identify(&transport.api.accounts, &parts.headers, peer).await?;
+    if format == Format::EventStream {
+        return sse::respond(transport, &parts.headers, address, operation, caller).await;
+    }
+    Ok(answer::write(transport.run(operation, caller).await?, format))
+}
+
+fn refuse_method(method: &Method) -> Refusal {
+    let message = format!("{method} is not supported here: send operations by POST or GET.");
+    Refusal::method_not_allowed(message, METHODS)
+}
+
+/// Before the body is read: who takes nothing of ours need not send it.
+fn require_acceptable(headers: &HeaderMap) -> Result<(), Refusal> {
+    Acceptable::of(headers).best().map(drop).ok_or_else(not_acceptable)
+}
+
+fn not_acceptable() -> Refusal {
+    let message = "Accept application/graphql-response+json, application/json or text/event-stream.";
+    Refusal::new(StatusCode::NOT_ACCEPTABLE, ErrorCode::BadUserInput, message)
 }
 
 /// A browser sends other types across sites without asking first, so they must never be executed.
 fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
-    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let charset = media_type
-        .split(';')
-        .skip(1)
-        .filter_map(|parameter| parameter.split_once('='))
-        .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
-        .map_or("utf-8", |(_, value)| value.trim().trim_matches('"'));
-    if essence(media_type).eq_ignore_ascii_case("application/json") && charset.eq_ignore_ascii_case("utf-8") {
+    if negotiation::is_json(headers) {
         return Ok(());
     }
     let message = "Send the request as application/json, in UTF-8.";
     Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::BadUserInput, message))
+}
+
+/// `GET` is safe: nothing may change by it.
+fn require_carried(kind: OperationKind, method: &Method) -> Result<(), Refusal> {
+    if kind == OperationKind::Mutation && *method == Method::GET {
+        return Err(Refusal::method_not_allowed("A mutation cannot be sent by GET: use POST.", "POST"));
+    }
+    Ok(())
+}
+
+/// A subscription has more than one result, so it needs a stream, even if a document would be liked better.
+fn choose_format(kind: OperationKind, headers: &HeaderMap) -> Result<Format, Refusal> {
+    let acceptable = Acceptable::of(headers);
+    if kind != OperationKind::Subscription {
+        return acceptable.best().ok_or_else(not_acceptable);
+    }
+    if acceptable.allows(Format::EventStream) {
+        return Ok(Format::EventStream);
+    }
+    let message = "Subscriptions need `Accept: text/event-stream`, or a WebSocket to this address with the \
+        subprotocol graphql-transport-ws.";
+    Err(Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message))
 }
 
 async fn read(body: Body, transport: &Transport) -> Result<Bytes, Refusal> {
@@ -104,19 +145,4 @@ fn is_too_large(error: &axum::Error) -> bool {
 pub fn too_large(maximum: usize) -> Refusal {
     let message = format!("The body of the request is too large; the limit is {maximum} bytes.");
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::BadUserInput, message)
-}
-
-/// The answer to any method but POST, and to GET without an upgrade.
-pub async fn refuse_method(method: Method, peer: Peer, headers: HeaderMap) -> Response {
-    method_refusal(&method, &peer.request_id, &headers)
-}
-
-/// As [`refuse_method`], for who has the parts already.
-pub fn method_refusal(method: &Method, request_id: &RequestId, headers: &HeaderMap) -> Response {
-    let message =
-        format!("{method} is not supported here: send operations by POST, subscriptions by WebSocket.");
-    let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadUserInput, message);
-    let mut response = refusal.into_response(request_id, Format::of(headers));
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
-    response
 }

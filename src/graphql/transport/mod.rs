@@ -1,8 +1,9 @@
-//! GraphQL over HTTP and WebSocket, on one path.
+//! GraphQL over HTTP, server-sent events and WebSocket, on one path.
 //!
 //! Owns how a request is read, who is asking, what is refused before the engine sees it, and how an answer is
 //! written. Both transports go the same way: [`request`] reads and guards, [`credentials`] says who calls,
-//! [`execution`] runs, [`answer`] writes. Invariants:
+//! [`execution`] runs, [`answer`] writes. Whose pages may call is said by [`sites`], where a client is by [`proxies`].
+//! Invariants:
 //!
 //! - no document reaches the engine that the guard has not passed;
 //! - every error has `extensions.code` and `extensions.requestId`;
@@ -10,31 +11,50 @@
 //! - nothing waits without a limit of [`Settings`].
 
 pub mod answer;
+mod caller;
 mod credentials;
 mod execution;
 mod http;
+mod liveness;
+mod measure;
+pub mod negotiation;
 mod origin;
+mod persisted;
+mod prefer;
+mod preflight;
+mod proxies;
 mod request;
 mod request_id;
 mod settings;
+mod sites;
+mod sse;
 pub mod ws;
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use axum::{Router, routing::post};
+use axum::{
+    Router,
+    extract::{Request, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
+    http::header::UPGRADE,
+    response::Response,
+    routing,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 
 pub use http::too_large;
-pub use origin::is_loopback_name;
-pub use request_id::assign_request_id;
-pub use settings::{Settings, Sites};
+pub use preflight::HEADERS as PREFLIGHT_HEADERS;
+pub use proxies::TrustedProxies;
+pub use request_id::{HEADER as REQUEST_ID, assign_request_id, catch_panic};
+pub use settings::Settings;
+pub use sites::{Origins, Sites, is_loopback_name};
 
 use crate::{
     graphql::Api,
-    platform::{clock::Clock, tasks::Tasks},
+    platform::{clock::Clock, places::Places, tasks::Tasks},
 };
 
 /// Path of the API.
@@ -51,7 +71,13 @@ pub struct Transport {
     /// Open sockets; they live outside the connections that they began as.
     pub(crate) open_sockets: TaskTracker,
     sockets: Arc<ws::Sockets>,
+    /// Streams of events by user.
+    streams: Arc<Places<Uuid>>,
+    is_retiring: AtomicBool,
+    /// What clients may name by its hash.
+    documents: persisted::Documents,
     panics: AtomicU64,
+    operation_names: measure::OperationNames,
 }
 
 impl Transport {
@@ -64,6 +90,7 @@ impl Transport {
         closing: CancellationToken,
     ) -> Arc<Self> {
         let sockets = ws::Sockets::new(settings.sockets_per_address, settings.sockets_per_user);
+        let streams = Places::new(settings.sockets_per_user * settings.operations_per_socket);
         Arc::new(Self {
             api,
             tasks,
@@ -72,8 +99,23 @@ impl Transport {
             closing,
             open_sockets: TaskTracker::new(),
             sockets: Arc::new(sockets),
+            streams,
+            is_retiring: AtomicBool::new(false),
+            documents: persisted::Documents::default(),
             panics: AtomicU64::new(0),
+            operation_names: measure::OperationNames::default(),
         })
+    }
+
+    /// Wants no more requests, and still takes those that come.
+    pub(crate) fn retire(&self) {
+        self.is_retiring.store(true, Ordering::Relaxed);
+    }
+
+    /// True until the process retires or stops.
+    pub(crate) fn is_wanted(&self) -> bool {
+        let is_stopping = self.closing.is_cancelled() || self.tasks.draining().is_cancelled();
+        !is_stopping && !self.is_retiring.load(Ordering::Relaxed)
     }
 
     /// Operations that ended in a panic since the start.
@@ -89,7 +131,20 @@ impl Transport {
 /// The route of the API. Expects [`assign_request_id`] and the address of the peer
 /// ([`axum::extract::ConnectInfo`]) around it.
 pub fn router(transport: Arc<Transport>) -> Router {
-    Router::new()
-        .route(PATH, post(http::post).get(ws::open).fallback(http::refuse_method))
-        .with_state(transport)
+    Router::new().route(PATH, routing::get(get).fallback(http::answer)).with_state(transport)
+}
+
+/// `GET` opens a socket for who asks for an upgrade; else it is a request like others.
+async fn get(
+    transport: State<Arc<Transport>>,
+    peer: origin::Peer,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request,
+) -> Response {
+    if request.headers().contains_key(UPGRADE) {
+        ws::open(transport, peer, request.headers(), upgrade)
+    } else {
+        // On the heap, so that a socket does not begin with the room that it takes.
+        Box::pin(http::answer(transport, peer, request)).await
+    }
 }

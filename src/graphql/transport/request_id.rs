@@ -3,24 +3,22 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
-    extract::{Request, State},
+    extract::{Extension, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue},
     middleware::Next,
     response::Response,
 };
 use futures_util::FutureExt;
 
-use super::{
-    Transport,
-    answer::{Format, Refusal},
-};
+use super::{Transport, answer::Refusal, negotiation::Format};
 use crate::{
     error::{AppError, ErrorCode},
     graphql::RequestId,
     platform::{clock::Clock, ids::new_uuid},
 };
 
-const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+/// Header of requests and answers.
+pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_LENGTH: usize = 64;
 
 /// A new id: a version 7 uuid without dashes.
@@ -36,17 +34,30 @@ fn wanted(headers: &HeaderMap) -> Option<RequestId> {
     is_harmless.then(|| RequestId(text.into()))
 }
 
-/// Layer around all routes: gives the request its [`RequestId`] and the answer its header. A panic below it
-/// becomes an answer too.
+/// Layer around all routes: gives the request its [`RequestId`] and the answer its header.
 pub async fn assign_request_id(
     State(transport): State<Arc<Transport>>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let id = wanted(request.headers()).unwrap_or_else(|| new(&transport.clock));
-    let format = Format::of(request.headers());
     request.extensions_mut().insert(id.clone());
-    let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+    let mut response = next.run(request).await;
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        response.headers_mut().insert(HEADER, value);
+    }
+    response
+}
+
+/// Layer below [`assign_request_id`] and whatever else must see every answer: a panic below it becomes one too.
+pub async fn catch_panic(
+    State(transport): State<Arc<Transport>>,
+    Extension(id): Extension<RequestId>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let format = Format::of_refusal(request.headers());
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
         Err(_) => {
             transport.count_panic();
@@ -54,9 +65,5 @@ pub async fn assign_request_id(
             tracing::error!(request.id = %id.0, "a request panicked");
             Refusal::from(error).into_response(&id, format)
         }
-    };
-    if let Ok(value) = HeaderValue::from_str(&id.0) {
-        response.headers_mut().insert(HEADER, value);
     }
-    response
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::config;
+use super::{Sites, TrustedProxies};
+use crate::{config, graphql::admission::Introspection};
 
 /// Bounds of requests and sockets.
 #[derive(Debug, Clone)]
@@ -21,10 +22,16 @@ pub struct Settings {
     pub message_bytes: usize,
     /// Operations that run on one socket at a time.
     pub operations_per_socket: usize,
+    /// Messages a second that are read from one socket.
+    pub messages_per_second: u32,
     /// Open sockets of one user.
     pub sockets_per_user: usize,
     /// Open sockets of one client address.
     pub sockets_per_address: usize,
+    /// Open connections, sockets included.
+    pub connections: usize,
+    /// Open connections of one client address, sockets included.
+    pub connections_per_address: usize,
     /// Time for a socket to send `connection_init`.
     pub init: Duration,
     /// Pause between two pings.
@@ -33,33 +40,12 @@ pub struct Settings {
     pub silence: Duration,
     /// A socket that takes no byte for so long is closed.
     pub write_stall: Duration,
-    /// Who may be meant by the header `Host`, and whose pages may open sockets.
+    /// Who may read the schema as a file.
+    pub introspection: Introspection,
+    /// Who may be meant by the header `Host`, and whose pages may call.
     pub sites: Sites,
-}
-
-/// The names of this server.
-#[derive(Debug, Clone, Default)]
-pub struct Sites {
-    /// True while only this machine is served: a request that means another name comes from a page that let its own name
-    /// point here (DNS rebinding), and is refused.
-    pub is_loopback_only: bool,
-    /// `host[:port]` by which clients know this server when a proxy stands before it.
-    pub public_authority: Option<String>,
-}
-
-impl Sites {
-    /// What the configuration says.
-    pub fn of(config: &config::Config) -> Self {
-        let server = &config.server;
-        let authority = server.public_url.as_ref().and_then(|url| {
-            let host = url.host_str()?;
-            Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
-        });
-        Self {
-            is_loopback_only: config.is_dev && !server.is_non_loopback_allowed_in_dev,
-            public_authority: authority,
-        }
-    }
+    /// Who is believed about the address of a client.
+    pub proxies: TrustedProxies,
 }
 
 /// No configuration moves these: a longer operation belongs into a subscription, and a frame holds a document.
@@ -68,8 +54,9 @@ const BODY: Duration = Duration::from_secs(30);
 const OPERATION: Duration = Duration::from_secs(30);
 const FRAME_BYTES: usize = 64 * 1024;
 
-impl From<&config::Limits> for Settings {
-    fn from(limits: &config::Limits) -> Self {
+impl From<&config::Config> for Settings {
+    fn from(config: &config::Config) -> Self {
+        let limits = &config.limits;
         Self {
             head: HEAD,
             body_bytes: limits.body_bytes,
@@ -78,13 +65,18 @@ impl From<&config::Limits> for Settings {
             frame_bytes: FRAME_BYTES.min(limits.socket_message_bytes),
             message_bytes: limits.socket_message_bytes,
             operations_per_socket: limits.operations_per_socket,
+            messages_per_second: limits.socket_messages_per_second,
             sockets_per_user: limits.sockets_per_user,
             sockets_per_address: limits.sockets_per_address,
+            connections: limits.connections,
+            connections_per_address: limits.connections_per_address,
             init: Duration::from_secs(limits.init_seconds),
             ping: Duration::from_secs(limits.ping_seconds),
             silence: Duration::from_secs(limits.idle_seconds),
             write_stall: Duration::from_secs(limits.write_stall_seconds),
-            sites: Sites::default(),
+            introspection: config.graphql.introspection.into(),
+            sites: Sites::of(config),
+            proxies: TrustedProxies::new(config.server.trusted_proxies.clone()),
         }
     }
 }

@@ -24,7 +24,10 @@ impl Intent {
     /// `request` is the input without its key; equal inputs hash equally.
     pub fn try_new(operation: &'static str, key: String, request: &impl Serialize) -> Result<Self> {
         if !(8..=255).contains(&key.chars().count()) || key.contains('\0') {
-            return Err(AppError::invalid("idempotencyKey", "An idempotency key has 8 to 255 characters."));
+            return Err(AppError::invalid(
+                "idempotencyKey",
+                "An idempotency key has 8 to 255 characters, and none of them is NUL.",
+            ));
         }
         let json = serde_json::to_vec(request).map_err(AppError::internal)?;
         Ok(Self { operation, key, request_hash: Sha256::digest(json).to_vec() })

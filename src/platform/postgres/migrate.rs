@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use diesel::{Connection, RunQueryDsl, migration::MigrationSource, pg::Pg};
+use diesel::{RunQueryDsl, migration::MigrationSource, pg::Pg};
 use diesel_async::{AsyncPgConnection, async_connection_wrapper::AsyncConnectionWrapper};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::connect::connect;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
@@ -55,6 +57,45 @@ pub async fn status(url: &str) -> Result<Status> {
     .await
 }
 
+/// What the database and the binary do not have in common.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// Names of migrations that the database lacks.
+    pub pending: Vec<String>,
+    /// Versions that the database has and this binary does not know: a newer one was here.
+    pub unknown: Vec<String>,
+}
+
+/// Compares the database with the binary without the lock, and changes nothing at all.
+pub async fn compare(conn: &mut AsyncPgConnection) -> diesel::QueryResult<Differences> {
+    #[derive(diesel::QueryableByName)]
+    struct Applied {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        version: String,
+    }
+    let query =
+        diesel::sql_query("SELECT version::text AS version FROM __diesel_schema_migrations ORDER BY 1");
+    let applied = match diesel_async::RunQueryDsl::load::<Applied>(query, conn).await {
+        Ok(rows) => rows.into_iter().map(|row| row.version).collect(),
+        // An empty database does not even have the list.
+        Err(diesel::result::Error::DatabaseError(_, info)) if info.message().contains("does not exist") => {
+            Vec::new()
+        }
+        Err(error) => return Err(error),
+    };
+    let migrations =
+        MigrationSource::<Pg>::migrations(&MIGRATIONS).map_err(diesel::result::Error::QueryBuilderError)?;
+    let mut known: Vec<_> = migrations
+        .iter()
+        .map(|migration| (migration.name().version().to_string(), migration.name().to_string()))
+        .collect();
+    known.sort();
+    let unknown =
+        applied.iter().filter(|version| !known.iter().any(|(known, _)| known == *version)).cloned().collect();
+    known.retain(|(version, _)| !applied.contains(version));
+    Ok(Differences { pending: known.into_iter().map(|(_, name)| name).collect(), unknown })
+}
+
 /// Undoes every migration, the last one first, and returns how many. All data is lost; for tests.
 pub async fn down_all(url: &str) -> Result<usize> {
     locked(url, |conn| {
@@ -81,10 +122,9 @@ async fn locked<T: Send + 'static>(
     url: &str,
     work: impl FnOnce(&mut Migrator) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let url = url.to_owned();
+    let conn = connect(url).await.context("cannot connect to the database to migrate it")?;
     let work = move || {
-        // The address holds the password, so it is not in the message.
-        let mut conn = Migrator::establish(&url).context("cannot connect to the database to migrate it")?;
+        let mut conn = Migrator::from(conn);
         acquire(&mut conn).context("cannot take the lock of migrations: does another replica hold it?")?;
         work(&mut conn)
     };

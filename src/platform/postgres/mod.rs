@@ -1,13 +1,17 @@
 //! PostgreSQL: connections, statements, and the rooms of shared machinery (idempotency, replicas).
 
+pub mod connect;
 pub mod embedded;
+mod facts;
 pub mod idempotency;
 pub mod migrate;
 pub mod partitions;
 pub mod pool;
 pub mod replicas;
 pub mod statement;
+mod tls;
 
+pub use facts::Facts;
 pub use pool::{Conn, Db};
 
 diesel::define_sql_function! {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use deadpool::managed::TimeoutType;
 use diesel_async::{
     AsyncPgConnection,
     pooled_connection::{
@@ -10,8 +11,13 @@ use diesel_async::{
         deadpool::{Hook, HookError, Object, Pool, PoolError},
     },
 };
+use futures_util::FutureExt;
 
-use crate::error::{AppError, Result};
+use super::connect::Target;
+use crate::{
+    error::{AppError, Result},
+    platform::metrics::names,
+};
 
 /// A connection on loan; it returns when dropped.
 pub type Conn = Object<AsyncPgConnection>;
@@ -19,22 +25,42 @@ pub type Conn = Object<AsyncPgConnection>;
 /// Handle to one pool; clones share it.
 #[derive(Clone)]
 pub struct Db {
+    name: &'static str,
     pool: Pool<AsyncPgConnection>,
 }
 
 /// Size of a pool and patience of its callers.
 #[derive(Debug, Clone, Copy)]
 pub struct PoolSettings {
+    /// In metrics and in `/health`.
+    pub name: &'static str,
     /// Connections at most.
     pub size: usize,
     /// Longest wait for one.
     pub wait: Duration,
 }
 
+/// Connections of a pool, and callers that wait for one.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolUsage {
+    pub max: usize,
+    pub idle: usize,
+    pub in_use: usize,
+    pub waiting: usize,
+}
+
 impl Db {
     /// Opens no connection yet.
+    ///
+    /// # Errors
+    /// Those of [`Target::parse`].
     pub fn try_new(url: &str, settings: PoolSettings) -> anyhow::Result<Self> {
+        let target = Target::parse(url)?;
         let mut config = ManagerConfig::default();
+        config.custom_setup = Box::new(move |_| {
+            let target = target.clone();
+            async move { target.connect().await }.boxed()
+        });
         // Verifying would cost a round trip each loan; a broken connection shows in the first statement anyway.
         config.recycling_method = RecyclingMethod::Fast;
         let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(url, config);
@@ -52,12 +78,38 @@ impl Db {
                 })
             }))
             .build()?;
-        Ok(Self { pool })
+        Ok(Self { name: settings.name, pool })
     }
 
     /// Lends a connection, waiting at most as long as the settings say.
     pub async fn conn(&self) -> Result<Conn> {
-        self.pool.get().await.map_err(unavailable)
+        self.pool.get().await.map_err(|error| {
+            let reason =
+                if matches!(error, PoolError::Timeout(TimeoutType::Wait)) { "timeout" } else { "error" };
+            names::POOL_FAILURES.add([self.name.into(), reason.into()], 1);
+            unavailable(error)
+        })
+    }
+
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// How it is used at the moment.
+    pub fn usage(&self) -> PoolUsage {
+        let status = self.pool.status();
+        let in_use = status.size.saturating_sub(status.available);
+        PoolUsage { max: status.max_size, idle: status.available, in_use, waiting: status.waiting }
+    }
+
+    /// Sets the metrics of the pool.
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+    pub fn measure(&self) {
+        let PoolUsage { max, idle, in_use, waiting } = self.usage();
+        names::POOL_CONNECTIONS.set([self.name.into(), "idle".into()], idle as f64);
+        names::POOL_CONNECTIONS.set([self.name.into(), "in_use".into()], in_use as f64);
+        names::POOL_MAX.set([self.name.into()], max as f64);
+        names::POOL_WAITING.set([self.name.into()], waiting as f64);
     }
 
     /// Asks the database for an answer.

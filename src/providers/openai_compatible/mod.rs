@@ -5,6 +5,7 @@
 //! one JSON document instead is understood as well.
 
 mod answer;
+mod probe;
 mod wire;
 
 use std::fmt;
@@ -17,6 +18,8 @@ use reqwest::{
     header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
 };
 use secrecy::{ExposeSecret, SecretString};
+
+pub use probe::Probe;
 
 use self::{
     answer::{AnswerReader, Failure},

@@ -1,5 +1,5 @@
 use loquent::{
-    config::{DefaultPlan, Flags, Limits, Purpose, Server, Streams},
+    config::{DefaultPlan, Flags, Limits, Purpose, Streams},
     platform::telemetry::LogFormat,
 };
 
@@ -9,14 +9,12 @@ use super::{KEY, dev, fault, loaded};
 fn development_needs_nothing() {
     let config = loaded(dev(), "", &[]);
     assert!(config.is_dev);
-    let server = Server {
-        host: [127, 0, 0, 1].into(),
-        port: 3000,
-        public_url: None,
-        is_non_loopback_allowed_in_dev: false,
-        drain_seconds: 30,
-    };
-    assert_eq!(config.server, server);
+    let server = &config.server;
+    assert_eq!((server.host, server.port), ([127, 0, 0, 1].into(), 3000));
+    assert!(server.public_url.is_none() && server.metrics_token.is_none());
+    assert!(server.allowed_origins.is_empty() && server.trusted_proxies.is_empty());
+    assert!(!server.is_non_loopback_allowed_in_dev);
+    assert_eq!((server.drain_seconds, server.ready_grace_seconds), (30, 0));
     let streams =
         Streams { flush_ms: 10, lease_ms: 8000, max_generation_seconds: 300, retention_minutes: 15 };
     assert_eq!(config.streams, streams);
@@ -24,9 +22,13 @@ fn development_needs_nothing() {
         body_bytes: 1_048_576,
         document_bytes: 65_536,
         socket_message_bytes: 262_144,
+        operation_cost: 2_000,
         operations_per_socket: 20,
+        socket_messages_per_second: 20,
         sockets_per_user: 10,
         sockets_per_address: 100,
+        connections: 10_000,
+        connections_per_address: 1000,
         init_seconds: 10,
         ping_seconds: 20,
         idle_seconds: 60,

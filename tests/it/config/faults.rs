@@ -47,6 +47,8 @@ fn unknown_keys_of_the_file_get_a_suggestion() {
         ("[limits]\nsocket_per_user = 1", "limits.sockets_per_user"),
         ("[streams]\nlease_seconds = 1", "streams.lease_ms"),
         ("[server.port]\nnumber = 1", "server.port"),
+        ("[server]\nallowed_origin = \"https://a.test\"", "server.allowed_origins"),
+        ("[server]\ntrusted_proxy = \"::1\"", "server.trusted_proxies"),
         ("defaultmodel = \"echo\"", "default_model"),
     ];
     for (file, expected) in table {

@@ -8,6 +8,7 @@
 mod defaults;
 mod dev_key;
 mod faults;
+mod peers;
 mod precedence;
 mod providers;
 mod secrets;

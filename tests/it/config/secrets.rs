@@ -27,7 +27,7 @@ fn secrets_show_in_no_debug_output() {
 
 #[test]
 fn no_value_shows_in_a_fault_whichever_key_held_it() {
-    let keys = "host port public_url drain_seconds allow_remote_dev";
+    let keys = "host port public_url allowed_origins trusted_proxies drain_seconds allow_remote_dev";
     let mut file = String::from("unknown = \"CANARY\"\ndefault_model = \"CANARY\"\n[server]\n");
     for key in keys.split(' ') {
         file += &format!("{key} = \"CANARY\"\n");
@@ -42,7 +42,7 @@ fn no_value_shows_in_a_fault_whichever_key_held_it() {
     let file = file.replace("CANARY", CANARY);
     let env = [("LOQUENT_UNKNOWN", CANARY), ("LOQUENT_STREAMS__FLUSH_MS", CANARY)];
     let found = load(Flags::default(), &file, &env).expect_err("all of it is wrong");
-    assert_eq!(found.0.len(), 23, "{found}");
+    assert_eq!(found.0.len(), 25, "{found}");
     assert!(!format!("{found} {found:?} {found:#?}").contains(CANARY), "{found}");
 }
 

@@ -223,8 +223,11 @@ async fn assert_found(healthy: &TestDb, fault: &Fault) {
     run(&db.url, "ALTER TABLE ledger_entries DISABLE TRIGGER ledger_entries_append_only").await;
     run(&db.url, fault.plant).await;
     let subject = rows(&db.url, fault.subject).await.remove(0)["id"].as_str().unwrap().to_owned();
-    let pool =
-        Db::try_new(&db.url, PoolSettings { size: 1, wait: std::time::Duration::from_secs(10) }).unwrap();
+    let pool = Db::try_new(
+        &db.url,
+        PoolSettings { name: "test", size: 1, wait: std::time::Duration::from_secs(10) },
+    )
+    .unwrap();
     let (_, differences) = credits::check(&pool).await.unwrap();
     pool.close();
     let broken: BTreeSet<&str> = differences.iter().map(|difference| difference.problem.as_str()).collect();

@@ -147,7 +147,7 @@ fn the_named_operation_is_chosen() {
     assert_eq!(choose(Some("A")).unwrap().root_fields, ["a"]);
     assert_eq!(choose(Some("B")).unwrap().operation, OperationKind::Mutation);
     for name in [None, Some("C"), Some("F"), Some("")] {
-        assert_eq!(choose(name).unwrap_err().code, RefusalCode::ValidationFailed, "{name:?}");
+        assert_eq!(choose(name).unwrap_err().code, RefusalCode::BadUserInput, "{name:?}");
     }
     let unknown = choose(Some("C")).unwrap_err();
     assert_eq!(unknown.message, "Unknown operation named `C`.");
@@ -166,7 +166,7 @@ fn a_document_that_leaves_the_operation_open_is_refused() {
     ] {
         assert_eq!(guard(document).unwrap_err().code, RefusalCode::ValidationFailed, "{document}");
     }
-    assert_eq!(check("{a}", Some("A"), &Limits::default()).unwrap_err().code, RefusalCode::ValidationFailed);
+    assert_eq!(check("{a}", Some("A"), &Limits::default()).unwrap_err().code, RefusalCode::BadUserInput);
 }
 
 #[test]

@@ -31,6 +31,7 @@ pub struct TestApp {
 #[derive(Default)]
 pub struct Builder {
     settings: String,
+    is_production: bool,
     database_url: Option<String>,
 }
 
@@ -80,6 +81,12 @@ impl Builder {
         self
     }
 
+    /// Serves as without `--dev`.
+    pub fn outside_development(mut self) -> Self {
+        self.is_production = true;
+        self
+    }
+
     /// Reaches the database by another address, such as a proxy before it.
     pub fn database_through(mut self, address: impl FnOnce(&str) -> String, db: &TestDb) -> Self {
         self.database_url = Some(address(&db.url));
@@ -95,7 +102,8 @@ impl Builder {
     pub async fn start_over(self, db: TestDb) -> TestApp {
         let provider = ScriptedProvider::start().await;
         let url = self.database_url.clone().unwrap_or_else(|| db.url.clone());
-        let config = config(&self.settings, provider.base_url());
+        let mut config = config(&self.settings, provider.base_url());
+        config.is_dev = !self.is_production;
         let key =
             SigningKey { kid: "test".to_owned(), secret: "a signing key of the tests, long enough".into() };
         let app = App::start(&config, &[key], &url, Clock::default()).await.unwrap();

@@ -15,4 +15,5 @@ pub mod restart;
 pub mod role;
 pub mod rows;
 pub mod seed;
+pub mod sse;
 pub mod ws;

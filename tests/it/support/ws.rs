@@ -10,8 +10,8 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, sync::mpsc};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{self, Message, client::IntoClientRequest, http},
+    MaybeTlsStream, WebSocketStream, client_async, connect_async,
+    tungstenite::{self, Message, client::IntoClientRequest, handshake::client::Request, http},
 };
 
 use super::client::Client;
@@ -40,12 +40,7 @@ impl RawSocket {
 
     /// Opens a socket with headers of one's own; `Err` has the status and body of a refusal.
     pub async fn try_open(client: &Client, headers: &[(&'static str, &str)]) -> Result<Self, (u16, Value)> {
-        let url = format!("{}/graphql", client.base_url.replacen("http", "ws", 1));
-        let mut request = url.into_client_request().unwrap();
-        for (name, value) in headers {
-            request.headers_mut().insert(*name, http::HeaderValue::from_str(value).unwrap());
-        }
-        match connect_async(request).await {
+        match connect_async(handshake(client, headers)).await {
             Ok((socket, _)) => Ok(Self(socket)),
             Err(tungstenite::Error::Http(response)) => {
                 let body = response.body().as_deref().unwrap_or_default();
@@ -53,6 +48,14 @@ impl RawSocket {
             }
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// Opens a socket over a connection that is there already, such as one from another address; `None` when it is
+    /// refused or the connection ends.
+    pub async fn open_over(client: &Client, stream: TcpStream) -> Option<Self> {
+        let request = handshake(client, &[("sec-websocket-protocol", "graphql-transport-ws")]);
+        let opened = client_async(request, MaybeTlsStream::Plain(stream)).await;
+        opened.ok().map(|(socket, _)| Self(socket))
     }
 
     pub async fn send(&mut self, message: Value) {
@@ -66,6 +69,11 @@ impl RawSocket {
     /// As [`Self::send_frame`], when the server may have closed already.
     pub async fn try_send_frame(&mut self, message: Message) {
         let _ = self.0.send(message).await;
+    }
+
+    /// Sends; false when the socket has ended.
+    pub async fn is_sent(&mut self, message: Message) -> bool {
+        self.0.send(message).await.is_ok()
     }
 
     /// The next message of the protocol, pings of the server left out.
@@ -110,6 +118,15 @@ impl RawSocket {
         self.send(json!({ "type": "connection_init", "payload": payload })).await;
         assert_eq!(self.receive().await, Received::Json(json!({ "type": "connection_ack" })));
     }
+}
+
+fn handshake(client: &Client, headers: &[(&'static str, &str)]) -> Request {
+    let url = format!("{}/graphql", client.base_url.replacen("http", "ws", 1));
+    let mut request = url.into_client_request().unwrap();
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, http::HeaderValue::from_str(value).unwrap());
+    }
+    request
 }
 
 /// One event of an operation.

@@ -29,7 +29,7 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         ),
         ("a broken document", json!({ "query": "{" }), "GRAPHQL_PARSE_FAILED"),
         ("no operation", json!({ "query": "fragment F on Query {__typename}" }), "GRAPHQL_VALIDATION_FAILED"),
-        ("an unknown name", json!({ "query": "{a}", "operationName": "X" }), "GRAPHQL_VALIDATION_FAILED"),
+        ("an unknown name", json!({ "query": "{a}", "operationName": "X" }), "BAD_USER_INPUT"),
         ("deep variables", json!({ "query": "{a}", "variables": { "v": deep_variables } }), "BAD_USER_INPUT"),
         ("no document", json!({}), "BAD_USER_INPUT"),
         ("variables of no shape", json!({ "query": "{a}", "variables": [] }), "BAD_USER_INPUT"),

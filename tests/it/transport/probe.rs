@@ -19,15 +19,21 @@ use async_graphql::{
 };
 use futures_util::{StreamExt, stream::BoxStream};
 use loquent::{
+    config::{Config, ConfigFile, Directories, Flags, Purpose, Sources},
     domains::accounts::{Accounts, NewAccountEffect, Passwords, SigningKey, TokenSettings, Tokens},
     error::Result,
-    graphql::{Api, guard, schema_builder, transport::Settings},
+    graphql::{
+        Api,
+        admission::{Admission, Introspection},
+        guard, schema_builder,
+        transport::Settings,
+    },
     platform::{
         clock::Clock,
         postgres::{Db, pool::PoolSettings},
         tasks::Tasks,
     },
-    server::{Check, Running, Server, State},
+    server::{Check, Operators, Running, Server, State},
 };
 use tokio::{net::TcpListener, sync::Semaphore};
 use uuid::Uuid;
@@ -45,12 +51,18 @@ pub struct Probe {
     pub begun: Arc<Semaphore>,
     /// A permit for each `Waits` that went on to its end.
     pub done: Arc<Semaphore>,
+    /// Events that `Floods` have made.
+    floods: Arc<AtomicU64>,
 }
 
 impl Probe {
     fn new() -> Self {
         let empty = || Arc::new(Semaphore::new(0));
-        Self { parsed: Arc::default(), go: empty(), begun: empty(), done: empty() }
+        Self { parsed: Arc::default(), go: empty(), begun: empty(), done: empty(), floods: Arc::default() }
+    }
+
+    pub fn floods(&self) -> u64 {
+        self.floods.load(Ordering::Relaxed)
     }
 
     pub fn parsed(&self) -> u64 {
@@ -133,7 +145,10 @@ impl Extension for Visit {
                     take(&probe.go).await;
                     yield Response::new(Value::from("tick"));
                 },
-                Some("Floods") => loop { yield Response::new(Value::from("x".repeat(10_000))) },
+                Some("Floods") => loop {
+                    probe.floods.fetch_add(1, Ordering::Relaxed);
+                    yield Response::new(Value::from("x".repeat(10_000)));
+                },
                 Some("FailsLater") => {
                     yield Response::new(Value::from(1));
                     panic!("a subscription of a test")
@@ -192,7 +207,8 @@ impl Site {
         let key =
             SigningKey { kid: "test".into(), secret: "0123456789abcdef0123456789abcdef".to_owned().into() };
         let tokens = Tokens::new(&[key], clock.clone(), lifetimes);
-        let db = Db::try_new(url, PoolSettings { size: 2, wait: Duration::from_secs(2) }).unwrap();
+        let db =
+            Db::try_new(url, PoolSettings { name: "test", size: 2, wait: Duration::from_secs(2) }).unwrap();
         let accounts = Accounts::new(
             db.clone(),
             clock.clone(),
@@ -201,11 +217,15 @@ impl Site {
             Passwords::try_new().unwrap(),
             Arc::new(NoEffect),
         );
-        let schema = schema_builder().extension(probe.clone()).data(accounts.clone()).finish();
+        let admission = Admission { introspection: Introspection::Public, operation_cost: 2_000 };
+        let schema =
+            schema_builder().extension(admission).extension(probe.clone()).data(accounts.clone()).finish();
         let api = Api { schema, accounts, guard_limits: guard::Limits::default(), db };
         let mut settings = usual_settings();
         change(&mut settings);
         let state = State {
+            operators: Operators::Everybody,
+            sample: Arc::new(|| {}),
             api,
             tasks: tasks.clone(),
             clock: clock.clone(),
@@ -226,22 +246,18 @@ impl Site {
     }
 }
 
-/// The numbers that a configuration without a word gives.
+/// What a configuration file without a word gives.
 fn usual_settings() -> Settings {
-    Settings {
-        sites: loquent::graphql::transport::Sites::default(),
-        head: Duration::from_secs(10),
-        body_bytes: 1024 * 1024,
-        body: Duration::from_secs(30),
-        operation: Duration::from_secs(30),
-        frame_bytes: 64 * 1024,
-        message_bytes: 256 * 1024,
-        operations_per_socket: 20,
-        sockets_per_user: 10,
-        sockets_per_address: 100,
-        init: Duration::from_secs(10),
-        ping: Duration::from_secs(20),
-        silence: Duration::from_secs(60),
-        write_stall: Duration::from_secs(10),
-    }
+    configured(false, "")
+}
+
+/// What a configuration file gives, under `--dev` or not.
+pub fn configured(is_dev: bool, file: &str) -> Settings {
+    let config = Config::load(Sources {
+        file: Some(ConfigFile { path: "loquent.toml".into(), text: file.into() }),
+        flags: Flags { is_dev, purpose: Purpose::Maintain, ..Flags::default() },
+        directories: Some(Directories { data: "/data".into(), cache: "/cache".into() }),
+        ..Sources::default()
+    });
+    (&config.unwrap()).into()
 }

@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::probe::Site;
@@ -19,12 +23,44 @@ async fn ready(site: &Site) -> RawSocket {
 #[tokio::test]
 async fn no_other_subprotocol_is_spoken() {
     let site = Site::start().await;
-    for headers in [vec![], vec![("sec-websocket-protocol", "graphql-ws")]] {
-        let (status, body) = RawSocket::try_open(&site.client, &headers).await.err().unwrap();
-        assert_eq!((status, &body["errors"][0]["extensions"]["code"]), (400, &json!("BAD_USER_INPUT")));
-    }
+    let mut silent = RawSocket::try_open(&site.client, &[]).await.unwrap();
+    assert_eq!(silent.receive().await, Received::Closed(4406, "Subprotocol not acceptable".to_owned()));
     let both = [("sec-websocket-protocol", "graphql-ws, graphql-transport-ws")];
-    assert!(RawSocket::try_open(&site.client, &both).await.is_ok());
+    RawSocket::try_open(&site.client, &both).await.unwrap().init(None).await;
+    // A client that named others only is told the same, and none of its names is confirmed.
+    let mut stream = TcpStream::connect(site.running.address).await.unwrap();
+    let handshake = "GET /graphql HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\
+        sec-websocket-protocol: graphql-ws\r\n\r\n";
+    stream.write_all(handshake.as_bytes()).await.unwrap();
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"Subprotocol not acceptable") {
+        assert_ne!(stream.read_buf(&mut seen).await.unwrap(), 0, "{}", String::from_utf8_lossy(&seen));
+    }
+    let seen = String::from_utf8_lossy(&seen).to_lowercase();
+    assert!(seen.starts_with("http/1.1 101") && !seen.contains("sec-websocket-protocol"), "{seen}");
+}
+
+#[tokio::test]
+async fn a_broken_handshake_is_refused_over_http() {
+    let site = Site::start().await;
+    for (name, value) in [("sec-websocket-version", "12"), ("connection", "close")] {
+        let headers = [
+            ("connection", "upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+        ];
+        let mut stream = TcpStream::connect(site.running.address).await.unwrap();
+        let mut head = String::from("GET /graphql HTTP/1.1\r\nhost: x\r\n");
+        for (key, usual) in headers {
+            head += &format!("{key}: {}\r\n", if key == name { value } else { usual });
+        }
+        stream.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
+        let mut answer = vec![0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 400", "{name}: {value}");
+    }
 }
 
 #[tokio::test]
@@ -92,8 +128,9 @@ async fn a_live_id_is_not_used_twice_and_a_finished_one_may_be() {
     };
     for _ in 0..50 {
         socket.send(subscribe("Works")).await;
-        let next = json!({ "id": "1", "type": "next", "payload": { "data": { "__typename": "Query" } } });
-        assert_eq!(socket.receive().await, Received::Json(next));
+        let Received::Json(next) = socket.receive().await else { panic!() };
+        assert_eq!((&next["id"], &next["type"]), (&json!("1"), &json!("next")));
+        assert_eq!(next["payload"]["data"], json!({ "__typename": "Query" }));
         assert_eq!(socket.receive().await, Received::Json(json!({ "id": "1", "type": "complete" })));
     }
     socket.send(subscribe("Hangs")).await;

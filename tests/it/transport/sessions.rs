@@ -5,7 +5,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::probe::Site;
-use crate::support::{client::Client, db::TestDb, ws::RawSocket};
+use crate::support::{
+    client::Client,
+    db::TestDb,
+    ws::{RawSocket, Received},
+};
 
 /// A server over a database of its own, with quick pings.
 async fn site() -> (Site, TestDb) {
@@ -62,6 +66,20 @@ async fn signing_out_ends_the_sockets_of_the_session_and_no_others() {
     other.send(json!({ "type": "connection_init" })).await;
     assert_eq!(other.close_code().await, 4429);
     assert_eq!(leaving.gql("{ __typename }", json!({})).await.code(), "UNAUTHENTICATED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_out_over_a_socket_is_answered_before_that_socket_ends() {
+    let (site, _db) = site().await;
+    for _ in 0..10 {
+        let mut socket = signed_in(&site.client.sign_up().await).await;
+        let out = "mutation { signOut(input: { everywhere: true }) { isAccepted } }";
+        socket.send(json!({ "id": "1", "type": "subscribe", "payload": { "query": out } })).await;
+        let answer = json!({ "id": "1", "type": "next", "payload": { "data": { "signOut": { "isAccepted": true } } } });
+        assert_eq!(socket.receive().await, Received::Json(answer));
+        assert_eq!(socket.receive().await, Received::Json(json!({ "id": "1", "type": "complete" })));
+        assert_eq!(socket.receive().await, Received::Closed(4403, "Forbidden".to_owned()));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,7 @@ impl AccountsQuery {
     /// The caller, or null without a valid credential.
     #[graphql(directive = access::apply(AccessLevel::Public))]
     async fn viewer(&self, ctx: &Context<'_>) -> Option<Viewer> {
-        ctx.caller().viewer.map(Viewer)
+        ctx.caller().credential.viewer().map(Viewer)
     }
 
     /// An account the caller belongs to, or null.

@@ -128,7 +128,7 @@ fn normalize_email(email: &str) -> Result<String> {
 fn require_name(name: &str) -> Result<String> {
     let name = name.trim();
     if !(1..=80).contains(&name.chars().count()) || name.chars().any(char::is_control) {
-        return Err(AppError::invalid("name", "A name has 1 to 80 characters."));
+        return Err(AppError::invalid("name", "A name has 1 to 80 characters on one line."));
     }
     Ok(name.to_owned())
 }

@@ -20,6 +20,7 @@ use crate::{
     graphql::{
         Account, ContextExt, Message, Model, User,
         errors::{UserError, raise},
+        null_boundary::semantic_non_null,
         pagination::{bad_input, connection, decode_cursor, encode_cursor, page_size},
         scalars::DateTime,
     },
@@ -39,6 +40,7 @@ impl Conversation {
     }
 
     /// Account that owns it and pays for answers.
+    #[graphql(directive = semantic_non_null::apply(vec![0]))]
     async fn account(&self, ctx: &Context<'_>) -> Result<Option<Account>> {
         let account = ctx.loaders().accounts.load_one(self.0.account_id).await.map_err(raise)?;
         Ok(account.map(Account::from))

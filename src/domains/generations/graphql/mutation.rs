@@ -17,6 +17,7 @@ use crate::{
     graphql::{
         ContextExt, Message,
         access::{AccessLevel, Declared, access},
+        admission::cost::cost,
         errors::{raise, split},
         payloads::IdInput,
     },
@@ -28,7 +29,7 @@ pub struct GenerationsMutation;
 #[Object(guard = "Declared")]
 impl GenerationsMutation {
     /// Stores a message and starts the answer; both come back at once and the answer is watched with `messageStream`.
-    #[graphql(directive = access::apply(AccessLevel::User))]
+    #[graphql(directive = access::apply(AccessLevel::User), directive = cost::apply("10".to_owned()))]
     async fn send_message(
         &self,
         ctx: &Context<'_>,
@@ -39,7 +40,7 @@ impl GenerationsMutation {
             Err(error) => Err(error),
         };
         Ok(match split(result)? {
-            Ok(started) => sent(started),
+            Ok(started) => sent(wait(ctx, started).await),
             Err(user_errors) => SendMessagePayload {
                 conversation: None,
                 user_message: None,
@@ -72,6 +73,17 @@ impl GenerationsMutation {
             }
             Err(user_errors) => GenerationPayload { generation: None, credit_balance: None, user_errors },
         })
+    }
+}
+
+/// What was accepted, or what has become of it when the caller would rather wait.
+async fn wait(ctx: &Context<'_>, started: Started) -> Started {
+    match &ctx.caller().patience {
+        None => started,
+        Some(patience) => {
+            let generations = ctx.handle::<Generations>();
+            generations.wait_for_answer(ctx.viewer(), started, patience.is_over()).await
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod rows;
 mod send;
+mod wait;
 mod wishes;
 
 use std::{sync::Arc, time::Duration};
@@ -99,7 +100,17 @@ impl Generations {
 
     /// True while the stream log is written: the lease of this process holds.
     pub fn is_writing(&self) -> bool {
-        self.log.silence() < self.lease
+        self.silence() < self.lease
+    }
+
+    /// Time since the stream log was last written.
+    pub fn silence(&self) -> Duration {
+        self.log.silence()
+    }
+
+    /// Id of this process among its replicas; a new one after it lost its lease.
+    pub fn replica_id(&self) -> Uuid {
+        self.log.identity().replica_id
     }
 
     /// Answers in progress in this process.

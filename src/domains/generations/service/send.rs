@@ -46,10 +46,20 @@ pub struct Started {
 
 /// Result under an idempotency key.
 #[derive(Debug, Serialize, Deserialize)]
-struct TurnIds {
+pub(super) struct TurnIds {
     conversation_id: Uuid,
     user_message_id: Uuid,
     answer_id: Uuid,
+}
+
+impl TurnIds {
+    pub(super) fn of(started: &Started) -> Self {
+        Self {
+            conversation_id: started.conversation.id,
+            user_message_id: started.user_message.id,
+            answer_id: started.answer.id,
+        }
+    }
 }
 
 /// A turn that only has to be written.
@@ -79,7 +89,7 @@ impl Generations {
                 repo::read_turn(&mut conn, viewer.user_id, new.conversation_id, account_id, &intent).await?
             };
             if let Some(first) = intent.replay::<TurnIds>(context.stored.clone())? {
-                return self.replay(viewer, first).await;
+                return self.read_turn(viewer, first).await;
             }
             let plan = self.plan_turn(viewer, &new, &intent, account_id, context)?;
             // From here on a shutdown waits for this turn, so one that has begun already must be seen now.
@@ -211,8 +221,8 @@ impl Generations {
         Started { conversation, user_message, answer, content: Content::of_events([]), generation, balance }
     }
 
-    /// The first result of a key, as it stands now.
-    async fn replay(&self, viewer: Viewer, ids: TurnIds) -> Result<Started> {
+    /// A turn that was accepted before, as it stands now.
+    pub(super) async fn read_turn(&self, viewer: Viewer, ids: TurnIds) -> Result<Started> {
         let mut conn = self.db.conn().await?;
         let gone = || AppError::not_found("idempotencyKey", "message");
         let conversation =

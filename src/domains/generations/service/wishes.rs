@@ -46,6 +46,9 @@ impl NewMessage {
                 ));
             }
         }
+        if new.parts.iter().all(|text| text.trim().is_empty()) {
+            return Err(AppError::invalid("parts", "A message is more than white space."));
+        }
         if new.conversation_id.is_some() && new.account_id.is_some() {
             return Err(AppError::invalid(
                 "accountId",
@@ -62,10 +65,11 @@ impl NewMessage {
         if options.max_output_tokens == Some(0) {
             return Err(AppError::invalid("options.maxOutputTokens", "An answer has at least one token."));
         }
-        if options.stop.len() > 4 || options.stop.iter().any(|text| text.is_empty() || text.len() > 256) {
+        let is_stop = |text: &String| (1..=256).contains(&text.len()) && !text.contains('\0');
+        if options.stop.len() > 4 || !options.stop.iter().all(is_stop) {
             return Err(AppError::invalid(
                 "options.stop",
-                "At most 4 texts of 1 to 256 bytes can end an answer.",
+                "At most 4 texts of 1 to 256 bytes can end an answer, and none of them has a NUL.",
             ));
         }
         Ok(())

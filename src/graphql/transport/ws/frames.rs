@@ -97,8 +97,8 @@ pub fn pong(payload: Option<Value>) -> Utf8Bytes {
     }
 }
 
-/// Why the server ends a socket. Clients of the protocol give up after 1011, 4400, 4401, 4409 and 4429, and connect
-/// again, with a new credential, after the others.
+/// Why the server ends a socket. Clients of the protocol give up after 1011, 4400, 4401, 4406, 4409 and 4429, and
+/// connect again, with a new credential, after the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseCode {
     /// 1011: a fault of ours.
@@ -113,6 +113,8 @@ pub enum CloseCode {
     Unauthorized,
     /// 4403: the credential has expired, or its session has ended. Renew it and connect again.
     Forbidden,
+    /// 4406: the client offered no subprotocol that is spoken here.
+    UnknownSubprotocol,
     /// 4408: `connection_init` did not come in time.
     InitTimeout,
     /// 4409: an operation of this id still runs.
@@ -132,6 +134,7 @@ impl From<CloseCode> for CloseFrame {
             CloseCode::Malformed(reason) => (4400, reason),
             CloseCode::Unauthorized => (4401, "Unauthorized"),
             CloseCode::Forbidden => (4403, "Forbidden"),
+            CloseCode::UnknownSubprotocol => (4406, "Subprotocol not acceptable"),
             CloseCode::InitTimeout => (4408, "Connection initialisation timeout"),
             CloseCode::DuplicateId => (4409, "Subscriber for this id already exists"),
             CloseCode::TooManyInits => (4429, "Too many initialisation requests"),

@@ -1,57 +1,55 @@
 //! GraphQL over WebSocket: the protocol `graphql-transport-ws`, and no other.
 //!
-//! The handshake is refused over HTTP, before anything is upgraded: 400 without the subprotocol (RFC 6455 lets a
-//! server refuse, and the protocol names no close code for it), 403 for a page of another site, 429 for an address
-//! with too many sockets, 503 during shutdown. From then on close codes speak; [`frames::CloseCode`] lists them.
+//! The handshake is refused over HTTP, before anything is upgraded: 400 when it is broken, 401 for a header that is no
+//! credential, 403 for a page of another site, 429 for an address with too many sockets, 503 during shutdown. From then
+//! on close codes speak, the first of them for a client of another subprotocol; [`CloseCode`] lists them.
 //!
-//! [`session`] is the loop of one socket, [`operations`] runs what is asked for beside it, so that a client that
-//! does not read stalls only its own writing and never a resolver that holds a connection.
+//! [`session`] is the loop of one socket, [`ending`] how it ends, [`pace`] how fast it is read, [`admission`] how many
+//! there are. [`operations`] runs what is asked for beside the loop, so that a client that does not read stalls only its
+//! own writing and never a resolver that holds a connection.
 
 mod admission;
+mod ending;
 mod frames;
 mod operations;
+mod pace;
 mod session;
 
 use std::sync::Arc;
 
 use axum::{
     extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
-    http::{HeaderMap, Method, StatusCode, header::UPGRADE},
+    http::{HeaderMap, StatusCode},
     response::Response,
 };
 use tracing::Instrument;
 
 pub use admission::Sockets;
+pub use frames::CloseCode;
+use session::Session;
 
-use super::{
-    Transport,
-    answer::{Format, Refusal},
-    credentials::Bearer,
-    http::method_refusal,
-    origin::{Peer, is_same_site},
+use super::{Transport, answer::Refusal, credentials::Bearer, negotiation::Format, origin::Peer};
+use crate::{
+    error::{AppError, ErrorCode},
+    platform::metrics::names,
 };
-use crate::error::{AppError, ErrorCode};
 
 const PROTOCOL: &str = "graphql-transport-ws";
 
 /// Read and write buffers of a socket: most are idle, and there are many.
 const BUFFER_BYTES: usize = 4 * 1024;
 
-/// Answers `GET`: opens a socket, or says why not.
-pub async fn open(
+/// Answers a `GET` that asks for an upgrade: opens a socket, or says why not.
+pub fn open(
     State(transport): State<Arc<Transport>>,
     peer: Peer,
-    method: Method,
-    headers: HeaderMap,
+    headers: &HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let request_id = peer.request_id.clone();
-    if !headers.contains_key(UPGRADE) {
-        return method_refusal(&method, &request_id, &headers);
-    }
-    match upgrade.map_err(refuse_handshake).and_then(|upgrade| accept(transport, peer, &headers, upgrade)) {
+    match upgrade.map_err(refuse_handshake).and_then(|upgrade| accept(transport, peer, headers, upgrade)) {
         Ok(response) => response,
-        Err(refusal) => refusal.into_response(&request_id, Format::of(&headers)),
+        Err(refusal) => refusal.into_response(&request_id, Format::of_refusal(headers)),
     }
 }
 
@@ -64,30 +62,32 @@ fn accept(
     if transport.closing.is_cancelled() {
         return Err(AppError::unavailable(anyhow::anyhow!("shutting down")).into());
     }
-    if !is_same_site(headers, transport.settings.sites.public_authority.as_deref()) {
-        let message = "Pages of other sites may not open a socket here.";
+    if !transport.settings.sites.origins.may_open_socket(headers) {
+        let message =
+            "Pages of this site may not open a socket here: its origin is not in server.allowed_origins.";
         return Err(Refusal::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message));
     }
-    let upgrade = upgrade.protocols([PROTOCOL]);
-    if upgrade.selected_protocol().is_none() {
-        let message = format!("This server speaks the subprotocol {PROTOCOL} only.");
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message));
-    }
     let bearer = Bearer::from_headers(headers)?;
-    let place = transport.sockets.addresses.take(peer.address).ok_or_else(|| {
+    let place = transport.sockets.of_address(peer.address).ok_or_else(|| {
         let message = "Too many sockets are open from this address.";
         Refusal::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::RateLimited, message)
     })?;
     let upgrade = upgrade
+        .protocols([PROTOCOL])
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(BUFFER_BYTES)
         .max_frame_size(transport.settings.frame_bytes)
         .max_message_size(transport.settings.message_bytes);
-    let open = transport.open_sockets.token();
+    let is_spoken = upgrade.selected_protocol().is_some();
+    let open = (transport.open_sockets.token(), names::SOCKETS.hold([]));
     let span = tracing::info_span!("graphql.socket", request.id = %peer.request_id.0);
     Ok(upgrade.on_upgrade(move |socket| {
+        let session = Session::new(transport, socket, peer.origin, bearer);
         async move {
-            session::serve(transport, socket, peer.origin, bearer).await;
+            match is_spoken {
+                true => session.serve().await,
+                false => session.refuse(CloseCode::UnknownSubprotocol).await,
+            }
             drop((place, open));
         }
         .instrument(span)

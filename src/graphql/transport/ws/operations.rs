@@ -1,11 +1,15 @@
 //! The operations of one socket. Each runs in a task of its own and hands its frames to the socket one at a time:
 //! when nobody takes them it waits, with its frame finished and no connection in hand.
 
-use std::sync::Arc;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use async_graphql::{Response, Value};
 use axum::extract::ws::Utf8Bytes;
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt, stream::BoxStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::{StreamMap, wrappers::ReceiverStream};
 
@@ -22,7 +26,8 @@ use crate::{
     graphql::{Caller, RequestId, guard::OperationKind},
 };
 
-/// A message to the client about one operation.
+/// A message to the client about one operation. It goes in a box, because a channel has room for 32 of them however few
+/// it may hold.
 pub struct Frame {
     pub text: Utf8Bytes,
     /// Nothing follows: the id is free again.
@@ -32,9 +37,23 @@ pub struct Frame {
 /// What runs on a socket, by the id that the client chose. Polled in random order, so that no operation starves
 /// another.
 pub struct Operations {
-    running: StreamMap<String, ReceiverStream<Frame>>,
+    running: StreamMap<String, Running>,
     /// Taken by an operation until it has really ended: a mutation outlives its `complete`.
     places: Arc<Semaphore>,
+}
+
+/// One operation as the socket sees it.
+struct Running {
+    frames: ReceiverStream<Box<Frame>>,
+    kind: OperationKind,
+}
+
+impl Stream for Running {
+    type Item = Box<Frame>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Box<Frame>>> {
+        self.frames.poll_next_unpin(context)
+    }
 }
 
 impl Operations {
@@ -61,20 +80,39 @@ impl Operations {
             let message = "Too many operations run on this socket.";
             return refuse(AppError::new(ErrorCode::RateLimited, message).into(), &caller.request_id);
         };
-        let operation = match request::admit(payload, &transport.api.guard_limits) {
+        let operation = match request::admit(payload, &transport.api.guard_limits, &transport.documents) {
             Ok(operation) => operation,
             Err(refusal) => return refuse(refusal, &caller.request_id),
         };
         let (sender, receiver) = mpsc::channel(1);
         let outlet = Outlet { id: id.clone(), request_id: caller.request_id.clone(), sender, place };
-        transport.tasks.spawn(run(Arc::clone(transport), operation, caller, outlet));
-        self.running.insert(id, ReceiverStream::new(receiver));
+        let (kind, tasks) = (operation.kind, &transport.tasks);
+        let transport = Arc::clone(transport);
+        match kind {
+            OperationKind::Query => tasks.spawn(query(transport, operation, caller, outlet)),
+            OperationKind::Mutation => tasks.spawn(mutation(transport, operation, caller, outlet)),
+            OperationKind::Subscription => tasks.spawn(relay(transport.subscribe(operation, caller), outlet)),
+        }
+        self.running.insert(id, Running { frames: ReceiverStream::new(receiver), kind });
         Ok(())
     }
 
     /// Ends an operation of which the client wants no more. A mutation still runs to its end.
     pub fn stop(&mut self, id: &str) {
         self.running.remove(id);
+    }
+
+    /// Ends all but mutations.
+    pub fn keep_mutations(&mut self) {
+        let ended: Vec<String> = self
+            .running
+            .iter()
+            .filter(|(_, running)| running.kind != OperationKind::Mutation)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in ended {
+            self.running.remove(&id);
+        }
     }
 
     /// Ends all.
@@ -92,24 +130,21 @@ impl Operations {
     }
 }
 
-async fn run(transport: Arc<Transport>, operation: Operation, caller: Caller, outlet: Outlet) {
-    match operation.kind {
-        OperationKind::Subscription => relay(&transport, operation, caller, outlet).await,
-        OperationKind::Query => {
-            tokio::select! {
-                () = outlet.sender.closed() => {}
-                result = transport.run(operation, caller) => outlet.answer(result).await,
-            }
-        }
-        OperationKind::Mutation => {
-            let result = transport.run(operation, caller).await;
-            outlet.answer(result).await;
-        }
+// Each kind has a task of its own type: a subscription may wait for hours, and would be as large as a query.
+
+async fn query(transport: Arc<Transport>, operation: Operation, caller: Caller, outlet: Outlet) {
+    tokio::select! {
+        () = outlet.sender.closed() => {}
+        result = transport.run(operation, caller) => outlet.answer(result).await,
     }
 }
 
-async fn relay(transport: &Arc<Transport>, operation: Operation, caller: Caller, outlet: Outlet) {
-    let mut events = transport.subscribe(operation, caller);
+async fn mutation(transport: Arc<Transport>, operation: Operation, caller: Caller, outlet: Outlet) {
+    let result = transport.run(operation, caller).await;
+    outlet.answer(result).await;
+}
+
+async fn relay(mut events: BoxStream<'static, Result<Response, AppError>>, outlet: Outlet) {
     let mut is_first = true;
     loop {
         let event = tokio::select! {
@@ -139,7 +174,7 @@ async fn relay(transport: &Arc<Transport>, operation: Operation, caller: Caller,
 struct Outlet {
     id: String,
     request_id: RequestId,
-    sender: mpsc::Sender<Frame>,
+    sender: mpsc::Sender<Box<Frame>>,
     place: OwnedSemaphorePermit,
 }
 
@@ -160,7 +195,7 @@ impl Outlet {
     }
 
     async fn send(&self, text: Utf8Bytes) {
-        let _ = self.sender.send(Frame { text, is_last: false }).await;
+        let _ = self.sender.send(Box::new(Frame { text, is_last: false })).await;
     }
 
     async fn complete(self) {
@@ -181,6 +216,6 @@ impl Outlet {
     /// The place is free before the client can know, so that it may use it at once.
     async fn end(self, text: Utf8Bytes) {
         drop(self.place);
-        let _ = self.sender.send(Frame { text, is_last: true }).await;
+        let _ = self.sender.send(Box::new(Frame { text, is_last: true })).await;
     }
 }

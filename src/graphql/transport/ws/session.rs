@@ -2,60 +2,37 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use chrono::{DateTime, Utc};
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use futures_util::{FutureExt, SinkExt};
-use tokio::{
-    sync::broadcast::error::RecvError,
-    time::{Instant, MissedTickBehavior, interval_at, sleep},
-};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use uuid::Uuid;
 
 use super::{
-    super::{Transport, credentials::Bearer, request_id},
-    admission::Place,
+    super::{Transport, credentials::Bearer, liveness::Liveness, request_id},
+    ending::{End, SETTLING, Step, overdue, say_goodbye},
     frames::{self, CloseCode, Incoming},
     operations::Operations,
+    pace::Pace,
 };
 use crate::{
-    domains::accounts::{Origin, Viewer},
+    domains::accounts::Origin,
     error::{AppError, ErrorCode},
-    graphql::Caller,
+    graphql::{Caller, Credential},
+    platform::{metrics::names, places::Place},
 };
 
 /// Frames written together before the loop looks around again.
 const MAX_BATCH: usize = 64;
 
-/// How long a socket that we close may take to say goodbye.
-const GOODBYE: Duration = Duration::from_secs(2);
-
-/// After a message that we stopped reading: closing at once would reset the connection, and the client would never
-/// see why.
-const LINGER: Duration = Duration::from_secs(1);
-
-/// Beyond any credential: no timer of ours waits that long.
-const FAR: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// How a socket ends.
-enum End {
-    /// The client has gone, or takes nothing any more: nobody is there to tell.
-    Gone,
-    /// We end it, and say why.
-    Close(CloseCode),
-    /// As before, and what the client still sends cannot be read.
-    Unreadable(CloseCode),
-}
-
-type Step = Result<(), End>;
-
 /// Who introduced themselves on a socket.
 struct Member {
-    /// The credential and what it said; `None` for an anonymous client.
-    identity: Option<(Bearer, Viewer)>,
+    /// `None` for an anonymous client.
+    liveness: Option<Liveness>,
     _place: Option<Place<Uuid>>,
 }
 
-struct Session {
+/// Everything of a socket that waits stays in memory, so what is rare and large is in boxes.
+pub struct Session {
     transport: Arc<Transport>,
     socket: WebSocket,
     origin: Origin,
@@ -64,75 +41,84 @@ struct Session {
     /// `None` until `connection_init`.
     member: Option<Member>,
     operations: Operations,
+    pace: Pace,
     last_heard: Instant,
 }
 
-/// Serves a socket to its end.
-pub async fn serve(transport: Arc<Transport>, socket: WebSocket, origin: Origin, bearer: Option<Bearer>) {
-    let operations = Operations::new(transport.settings.operations_per_socket);
-    let last_heard = Instant::now();
-    let mut session = Session { transport, socket, origin, bearer, member: None, operations, last_heard };
-    let end = session.run().await;
-    // Whoever has to connect again finds the place free.
-    session.operations.clear();
-    session.member = None;
-    match end {
-        End::Gone => {}
-        End::Close(code) => say_goodbye(session.socket, code.into(), false).await,
-        End::Unreadable(code) => say_goodbye(session.socket, code.into(), true).await,
+/// The next message, as soon as the pace allows one. Can be dropped without losing any.
+async fn hear(socket: &mut WebSocket, wait: Duration) -> Option<Result<Message, axum::Error>> {
+    if !wait.is_zero() {
+        sleep(wait).await;
     }
-}
-
-/// Sends the close frame and waits, not for long, until the client has seen it.
-async fn say_goodbye(mut socket: WebSocket, frame: CloseFrame, is_unreadable: bool) {
-    let goodbye = async {
-        if socket.send(Message::Close(Some(frame))).await.is_err() {
-            return;
-        }
-        while let Some(Ok(_)) = socket.recv().await {}
-        if is_unreadable {
-            sleep(LINGER).await;
-        }
-    };
-    // Late is as good as never here.
-    let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    socket.recv().await
 }
 
 impl Session {
+    /// Nothing is said yet. In a box, because a future holds what it is given more than once.
+    pub fn new(
+        transport: Arc<Transport>,
+        socket: WebSocket,
+        origin: Origin,
+        bearer: Option<Bearer>,
+    ) -> Box<Self> {
+        let last_heard = Instant::now();
+        let operations = Operations::new(transport.settings.operations_per_socket);
+        let pace = Pace::new(transport.settings.messages_per_second, last_heard);
+        Box::new(Self { transport, socket, origin, bearer, member: None, operations, pace, last_heard })
+    }
+
+    /// Serves the socket to its end.
+    pub async fn serve(mut self: Box<Self>) {
+        let closing = self.transport.closing.clone();
+        let end = tokio::select! {
+            end = self.run() => end,
+            () = overdue(closing) => End::Gone,
+        };
+        names::SOCKET_CLOSES.add([end.label().into()], 1);
+        if end.is_orderly() {
+            self.settle().await;
+        }
+        // Whoever has to connect again finds the place free.
+        self.operations.clear();
+        self.member = None;
+        match end {
+            End::Gone => {}
+            End::Close(code) => say_goodbye(&mut self.socket, code, false).await,
+            End::Unreadable(code) => say_goodbye(&mut self.socket, code, true).await,
+        }
+    }
+
+    /// Ends the socket before anything is heard.
+    pub async fn refuse(mut self: Box<Self>, code: CloseCode) {
+        say_goodbye(&mut self.socket, code, false).await;
+    }
+
     async fn run(&mut self) -> End {
         let settings = &self.transport.settings;
         let closing = self.transport.closing.clone();
-        let mut ended_sessions = self.transport.api.accounts.ended_sessions();
         let mut ping = interval_at(Instant::now() + settings.ping, settings.ping);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let init = sleep(settings.init);
-        let expiry = sleep(FAR);
-        tokio::pin!(init, expiry);
+        tokio::pin!(init);
         loop {
             let was_member = self.member.is_some();
             let step = tokio::select! {
                 () = closing.cancelled() => Err(End::Close(CloseCode::Restart)),
                 () = &mut init, if !was_member => Err(End::Close(CloseCode::InitTimeout)),
-                message = self.socket.recv() => self.receive(message).await,
+                message = hear(&mut self.socket, self.pace.wait(Instant::now())) => self.receive(message).await,
                 Some(text) = self.operations.next() => self.deliver(text).await,
                 _ = ping.tick() => self.keep_alive().await,
-                () = &mut expiry => {
-                    expiry.as_mut().reset(Instant::now() + self.time_left());
-                    self.require_valid()
-                }
-                ended = ended_sessions.recv() => self.session_ended(ended).await,
+                error = lapsed(self.member.as_mut()) => Err(End::Close(lapse_code(&error))),
             };
             if let Err(end) = step {
                 return end;
-            }
-            if !was_member && self.member.is_some() {
-                expiry.as_mut().reset(Instant::now() + self.time_left());
             }
         }
     }
 
     async fn receive(&mut self, message: Option<Result<Message, axum::Error>>) -> Step {
         self.last_heard = Instant::now();
+        self.pace.count(self.last_heard);
         match message {
             None => Err(End::Gone),
             Some(Err(_)) => {
@@ -156,7 +142,7 @@ impl Session {
         match message {
             Incoming::Init { .. } if self.member.is_some() => Err(End::Close(CloseCode::TooManyInits)),
             Incoming::Init { payload } => {
-                self.member = Some(self.introduce(payload.as_ref()).await.map_err(End::Close)?);
+                self.member = Some(Box::pin(self.introduce(payload.as_ref())).await.map_err(End::Close)?);
                 self.send(frames::ack()).await
             }
             Incoming::Ping { payload } => self.send(frames::pong(payload)).await,
@@ -173,23 +159,27 @@ impl Session {
     async fn introduce(&mut self, payload: Option<&serde_json::Value>) -> Result<Member, CloseCode> {
         let of_payload = Bearer::from_payload(payload).map_err(|error| close_code(&error))?;
         let Some(bearer) = of_payload.or_else(|| self.bearer.take()) else {
-            return Ok(Member { identity: None, _place: None });
+            return Ok(Member { liveness: None, _place: None });
         };
-        let accounts = &self.transport.api.accounts;
-        let viewer = bearer.authenticate(accounts).await.map_err(|error| close_code(&error))?;
-        let place = self.transport.sockets.users.take(viewer.user_id).ok_or(CloseCode::TooManySockets)?;
-        Ok(Member { identity: Some((bearer, viewer)), _place: Some(place) })
+        let liveness = Liveness::begin(&self.transport, bearer).await.map_err(|error| close_code(&error))?;
+        let user_id = liveness.viewer.user_id;
+        let place = self.transport.sockets.of_user(user_id).ok_or(CloseCode::TooManySockets)?;
+        Ok(Member { liveness: Some(liveness), _place: Some(place) })
     }
 
     async fn subscribe(&mut self, id: String, payload: serde_json::Map<String, serde_json::Value>) -> Step {
         let Some(member) = &self.member else { return Err(End::Close(CloseCode::Unauthorized)) };
-        let viewer = member.identity.as_ref().map(|(_, viewer)| *viewer);
-        self.require_valid()?;
+        let credential = match &member.liveness {
+            Some(liveness) => Credential::Signed(liveness.viewer),
+            None => Credential::Anonymous,
+        };
+        member.require_valid().map_err(|error| End::Close(lapse_code(&error)))?;
         if self.operations.contains(&id) {
             return Err(End::Close(CloseCode::DuplicateId));
         }
         let request_id = request_id::new(&self.transport.clock);
-        let caller = Caller { viewer, origin: self.origin.clone(), request_id };
+        let origin = self.origin.clone();
+        let caller = Caller { credential, origin, request_id, is_cost_itemized: false, patience: None };
         match self.operations.start(&self.transport, id, payload, caller) {
             Ok(()) => Ok(()),
             Err(refusal) => self.send(refusal).await,
@@ -214,59 +204,50 @@ impl Session {
         self.socket.send(Message::Text(text)).await.map_err(|_| End::Gone)
     }
 
+    /// Lets mutations answer that were begun before the end; a sign-out is one of them. Nothing else is delivered.
+    async fn settle(&mut self) {
+        self.operations.keep_mutations();
+        let answers = async {
+            while let Some(text) = self.operations.next().await {
+                if self.send(text).await.is_err() {
+                    return;
+                }
+            }
+        };
+        // One that takes longer goes on without a listener.
+        let _ = timeout(SETTLING, answers).await;
+    }
+
     async fn keep_alive(&mut self) -> Step {
         if self.last_heard.elapsed() >= self.transport.settings.silence {
             return Err(End::Gone);
         }
-        self.require_valid()?;
-        self.require_session().await?;
+        if let Some(liveness) = self.member.as_ref().and_then(|member| member.liveness.as_ref()) {
+            Box::pin(liveness.require_session()).await.map_err(|error| End::Close(lapse_code(&error)))?;
+        }
         self.send(frames::ping()).await
     }
+}
 
-    /// Asks whether the session of this socket still lives; an end that was said elsewhere is noticed here.
-    async fn require_session(&mut self) -> Step {
-        let identity = self.member.as_ref().and_then(|member| member.identity.as_ref());
-        let Some((bearer, _)) = identity else { return Ok(()) };
-        match bearer.authenticate(&self.transport.api.accounts).await {
-            Ok(_) => Ok(()),
-            Err(error) => match error.code() {
-                ErrorCode::Unauthenticated => Err(End::Close(CloseCode::Forbidden)),
-                // The socket does not end because the database is away for a moment.
-                ErrorCode::ServiceUnavailable => Ok(()),
-                _ => Err(End::Close(close_code(&error))),
-            },
-        }
+impl Member {
+    fn require_valid(&self) -> Result<(), AppError> {
+        self.liveness.as_ref().map_or(Ok(()), Liveness::require_valid)
     }
+}
 
-    fn expires_at(&self) -> Option<DateTime<Utc>> {
-        let (_, viewer) = self.member.as_ref()?.identity.as_ref()?;
-        Some(viewer.expires_at)
+/// Completes when the credential of a member is no good any more.
+async fn lapsed(member: Option<&mut Member>) -> AppError {
+    match member.and_then(|member| member.liveness.as_mut()) {
+        Some(liveness) => liveness.lapsed().await,
+        None => std::future::pending().await,
     }
+}
 
-    /// Until the credential ends, or far.
-    fn time_left(&self) -> Duration {
-        let now = self.transport.clock.now();
-        self.expires_at().map_or(FAR, |end| (end - now).to_std().unwrap_or(Duration::ZERO).min(FAR))
-    }
-
-    fn require_valid(&self) -> Step {
-        match self.expires_at() {
-            Some(end) if end <= self.transport.clock.now() => Err(End::Close(CloseCode::Forbidden)),
-            _ => Ok(()),
-        }
-    }
-
-    /// A session somewhere has ended; is it that of this socket? Who missed some asks.
-    async fn session_ended(&mut self, ended: Result<Uuid, RecvError>) -> Step {
-        let identity = self.member.as_ref().and_then(|member| member.identity.as_ref());
-        match (ended, identity) {
-            (Err(RecvError::Closed), _) => Err(End::Close(CloseCode::Restart)),
-            (Ok(session_id), Some((_, viewer))) if session_id == viewer.session_id => {
-                Err(End::Close(CloseCode::Forbidden))
-            }
-            (Err(RecvError::Lagged(_)), Some(_)) => self.require_session().await,
-            _ => Ok(()),
-        }
+/// A credential that was good: the client shall come back with a new one.
+fn lapse_code(error: &AppError) -> CloseCode {
+    match error.code() {
+        ErrorCode::Unauthenticated => CloseCode::Forbidden,
+        _ => close_code(error),
     }
 }
 

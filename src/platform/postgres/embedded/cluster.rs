@@ -4,7 +4,7 @@
 use std::{ffi::OsString, fmt::Write as _, fs, path::Path, time::Duration};
 
 use diesel::{OptionalExtension, QueryableByName, sql_types};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{sync::Mutex, time::Instant};
 
@@ -18,6 +18,7 @@ use super::{
     layout::{Layout, OwnerLock},
     stale,
 };
+use crate::platform::postgres::connect::connect;
 
 /// Name of the database user, who owns everything.
 pub(super) const USER: &str = "loquent";
@@ -69,11 +70,7 @@ impl Cluster {
     /// Address of a database of this cluster, for libraries of PostgreSQL and for `psql`. The host is the directory of
     /// the socket, so the address only works on this machine.
     pub fn url(&self, database: &str) -> String {
-        format!(
-            "postgres://{USER}@{}/{}",
-            percent_encode(&self.layout.sockets),
-            percent_encode(Path::new(database))
-        )
+        address(&self.layout.sockets, database)
     }
 
     /// Where the programs come from.
@@ -109,7 +106,7 @@ impl Cluster {
     pub async fn ensure_database(&self, name: &str) -> anyhow::Result<()> {
         let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         anyhow::ensure!(!name.is_empty() && name.chars().all(is_plain), "{name:?} is no name for a database");
-        let mut conn = AsyncPgConnection::establish(&self.url("postgres")).await?;
+        let mut conn = connect(&self.url("postgres")).await?;
         let row = diesel::sql_query("SELECT 1 AS one FROM pg_database WHERE datname = $1")
             .bind::<sql_types::Text, _>(name)
             .get_result::<One>(&mut conn)
@@ -150,6 +147,11 @@ impl Cluster {
         }
         server.dismiss().await;
     }
+}
+
+/// Address of a database of the server with this directory of sockets.
+pub(super) fn address(sockets: &Path, database: &str) -> String {
+    format!("postgres://{USER}@{}/{}", percent_encode(sockets), percent_encode(Path::new(database)))
 }
 
 #[derive(QueryableByName)]

@@ -13,6 +13,7 @@ mod error;
 mod find;
 mod initdb;
 mod layout;
+mod look;
 mod stale;
 
 use std::{
@@ -23,6 +24,7 @@ use std::{
 pub use cluster::Cluster;
 pub use error::{NothingFound, StartError};
 pub use find::{Origin, Version};
+pub use look::{Bundled, look};
 
 use account::{Account, create_passage};
 use find::Programs;

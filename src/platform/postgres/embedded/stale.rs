@@ -41,7 +41,7 @@ fn remove(pid_file: &Path) -> Result<(), StartError> {
     }
 }
 
-fn answers(sockets: &Path) -> bool {
+pub(super) fn answers(sockets: &Path) -> bool {
     UnixStream::connect(sockets.join(".s.PGSQL.5432")).is_ok()
 }
 

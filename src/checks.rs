@@ -1,0 +1,110 @@
+//! The parts of `/readyz` and `/health`. Details are for operators: numbers and states, never an address or a secret.
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    domains::generations::Generations,
+    error::AppError,
+    platform::postgres::{Db, Facts, migrate},
+    providers::registry::Registry,
+    server::{Check, Condition, Finding},
+};
+
+/// All checks of a process. What is required keeps it out of the load balancer; the rest only shows.
+pub fn all(pools: [Db; 2], generations: Generations, providers: Registry) -> Vec<Check> {
+    let [requests, _] = &pools;
+    let (requests, for_migrations) = (requests.clone(), requests.clone());
+    vec![
+        Check::required("database", move || database(requests.clone())),
+        Check::required("streamLog", move || std::future::ready(stream_log(&generations))),
+        Check::informative("migrations", move || migrations(for_migrations.clone())),
+        Check::informative("providers", move || std::future::ready(last_calls(&providers))),
+        Check::informative("pools", move || std::future::ready(usage(&pools))),
+    ]
+}
+
+async fn database(db: Db) -> Finding {
+    let facts = async { Ok::<_, AppError>(Facts::read(&mut *db.conn().await?).await?) };
+    match facts.await {
+        Ok(facts) => found(
+            Condition::Ok,
+            json!({
+                "latencyMs": millis(facts.latency),
+                "serverVersion": facts.version,
+                "isEncrypted": facts.is_encrypted,
+            }),
+        ),
+        // The words of the failure may hold the address, so they are in the log only.
+        Err(error) => {
+            tracing::debug!(error = error.chain(), "the database does not answer");
+            found(Condition::Fail, json!({ "reason": "no answer in time" }))
+        }
+    }
+}
+
+async fn migrations(db: Db) -> Finding {
+    let compared = async { Ok::<_, AppError>(migrate::compare(&mut *db.conn().await?).await?) };
+    match compared.await {
+        Ok(status) => {
+            let condition = match (status.pending.is_empty(), status.unknown.is_empty()) {
+                (true, true) => Condition::Ok,
+                // A newer version has migrated already: this process is about to be replaced.
+                (true, false) => Condition::Warn,
+                (false, _) => Condition::Fail,
+            };
+            found(condition, json!({ "pending": status.pending, "unknown": status.unknown }))
+        }
+        Err(_) => found(Condition::Fail, json!({ "reason": "no answer in time" })),
+    }
+}
+
+fn stream_log(generations: &Generations) -> Finding {
+    let condition = if generations.is_writing() { Condition::Ok } else { Condition::Fail };
+    found(
+        condition,
+        json!({
+            "replicaId": generations.replica_id(),
+            "sinceLastFlushMs": millis(generations.silence()),
+            "running": generations.running(),
+        }),
+    )
+}
+
+fn last_calls(providers: &Registry) -> Finding {
+    let last = providers.standings().filter_map(|(key, standing)| Some((key, standing.get()?)));
+    let mut condition = Condition::Ok;
+    let mut details = Map::new();
+    for (key, last) in last {
+        if !last.is_ok {
+            condition = Condition::Warn;
+        }
+        let known = json!({ "lastOutcome": last.outcome, "forSeconds": last.since.elapsed().as_secs() });
+        details.insert(key.to_owned(), known);
+    }
+    found(condition, Value::Object(details))
+}
+
+fn usage(pools: &[Db]) -> Finding {
+    let mut condition = Condition::Ok;
+    let mut details = Map::new();
+    for pool in pools {
+        let usage = pool.usage();
+        // Who opens a connection waits too; what matters is waiting while all are lent.
+        if usage.waiting > 0 && usage.in_use >= usage.max {
+            condition = Condition::Warn;
+        }
+        let known =
+            json!({ "max": usage.max, "inUse": usage.in_use, "idle": usage.idle, "waiting": usage.waiting });
+        details.insert(pool.name().to_owned(), known);
+    }
+    found(condition, Value::Object(details))
+}
+
+fn found(condition: Condition, details: Value) -> Finding {
+    Finding { condition, details }
+}
+
+/// Milliseconds with one decimal.
+fn millis(duration: std::time::Duration) -> f64 {
+    (duration.as_secs_f64() * 10_000.0).round() / 10.0
+}

@@ -1,0 +1,86 @@
+//! The rule against forged requests: a page of another site must not get its visitor's browser to run an operation.
+//!
+//! A browser sends simple requests across sites without asking the server first. Such a `POST` carries a form, plain
+//! text or no type at all, and is never executed, because a body is `application/json` or refused. Such a `GET` is not
+//! executed either: [`require`] wants something that a browser sends only after the server has agreed to it (CORS),
+//! which is one of [`HEADERS`], a body type of JSON, as Apollo Client sends with every request, or a bearer token.
+//! `Accept` is no such thing. The rule does not depend on how callers prove who they are, so it holds for cookies too.
+
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+
+use super::{answer::Refusal, credentials::Bearer, negotiation};
+use crate::error::ErrorCode;
+
+/// Any of these, with any text, shows that a browser has asked first.
+pub const HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("graphql-require-preflight"),
+    HeaderName::from_static("apollo-require-preflight"),
+    HeaderName::from_static("x-apollo-operation-name"),
+];
+
+/// Refuses a request that a browser may have sent without asking.
+pub(super) fn require(headers: &HeaderMap) -> Result<(), Refusal> {
+    if is_named(headers) || negotiation::is_json(headers) || has_bearer(headers) {
+        return Ok(());
+    }
+    let message =
+        "A GET needs the header GraphQL-Require-Preflight: 1, so that no page of another site can send it.";
+    Err(Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message))
+}
+
+fn is_named(headers: &HeaderMap) -> bool {
+    HEADERS
+        .iter()
+        .any(|name| headers.get_all(name).iter().any(|value| !value.as_bytes().trim_ascii().is_empty()))
+}
+
+/// Never sent by a browser of itself, unlike the passwords of HTTP Basic.
+fn has_bearer(headers: &HeaderMap) -> bool {
+    matches!(Bearer::from_headers(headers), Ok(Some(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn passes(lines: &[(&'static str, &'static str)]) -> bool {
+        let headers = lines
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        require(&headers.collect()).is_ok()
+    }
+
+    #[test]
+    fn what_a_browser_sends_without_asking_does_not_pass() {
+        for lines in [
+            &[][..],
+            &[("accept", "application/graphql-response+json")],
+            &[("accept", "application/json"), ("accept-language", "en"), ("cookie", "session=1")],
+            &[("content-type", "text/plain")],
+            &[("content-type", "text/plain; application/json")],
+            &[("content-type", "application/x-www-form-urlencoded")],
+            &[("content-type", "multipart/form-data; boundary=application/json")],
+            &[("authorization", "Basic dXNlcjpwYXNz")],
+            &[("graphql-require-preflight", "")],
+            &[("graphql-require-preflight", " ")],
+            &[("origin", "https://evil.example"), ("x-apollo-operation-name", "")],
+        ] {
+            assert!(!passes(lines), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn what_needs_leave_passes() {
+        for line in [
+            ("graphql-require-preflight", "1"),
+            ("apollo-require-preflight", "true"),
+            ("x-apollo-operation-name", "Models"),
+            ("content-type", "application/json"),
+            ("authorization", "Bearer token"),
+        ] {
+            assert!(passes(&[line]), "{line:?}");
+        }
+    }
+}

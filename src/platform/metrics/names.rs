@@ -1,0 +1,86 @@
+//! Every metric of the process. `docs/OPERATIONS.md` has the same list; a test compares them.
+
+use metrics::Unit;
+
+use super::{Counter, Description, Gauge, Histogram, Kind};
+
+macro_rules! metrics {
+    ($($constant:ident: $kind:ident = $name:literal, [$($label:literal),*], $unit:ident, $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub static $constant: $kind<{ <[&str]>::len(&[$($label),*]) }> =
+                $kind { name: $name, labels: [$($label),*] };
+        )*
+
+        /// All of them, in the order of the documentation.
+        pub const ALL: &[Description] = &[$(Description {
+            name: $name,
+            kind: Kind::$kind,
+            labels: &[$($label),*],
+            unit: Unit::$unit,
+            help: $help,
+        }),*];
+    };
+}
+
+metrics! {
+    OPERATIONS: Counter = "loquent_graphql_operations_total", ["name", "kind", "code"], Count,
+        "Operations that ended or were refused, by the code of their first error, OK, or CANCELED by the client.";
+    OPERATION_SECONDS: Histogram = "loquent_graphql_operation_duration_seconds", ["kind"], Seconds,
+        "Time from admission to the last answer.";
+    SUBSCRIPTIONS: Gauge = "loquent_graphql_subscriptions", [], Count,
+        "Subscriptions that run.";
+    GUARD_REFUSALS: Counter = "loquent_guard_refusals_total", ["code"], Count,
+        "Documents that the guard refused before anything was looked up.";
+    PANICS: Counter = "loquent_panics_total", [], Count,
+        "Panics of the process. Any is a fault of ours.";
+
+    HTTP_RESPONSES: Counter = "loquent_http_responses_total", ["route", "status"], Count,
+        "HTTP responses; 101 opens a socket.";
+    HTTP_CONNECTIONS: Gauge = "loquent_http_connections", [], Count,
+        "Open connections, sockets included.";
+    SOCKETS: Gauge = "loquent_websocket_connections", [], Count,
+        "Open sockets.";
+    SOCKET_CLOSES: Counter = "loquent_websocket_closes_total", ["code"], Count,
+        "Sockets that ended, by our close code; gone when the client left without one of ours.";
+
+    RUNS: Gauge = "loquent_generations_running", [], Count,
+        "Answers that are being made by this process.";
+    FLUSHES: Counter = "loquent_stream_log_flushes_total", ["outcome"], Count,
+        "Attempts to store what answers said: ok, failed (repeated) or fenced (this process lost its lease).";
+    FLUSH_SECONDS: Histogram = "loquent_stream_log_flush_duration_seconds", [], Seconds,
+        "Time of a flush that succeeded, waiting for a connection included.";
+    STREAM_EVENTS: Counter = "loquent_stream_log_events_total", [], Count,
+        "Events that were stored and passed on to watchers.";
+
+    PROVIDER_CALLS: Counter = "loquent_provider_calls_total", ["provider", "model", "outcome"], Count,
+        "Calls to model providers: ok, timeout, rate_limited, refused, fault, cut_off, or abandoned by us.";
+    PROVIDER_FIRST_TOKEN: Histogram = "loquent_provider_time_to_first_token_seconds", ["provider", "model"], Seconds,
+        "Time from the call to the first piece of the answer or its reasoning.";
+    CREDITS_HELD: Counter = "loquent_microcredits_held_total", [], Count,
+        "Reserved for answers, in millionths of a credit.";
+    CREDITS_CHARGED: Counter = "loquent_microcredits_charged_total", [], Count,
+        "Charged for answers, in millionths of a credit.";
+    CREDITS_OVERRUN: Counter = "loquent_microcredits_overrun_total", [], Count,
+        "Used beyond what was reserved and never charged, in millionths of a credit. Growth means that prices or estimates are wrong.";
+
+    POOL_CONNECTIONS: Gauge = "loquent_db_pool_connections", ["pool", "state"], Count,
+        "Database connections, idle or in_use.";
+    POOL_MAX: Gauge = "loquent_db_pool_max_connections", ["pool"], Count,
+        "Most connections of the pool.";
+    POOL_WAITING: Gauge = "loquent_db_pool_waiting", ["pool"], Count,
+        "Callers that wait for a connection.";
+    POOL_FAILURES: Counter = "loquent_db_pool_failures_total", ["pool", "reason"], Count,
+        "Connections that were not had: timeout (all were busy for too long) or error (the database refused or is away).";
+    HOUSEKEEPING: Gauge = "loquent_housekeeping_last_success_timestamp_seconds", [], Seconds,
+        "When housekeeping last succeeded, in seconds since 1970; it runs every ten minutes.";
+
+    BUILD_INFO: Gauge = "loquent_build_info", ["version"], Count,
+        "Always 1.";
+    START_TIME: Gauge = "process_start_time_seconds", [], Seconds,
+        "When the process began to count, in seconds since 1970.";
+    RESIDENT_BYTES: Gauge = "process_resident_memory_bytes", [], Bytes,
+        "Resident memory; 0 where the system does not say.";
+    OPEN_FDS: Gauge = "process_open_fds", [], Count,
+        "Open file descriptors; 0 where the system does not say.";
+}

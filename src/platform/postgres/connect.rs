@@ -1,0 +1,96 @@
+//! The one way to connect to PostgreSQL: pools, migrations and commands come through here, so that `sslmode` means the
+//! same for all of them.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use diesel::{ConnectionError, ConnectionResult};
+use diesel_async::AsyncPgConnection;
+use tokio_postgres::{Config, NoTls, config::Host};
+
+use super::tls::{self, Tls};
+
+/// Longest wait for each address of the server, unless the URL has a `connect_timeout`.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// Where to connect and how to protect it, read from a URL once. Clones share it.
+#[derive(Clone)]
+pub struct Target {
+    config: Arc<Config>,
+    tls: Option<Tls>,
+}
+
+impl Target {
+    /// Reads the URL. The parameters `sslmode` and `sslrootcert` are ours, all others those of the library.
+    ///
+    /// # Errors
+    /// When it is no address of PostgreSQL, asks for something unknown, or the certificates cannot be read. No message
+    /// holds the address, which has the password in it.
+    pub fn parse(url: &str) -> anyhow::Result<Self> {
+        let (address, wishes) = tls::Wishes::take_from(url)?;
+        let mut config: Config =
+            address.parse().map_err(|error: tokio_postgres::Error| describe(&error, None))?;
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_LIMIT);
+        }
+        // A socket of this machine is not wrapped, as everywhere with PostgreSQL.
+        let is_local = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
+        let tls = if is_local { None } else { Tls::new(wishes)? };
+        config.ssl_mode(tls.as_ref().map_or(tokio_postgres::config::SslMode::Disable, Tls::library_mode));
+        Ok(Self { config: Arc::new(config), tls })
+    }
+
+    /// True when nothing leaves this machine on the way.
+    pub fn is_local(&self) -> bool {
+        self.config.get_hosts().iter().all(|host| match host {
+            Host::Unix(_) => true,
+            Host::Tcp(name) => {
+                name == "localhost" || name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+            }
+        })
+    }
+
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// With a message that says which side refused what, and without the address.
+    pub async fn connect(&self) -> ConnectionResult<AsyncPgConnection> {
+        let bad = |error: tokio_postgres::Error| {
+            ConnectionError::BadConnection(format!("{:#}", describe(&error, self.tls.as_ref())))
+        };
+        match &self.tls {
+            None => {
+                let (client, connection) = self.config.connect(NoTls).await.map_err(bad)?;
+                AsyncPgConnection::try_from_client_and_connection(client, connection).await
+            }
+            Some(tls) => {
+                let (client, connection) = self.config.connect(tls.connector()).await.map_err(bad)?;
+                AsyncPgConnection::try_from_client_and_connection(client, connection).await
+            }
+        }
+    }
+}
+
+/// Reads the URL and opens one connection.
+///
+/// # Errors
+/// Those of [`Target::parse`] and [`Target::connect`].
+pub async fn connect(url: &str) -> anyhow::Result<AsyncPgConnection> {
+    Ok(Target::parse(url)?.connect().await?)
+}
+
+/// The error with its causes, and what to do where TLS is the cause.
+fn describe(error: &tokio_postgres::Error, tls: Option<&Tls>) -> anyhow::Error {
+    let mut words = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let cause_words = cause.to_string();
+        if !words.contains(&cause_words) {
+            words = format!("{words}: {cause_words}");
+        }
+        source = cause.source();
+    }
+    match tls.and_then(|tls| tls.advice(error, &words)) {
+        Some(advice) => anyhow::anyhow!("{words} ({advice})"),
+        None => anyhow::anyhow!(words),
+    }
+}

@@ -1,0 +1,6 @@
+//! What an operator has: metrics, health, doctor, TLS to the database.
+
+mod doctor;
+mod health;
+mod metrics;
+mod tls;
