@@ -18,7 +18,7 @@ fuzz_target!(|bytes: &[u8]| {
     check_as_document(&text, &Limits::default());
     check_as_document(&text, &later_stages());
     if let Ok(value) = serde_json::from_slice::<serde_json::Value>(bytes) {
-        let steps = check_variables(&value, &Limits::default()).unwrap_or_else(|refusal| refusal.steps);
+        let steps = check_variables(&value, 1, &Limits::default()).unwrap_or_else(|refusal| refusal.steps);
         // Each step is a value, and a value has a byte at least.
         assert!(steps <= bytes.len() as u64, "{steps} steps for variables of {} bytes", bytes.len());
     }
