@@ -91,6 +91,7 @@ impl Server {
             router,
             connections: connections.clone(),
             addresses: Arc::clone(&addresses),
+            proxies: transport.settings.proxies.clone(),
             limits: connections::Limits {
                 connections: transport.settings.connections,
                 head: transport.settings.head,
@@ -122,7 +123,7 @@ impl Running {
         self.transport.panics()
     }
 
-    /// Open connections, those included that have become sockets.
+    /// Open connections, those included that have become sockets; not those of trusted proxies.
     pub fn open_connections(&self) -> usize {
         self.addresses.taken()
     }

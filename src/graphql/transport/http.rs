@@ -47,7 +47,7 @@ async fn respond(transport: &Arc<Transport>, peer: Peer, request: Request) -> Re
     let fields = match parts.method {
         Method::GET => {
             require_acceptable(&parts.headers)?;
-            preflight::require(&parts.headers)?;
+            preflight::require(&parts.headers, &transport.settings.sites.origins)?;
             request::parse_url(parts.uri.query().unwrap_or_default())?
         }
         Method::POST => {

@@ -144,7 +144,6 @@ async fn get(
     if request.headers().contains_key(UPGRADE) {
         ws::open(transport, peer, request.headers(), upgrade)
     } else {
-        // On the heap, so that a socket does not begin with the room that it takes.
-        Box::pin(http::answer(transport, peer, request)).await
+        http::answer(transport, peer, request).await
     }
 }

@@ -29,7 +29,7 @@ impl TrustedProxies {
         // Bytes that are no text hide what was between them: nothing behind them is believed.
         let entries = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
         for entry in entries.take(MAX_STEPS) {
-            if !self.trust(client) {
+            if !self.has(client) {
                 break;
             }
             let Some(address) = address(entry.trim()) else { break };
@@ -38,8 +38,9 @@ impl TrustedProxies {
         client
     }
 
-    fn trust(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(&address))
+    /// True for the address of a trusted proxy, which speaks for many clients.
+    pub fn has(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address.to_canonical()))
     }
 }
 

@@ -51,7 +51,7 @@ async fn every_answer_says_what_it_cost() {
         ("{ __typename }", none.clone(), 0),
         ("{ viewer { user { name } account { creditBalance { available } } } }", none.clone(), 4),
         (GRAPHIQL, none.clone(), 10),
-        (FULL_PAGE, json!({ "id": id }), 803),
+        (FULL_PAGE, json!({ "id": id }), 704),
     ] {
         let cost = cost(&person, query, variables).await;
         assert_eq!(cost, json!({ "requested": requested, "maximum": 2000 }), "{query}");
@@ -116,7 +116,7 @@ async fn what_costs_too_much_is_not_begun_and_says_where() {
     assert_eq!(
         error["extensions"],
         json!({
-            "code": "QUERY_TOO_EXPENSIVE", "cost": 1_030_203, "maximum": 2000, "requestId": null,
+            "code": "QUERY_TOO_EXPENSIVE", "cost": 1_030_203, "maximum": 2000, "requestId": null, "docUrl": "/docs/errors#QUERY_TOO_EXPENSIVE",
             "costliest": [
                 { "coordinate": "Conversation.messages", "cost": 1_020_100 },
                 { "coordinate": "Message.conversation", "cost": 10_000 },

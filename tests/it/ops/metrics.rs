@@ -70,7 +70,7 @@ async fn what_happens_is_counted_under_its_name_kind_and_code() {
         value(&format!("loquent_graphql_operations_total{{name=\"{name}\",kind=\"{kind}\",code=\"{code}\"}}"))
     };
     assert_eq!(operations("Known", "query", "OK"), 3.0);
-    assert_eq!(operations("Wrong", "query", "BAD_USER_INPUT"), 1.0);
+    assert_eq!(operations("Wrong", "query", "UNAUTHENTICATED"), 1.0);
     assert_eq!(operations("unknown", "unknown", "GRAPHQL_PARSE_FAILED"), 1.0);
     assert_eq!(value("loquent_guard_refusals_total{code=\"GRAPHQL_PARSE_FAILED\"}"), 1.0);
     assert_eq!(value("loquent_graphql_operation_duration_seconds_count{kind=\"query\"}"), 4.0);

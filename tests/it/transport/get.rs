@@ -3,7 +3,7 @@
 use reqwest::{Method, Url, header::ACCEPT};
 use serde_json::{Value, json};
 
-use super::probe::Site;
+use super::probe::{Site, configured};
 use crate::support::client::Answer;
 
 /// Asks with the fields in the address, and with leave.
@@ -141,4 +141,21 @@ async fn other_methods_are_told_the_right_ones() {
         assert_eq!(answer.body == Value::Null, is_silent);
     }
     assert_eq!(site.probe.reached(), 0);
+}
+
+#[tokio::test]
+async fn a_page_that_may_call_needs_no_leave() {
+    let listed = configured(false, "[server]\nallowed_origins = [\"https://app.example.com\"]");
+    let site = Site::start_with(|settings| *settings = listed, Vec::new()).await;
+    for (headers, status) in [
+        (&[("origin", "https://app.example.com")][..], 200),
+        (&[("sec-fetch-site", "same-origin")], 200),
+        (&[("origin", "https://app.example.com.evil.example")], 400),
+        (&[("origin", "https://evil.example"), ("sec-fetch-site", "same-origin")], 400),
+        (&[("origin", "null")], 400),
+        (&[("sec-fetch-site", "cross-site")], 400),
+    ] {
+        let answer = send(&site, Method::GET, &[("query", "{ __typename }")], headers).await;
+        assert_eq!(answer.status.as_u16(), status, "{headers:?}");
+    }
 }

@@ -51,7 +51,8 @@ async fn queries_and_mutations_have_one_result_and_an_end() {
         assert_eq!(stream.header("cache-control"), "no-store");
         assert_eq!(stream.header("x-accel-buffering"), "no");
         assert!(!stream.header("x-request-id").is_empty());
-        assert_eq!(stream.results().await, [json!({ "data": { "__typename": root } })]);
+        let results = stream.results().await;
+        assert_eq!((results.len(), &results[0]["data"]), (1, &json!({ "__typename": root })));
     }
 }
 
@@ -143,7 +144,7 @@ async fn a_drain_breaks_streams_off_so_that_clients_come_back() {
         drain.await
     };
     let (answer, is_clean) = tokio::join!(async { query.await.results().await }, drain);
-    assert_eq!(answer, [json!({ "data": { "__typename": "Query" } })]);
+    assert_eq!((answer.len(), &answer[0]["data"]), (1, &json!({ "__typename": "Query" })));
     assert!(is_clean);
 }
 
