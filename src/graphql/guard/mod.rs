@@ -7,6 +7,7 @@
 //! - work is linear in the bytes: every loop counts its turns, and tests hold the sum to 50 for each byte;
 //! - memory is proportional to the bytes and bounded by [`Limits`];
 //! - nothing recurses on the input;
+//! - what passes costs the engine a bounded amount of work, errors and memory, without any limit of its own;
 //! - what passes is read by the engine as it was read here, or refused by it as not grammatical.
 //!
 //! The grammar is that of the September 2025 edition. The engine knows a little less: it refuses descriptions,
