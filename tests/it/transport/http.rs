@@ -91,7 +91,7 @@ async fn bad_credentials_are_refused_before_execution() {
     site.clock.advance(chrono::TimeDelta::hours(2));
     let answer = send(&token).await;
     assert_eq!((answer.status.as_u16(), answer.code()), (401, "TOKEN_EXPIRED"));
-    assert_eq!(site.probe.reached(), 0);
+    assert_eq!(site.probe.executed(), 0);
 }
 
 #[tokio::test]
