@@ -13,9 +13,14 @@ lint:
     cargo fmt --all -- --check
     cargo clippy --all-targets -- -D warnings
 
-# Write schema.graphql as it is served.
+# Write schema.graphql as it is served, and the reference of error codes.
 schema:
     cargo run -- schema export > schema.graphql.new && mv schema.graphql.new schema.graphql
+    cargo run -- schema errors > docs/ERRORS.md.new && mv docs/ERRORS.md.new docs/ERRORS.md
+
+# Measure the edge beside a bare handler.
+bench:
+    cargo bench --bench edge
 
 # Make the files of a new migration, such as `just migration create_files`.
 migration name:

@@ -118,7 +118,8 @@ fn is_flush(flight: &Flight) -> bool {
 
 /// A flush whose first array, the ids of messages, has no dimension.
 fn is_pulse(flight: &Flight) -> bool {
-    is_flush(flight) && flight.value_sizes.get(2) == Some(&Some(12))
+    let ids = flight.values.get(2).and_then(Option::as_ref);
+    is_flush(flight) && ids.is_some_and(|ids| ids.len() == 12)
 }
 
 fn is_session_check(flight: &Flight) -> bool {

@@ -29,8 +29,8 @@ pub struct Flight {
     pub sql: String,
     /// True when the statement was only prepared.
     pub is_preparation: bool,
-    /// Bytes of each bound value; `None` for NULL.
-    pub value_sizes: Vec<Option<usize>>,
+    /// The bound values as they went over the wire; `None` for NULL.
+    pub values: Vec<Option<Vec<u8>>>,
 }
 
 impl Proxy {
@@ -168,7 +168,7 @@ impl Reader {
     }
 
     fn take(&mut self, kind: u8, body: &[u8]) -> Option<Flight> {
-        let flight = |sql: String| Flight { sql, is_preparation: false, value_sizes: Vec::new() };
+        let flight = |sql: String| Flight { sql, is_preparation: false, values: Vec::new() };
         match kind {
             b'P' => {
                 let (name, rest) = split_text(body);
@@ -180,7 +180,7 @@ impl Reader {
             b'B' => {
                 let (name, values) = split_text(split_text(body).1);
                 let sql = self.statements.get(name).cloned().unwrap_or_default();
-                self.next = Some(Flight { value_sizes: value_sizes(values), ..flight(sql) });
+                self.next = Some(Flight { values: bound(values), ..flight(sql) });
                 None
             }
             b'S' | b'H' => Some(self.next.take().unwrap_or_else(|| flight(String::new()))),
@@ -196,17 +196,20 @@ fn split_text(bytes: &[u8]) -> (&[u8], &[u8]) {
     (&bytes[..end], &bytes[end + 1..])
 }
 
-/// Sizes of the values of a `Bind`, whose formats come first.
-fn value_sizes(bytes: &[u8]) -> Vec<Option<usize>> {
+/// The values of a `Bind`, whose formats come first.
+fn bound(bytes: &[u8]) -> Vec<Option<Vec<u8>>> {
     let short = |at: usize| usize::from(u16::from_be_bytes(bytes[at..at + 2].try_into().unwrap()));
     let mut at = 2 + 2 * short(0);
     let count = short(at);
     at += 2;
-    let mut sizes = Vec::new();
+    let mut values = Vec::new();
     for _ in 0..count {
         let size = i32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
-        at += 4 + usize::try_from(size).unwrap_or(0);
-        sizes.push(usize::try_from(size).ok());
+        at += 4;
+        // A negative size stands for NULL.
+        let value = usize::try_from(size).ok().map(|size| bytes[at..at + size].to_vec());
+        at += value.as_ref().map_or(0, Vec::len);
+        values.push(value);
     }
-    sizes
+    values
 }
