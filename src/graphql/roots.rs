@@ -2,7 +2,7 @@
 
 use async_graphql::{MergedObject, MergedSubscription, SchemaBuilder};
 
-use super::{node::NodeQuery, null_boundary::NullBoundary};
+use super::{guard, node::NodeQuery, null_boundary::NullBoundary};
 use crate::domains::{accounts, catalog, conversations, credits, generations};
 
 /// Reads. Root fields run side by side and one that fails leaves the others intact.
@@ -31,11 +31,11 @@ pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
 /// The schema without the handles of a running process: enough to print it.
 pub fn schema_builder() -> SchemaBuilder<Query, Mutation, Subscription> {
-    // The document guard has counted already; the engine's own limits are its second line.
+    // Depth and size are the document guard's. This limit cannot be left out, and the engine's own default is below the
+    // guard's: the same number, so that the guard refuses first.
     async_graphql::Schema::build(Query::default(), Mutation::default(), Subscription::default())
         .register_output_type::<credits::graphql::PaidPayload>()
-        .limit_depth(16)
-        .limit_recursive_depth(64)
+        .limit_recursive_depth(guard::Limits::default().nesting)
         .disable_suggestions()
         .extension(NullBoundary)
 }

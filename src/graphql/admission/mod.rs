@@ -70,7 +70,7 @@ impl Extension for Gate {
         next: NextPrepareRequest<'_>,
     ) -> ServerResult<Request> {
         let mut request = next.run(ctx, request).await?;
-        let document = parse_query(&request.query)?;
+        let document = parse_query(&request.query).map_err(not_grammatical)?;
         let Some(caller) = caller(&request) else {
             let error = AppError::internal(anyhow::anyhow!("a request without its caller"));
             return Err(refusal_of(&error, Pos::default()));
@@ -129,6 +129,13 @@ fn with_verdict(mut errors: Vec<ServerError>, refused: &[ServerError]) -> Vec<Se
         errors.retain(|error| !error.message.starts_with("Invalid value for argument"));
     }
     if errors.is_empty() { refused.to_vec() } else { errors }
+}
+
+/// The engine knows a little less of the grammar than the guard.
+fn not_grammatical(error: async_graphql::parser::Error) -> ServerError {
+    let mut error = ServerError::from(error);
+    error.extensions.get_or_insert_default().set("code", ErrorCode::ParseFailed.as_str());
+    error
 }
 
 /// A failure as an error of the request; it is logged here, where it leaves the product.

@@ -62,6 +62,8 @@ pub(super) struct Node {
     pub selection: Selection,
     /// Index behind the last selection inside this one.
     pub end: usize,
+    /// Uses of variables in its arguments and directives; those of a definition are with its first selection.
+    pub variable_uses: u64,
     /// Byte offset in the document.
     pub at: usize,
 }

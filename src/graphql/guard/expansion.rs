@@ -12,23 +12,40 @@ use super::{
 };
 use std::ops::Range;
 
-/// Refuses fragment cycles, and documents whose expanded selections exceed the limit.
-pub(super) fn check(document: &Document, limits: &Limits, steps: &mut Steps) -> Result<(), Fault> {
+/// Refuses fragment cycles, and documents whose expanded selections or uses of variables exceed the limits. Returns the
+/// uses.
+pub(super) fn check(document: &Document, limits: &Limits, steps: &mut Steps) -> Result<u64, Fault> {
     let counts = count_fragments(document, steps)?;
-    let mut total = 0_u64;
+    let mut total = Count::default();
     for root in document.roots(steps) {
-        total = total.saturating_add(count_selections(document, &root.body, &counts, steps));
+        total = total.plus(count(document, &root.body, &counts, steps));
         check_total(total, limits, root.at)?;
     }
-    Ok(())
+    Ok(total.variable_uses)
 }
 
-/// How much each fragment selects.
-fn count_fragments(document: &Document, steps: &mut Steps) -> Result<Vec<u64>, Fault> {
-    let mut counts = vec![0; document.fragments.len()];
+/// What a selection set holds, fragments in the place of their spreads.
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    selections: u64,
+    variable_uses: u64,
+}
+
+impl Count {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            selections: self.selections.saturating_add(other.selections),
+            variable_uses: self.variable_uses.saturating_add(other.variable_uses),
+        }
+    }
+}
+
+/// How much each fragment holds.
+fn count_fragments(document: &Document, steps: &mut Steps) -> Result<Vec<Count>, Fault> {
+    let mut counts = vec![Count::default(); document.fragments.len()];
     for index in order_fragments(document, steps)? {
         let Some(fragment) = document.fragments.get(index) else { continue };
-        let count = count_selections(document, &fragment.body, &counts, steps);
+        let count = count(document, &fragment.body, &counts, steps);
         if let Some(slot) = counts.get_mut(index) {
             *slot = count;
         }
@@ -84,17 +101,29 @@ fn spread_fragments(document: &Document, body: &Range<usize>, steps: &mut Steps)
     found
 }
 
-fn count_selections(document: &Document, body: &Range<usize>, counts: &[u64], steps: &mut Steps) -> u64 {
-    spread_fragments(document, body, steps)
-        .iter()
-        .filter_map(|&index| counts.get(index))
-        .fold(body.len() as u64, |total, &count| total.saturating_add(count))
+fn count(document: &Document, body: &Range<usize>, counts: &[Count], steps: &mut Steps) -> Count {
+    let mut total = Count::default();
+    for node in document.nodes.get(body.clone()).into_iter().flatten() {
+        steps.take();
+        total = total.plus(Count { selections: 1, variable_uses: node.variable_uses });
+        if let Selection::Spread { fragment } = node.selection {
+            let spread = document.fragment_index(fragment).and_then(|index| counts.get(index));
+            total = total.plus(spread.copied().unwrap_or_default());
+        }
+    }
+    total
 }
 
-fn check_total(total: u64, limits: &Limits, at: usize) -> Result<(), Fault> {
-    if total <= limits.selections {
+fn check_total(total: Count, limits: &Limits, at: usize) -> Result<(), Fault> {
+    let (what, measured, maximum) = if total.selections > limits.selections {
+        let what = "This document selects too much, its fragments counted at every place that spreads them";
+        (what, total.selections, limits.selections)
+    } else if total.variable_uses > limits.variable_uses {
+        let what =
+            "This document uses variables too often, its fragments counted at every place that spreads them";
+        (what, total.variable_uses, limits.variable_uses)
+    } else {
         return Ok(());
-    }
-    let what = "This document selects too much, its fragments counted at every place that spreads them";
-    Err(Fault::excess(RefusalCode::TooExpensive, Some(at), what, total, limits.selections))
+    };
+    Err(Fault::excess(RefusalCode::TooExpensive, Some(at), what, measured, maximum))
 }

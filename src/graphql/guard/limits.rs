@@ -7,6 +7,8 @@ pub struct Limits {
     /// values, and list types, may nest as deep. Open braces (fields and inline fragments together) may nest
     /// twice as deep.
     pub depth: usize,
+    /// Selection sets nested in each other, seen through fragments: what the engine recurses on.
+    pub nesting: usize,
     /// Fields, inline fragments and fragment spreads of all operations of the document together, each counted
     /// as often as it is reached through fragments; fragments that nothing spreads count like operations.
     pub selections: u64,
@@ -30,6 +32,15 @@ pub struct Limits {
     /// of these, several times over, and four kilobytes bring it to millions of errors. Well above zero,
     /// because fields of different types may differ so.
     pub conflicts: u64,
+    /// Bytes of one name. The engine repeats names in its errors.
+    pub name_bytes: usize,
+    /// Variables that one operation declares; the engine looks for each use among all of them.
+    pub variables: usize,
+    /// Uses of variables in all operations of the document together, each counted as often as it is reached through
+    /// fragments; the engine looks at each of them again for every operation, and reports it if it is wrong.
+    pub variable_uses: u64,
+    /// Bytes of all variables times the uses of variables; the engine copies the value for each use.
+    pub variable_copies: u64,
     /// Items of one list literal, and fields of one object literal.
     pub list_items: usize,
     /// Bytes of the document.
@@ -48,6 +59,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             depth: 16,
+            nesting: 64,
             selections: 2_000,
             aliases: 15,
             root_fields: 10,
@@ -56,6 +68,10 @@ impl Default for Limits {
             directives: 10,
             arguments: 30,
             conflicts: 200,
+            name_bytes: 255,
+            variables: 100,
+            variable_uses: 500,
+            variable_copies: 32 << 20,
             list_items: 100,
             bytes: 65_536,
             variables_depth: 64,

@@ -7,6 +7,7 @@
 //! - work is linear in the bytes: every loop counts its turns, and tests hold the sum to 50 for each byte;
 //! - memory is proportional to the bytes and bounded by [`Limits`];
 //! - nothing recurses on the input;
+//! - what passes costs the engine a bounded amount of work, errors and memory, without any limit of its own;
 //! - what passes is read by the engine as it was read here, or refused by it as not grammatical.
 //!
 //! The grammar is that of the September 2025 edition. The engine knows a little less: it refuses descriptions,
@@ -63,6 +64,8 @@ pub struct Passed {
     /// Names, not aliases, of its root fields in the order of the document, fragments expanded, repetitions
     /// included; at most [`Limits::root_fields`].
     pub root_fields: Vec<String>,
+    /// Uses of variables, as [`Limits::variable_uses`] counts them.
+    pub variable_uses: u64,
     /// Work done, in steps: one for every turn of a loop that touches the document.
     pub steps: u64,
 }
@@ -74,7 +77,9 @@ pub struct Passed {
 pub fn check(document: &str, operation_name: Option<&str>, limits: &Limits) -> Result<Passed, Refusal> {
     let mut steps = Steps::default();
     match check_document(document, operation_name, limits, &mut steps) {
-        Ok((operation, root_fields)) => Ok(Passed { operation, root_fields, steps: steps.total() }),
+        Ok((operation, root_fields, variable_uses)) => {
+            Ok(Passed { operation, root_fields, variable_uses, steps: steps.total() })
+        }
         Err(fault) => Err(fault.into_refusal(document, steps.total())),
     }
 }
@@ -84,7 +89,7 @@ fn check_document(
     operation_name: Option<&str>,
     limits: &Limits,
     steps: &mut Steps,
-) -> Result<(OperationKind, Vec<String>), Fault> {
+) -> Result<(OperationKind, Vec<String>, u64), Fault> {
     if text.len() > limits.bytes {
         let (length, maximum) = (text.len() as u64, limits.bytes as u64);
         let what = "This document has too many bytes";
@@ -93,9 +98,9 @@ fn check_document(
     let document = parser::parse(text, limits, steps)?;
     check_names(&document, steps)?;
     let (chosen, kind) = choose(&document, operation_name, steps)?;
-    expansion::check(&document, limits, steps)?;
+    let variable_uses = expansion::check(&document, limits, steps)?;
     let root_fields = walk::check(&document, chosen, limits, steps)?;
-    Ok((kind, root_fields))
+    Ok((kind, root_fields, variable_uses))
 }
 
 /// Every operation has a name of its own, or there is only one.

@@ -18,6 +18,8 @@ pub(super) struct Parser<'a, 'c> {
     pub(super) token: Token,
     /// The byte behind the token consumed last.
     consumed: usize,
+    /// Uses of variables since the selection added last.
+    pub(super) variable_uses: u64,
     pub(super) limits: &'c Limits,
     pub(super) document: Document<'a>,
 }
@@ -33,7 +35,8 @@ struct OpenSet {
 pub(super) fn parse<'a>(text: &'a str, limits: &Limits, steps: &mut Steps) -> Result<Document<'a>, Fault> {
     let mut cursor = Cursor::new(text, steps);
     let token = cursor.next_token()?;
-    let mut parser = Parser { cursor, token, consumed: 0, limits, document: Document::default() };
+    let mut parser =
+        Parser { cursor, token, consumed: 0, variable_uses: 0, limits, document: Document::default() };
     if parser.token.kind == Kind::End {
         return Err(parser.unexpected("an operation"));
     }
@@ -210,7 +213,8 @@ impl<'a> Parser<'a, '_> {
             let what = "This document selects too much";
             return Err(Fault::excess(RefusalCode::TooExpensive, Some(at), what, written, maximum));
         }
-        self.document.nodes.push(Node { selection, end: index + 1, at });
+        let variable_uses = std::mem::take(&mut self.variable_uses);
+        self.document.nodes.push(Node { selection, end: index + 1, variable_uses, at });
         Ok(index)
     }
 
@@ -245,6 +249,12 @@ impl<'a> Parser<'a, '_> {
         self.cursor.steps.take();
         self.consumed = self.token.end;
         self.token = self.cursor.next_token()?;
+        let length = self.token.end - self.token.start;
+        if self.token.kind == Kind::Name && length > self.limits.name_bytes {
+            let (length, maximum) = (length as u64, self.limits.name_bytes as u64);
+            let (code, at) = (RefusalCode::TooExpensive, Some(self.token.start));
+            return Err(Fault::excess(code, at, "This name has too many bytes", length, maximum));
+        }
         Ok(())
     }
 

@@ -20,7 +20,11 @@ impl Parser<'_, '_> {
     /// `($name: Type = default @directive, …)`, each with an optional description before it.
     pub(super) fn variable_definitions(&mut self) -> Result<(), Fault> {
         self.expect(b'(')?;
+        let mut found = 0;
         loop {
+            found += 1;
+            let what = "This operation declares too many variables";
+            self.check_count(found, self.limits.variables, RefusalCode::TooExpensive, what)?;
             if self.token.kind == Kind::Text {
                 self.advance()?;
             }
@@ -112,6 +116,7 @@ impl Parser<'_, '_> {
                 Kind::Mark(b'$') if !constant => {
                     self.advance()?;
                     self.name("a variable")?;
+                    self.variable_uses += 1;
                 }
                 Kind::Name => self.named_value()?,
                 Kind::Number | Kind::Text => self.advance()?,

@@ -104,6 +104,7 @@ impl Walk<'_, '_> {
             let inside = rest.next + 1..node.end;
             rest.next = node.end;
             let (parent, depth) = (rest.parent, rest.depth);
+            self.check_nesting(stack.len(), node.at)?;
             stack.push(match node.selection {
                 Selection::Field { key, name, arguments } => {
                     let field = Field { key, name, arguments, at: node.at };
@@ -126,6 +127,15 @@ impl Walk<'_, '_> {
     fn fragment_body(&self, name: Name) -> Range<usize> {
         let index = self.document.fragment_index(name);
         index.and_then(|index| self.document.fragments.get(index)).map_or(0..0, |found| found.body.clone())
+    }
+
+    fn check_nesting(&self, nesting: usize, at: usize) -> Result<(), Fault> {
+        let maximum = self.limits.nesting;
+        if nesting <= maximum {
+            return Ok(());
+        }
+        let what = "This operation nests selection sets too deeply, seen through fragments";
+        Err(Fault::excess(RefusalCode::TooDeep, Some(at), what, nesting as u64, maximum as u64))
     }
 
     fn check_depth(&self, field: &Field, depth: usize) -> Result<(), Fault> {

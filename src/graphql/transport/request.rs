@@ -98,7 +98,7 @@ fn check(
     };
     let (query, hash) = documents.resolve(query, &extensions)?;
     let passed = guard::check(&query, name.as_deref(), limits)?;
-    guard::check_variables(&variables, limits)?;
+    guard::check_variables(&variables, passed.variable_uses, limits)?;
     let mut request = Request::new(query).variables(Variables::from_json(variables));
     request.operation_name.clone_from(&name);
     Ok(Operation { request, kind: passed.operation, name, hash })

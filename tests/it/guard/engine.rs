@@ -72,6 +72,7 @@ fn loose() -> Limits {
         conflicts: u64::MAX,
         root_fields: 10_000,
         sign_in_fields: 10_000,
+        variable_uses: u64::MAX,
         ..Limits::default()
     }
 }

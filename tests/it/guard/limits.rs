@@ -3,7 +3,7 @@
 use super::guard;
 use loquent::graphql::guard::{Limits, RefusalCode, check};
 
-fn refused(document: &str, code: RefusalCode, measured: u64, maximum: u64) {
+pub(super) fn refused(document: &str, code: RefusalCode, measured: u64, maximum: u64) {
     let numbers = format!(" ({measured}); the limit is {maximum}.");
     let seen = guard(document).err().map(|refusal| {
         assert!(refusal.message.ends_with(&numbers), "{refusal:?}");

@@ -1,9 +1,15 @@
 //! The document guard, from outside: what passes, what is refused, and that neither costs more than its bytes.
 
+mod corpus;
 mod engine;
+mod engine_work;
+mod everywhere;
 mod generated;
 mod grammar;
 mod limits;
+mod memory;
+mod names_and_uses;
+mod transports;
 mod variables;
 mod work;
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn variables(value: &Value) -> Result<u64, Refusal> {
-    check_variables(value, &Limits::default())
+    check_variables(value, 1, &Limits::default())
 }
 
 fn refused(value: &Value, measured: u64, maximum: u64) {

@@ -4,7 +4,7 @@ use super::{generated, guard, limits::doubling};
 use loquent::graphql::guard::{Limits, check};
 use proptest::prelude::*;
 
-const STEPS_PER_BYTE: u64 = 50;
+pub(super) const STEPS_PER_BYTE: u64 = 50;
 const STEPS_FOR_NOTHING: u64 = 16;
 const MOST: usize = 65_536;
 

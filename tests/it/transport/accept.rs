@@ -60,7 +60,7 @@ async fn who_takes_nothing_of_ours_is_refused_before_anything_is_run() {
         assert_eq!(answer.header("content-type"), NEWER);
         assert!(answer.body.get("data").is_none());
     }
-    assert_eq!(site.probe.parsed(), 0);
+    assert_eq!(site.probe.reached(), 0);
 }
 
 #[tokio::test]

@@ -146,7 +146,7 @@ async fn under_development_a_name_that_was_made_to_point_here_is_refused() {
         [("sec-websocket-protocol", "graphql-transport-ws"), ("origin", page), ("host", "evil.example:3000")];
     let refused = RawSocket::try_open(&site.client, &headers).await.err().map(|(status, _)| status);
     assert_eq!(refused, Some(403));
-    assert_eq!(site.probe.parsed(), 0);
+    assert_eq!(site.probe.reached(), 0);
 }
 
 #[tokio::test]

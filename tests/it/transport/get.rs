@@ -65,7 +65,7 @@ async fn a_mutation_is_not_carried_and_neither_is_a_subscription_without_a_strea
         "subscription { messageStream(messageId: \"msg_00000000000000000000000001\") { __typename } }";
     let answer = get(&site, &[("query", stream)]).await;
     assert_eq!((answer.status.as_u16(), answer.code()), (400, "BAD_USER_INPUT"));
-    assert_eq!(site.probe.parsed(), 0);
+    assert_eq!(site.probe.reached(), 0);
     let answer = get(&site, &[("query", both), ("operationName", "Q")]).await;
     assert_eq!(answer.data()["__typename"], "Query");
 }
@@ -89,7 +89,7 @@ async fn an_address_that_says_it_wrongly_is_refused() {
         assert_eq!((answer.status.as_u16(), answer.errors().len()), (400, 1), "{fields:?}");
         assert!(answer.body.get("data").is_none());
     }
-    assert_eq!(site.probe.parsed(), 0);
+    assert_eq!(site.probe.reached(), 0);
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn a_plain_get_of_a_browser_is_refused_and_told_how_to_ask() {
         assert_eq!((answer.status.as_u16(), answer.code()), (400, "BAD_USER_INPUT"), "{header:?}");
         assert!(answer.errors()[0]["message"].as_str().unwrap().contains("GraphQL-Require-Preflight"));
     }
-    assert_eq!(site.probe.parsed(), 0);
+    assert_eq!(site.probe.reached(), 0);
     for header in [
         ("GraphQL-Require-Preflight", "1"),
         ("Apollo-Require-Preflight", "1"),
@@ -140,7 +140,7 @@ async fn other_methods_are_told_the_right_ones() {
         assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, "GET, POST"));
         assert_eq!(answer.body == Value::Null, is_silent);
     }
-    assert_eq!(site.probe.parsed(), 0);
+    assert_eq!(site.probe.reached(), 0);
 }
 
 #[tokio::test]

@@ -190,5 +190,5 @@ async fn each_route_has_its_methods_and_says_which() {
             assert_eq!(answer.status.as_u16(), 404, "{method} {path}");
         }
     }
-    assert_eq!(site.probe.parsed(), 0);
+    assert_eq!(site.probe.reached(), 0);
 }

@@ -53,7 +53,7 @@ async fn other_content_types_are_not_executed() {
         let answer = site.client.send(request).await;
         assert_eq!((answer.status.as_u16(), answer.code()), (415, "BAD_USER_INPUT"), "{content_type:?}");
     }
-    assert_eq!(site.probe.parsed(), 0);
+    assert_eq!(site.probe.reached(), 0);
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn other_paths_are_refused_in_the_shape_of_graphql() {
     let site = Site::start().await;
     let answer = site.client.send(site.client.request(Method::GET, "/nowhere")).await;
     assert_eq!((answer.status.as_u16(), answer.code()), (404, "BAD_USER_INPUT"));
-    assert_eq!(site.probe.parsed(), 0);
+    assert_eq!(site.probe.reached(), 0);
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn bad_credentials_are_refused_before_execution() {
     site.clock.advance(chrono::TimeDelta::hours(2));
     let answer = send(&token).await;
     assert_eq!((answer.status.as_u16(), answer.code()), (401, "TOKEN_EXPIRED"));
-    assert_eq!(site.probe.parsed(), 0);
+    assert_eq!(site.probe.executed(), 0);
 }
 
 #[tokio::test]

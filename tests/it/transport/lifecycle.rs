@@ -46,7 +46,7 @@ async fn what_outlasts_the_patience_is_cut() {
     let drain = async {
         // The request is on its way as soon as another one has been answered after it.
         site.client.send(site.client.request(Method::GET, "/livez")).await;
-        while site.probe.parsed() == 0 {
+        while site.probe.reached() == 0 {
             tokio::task::yield_now().await;
         }
         site.running.drain(Duration::from_millis(50)).await

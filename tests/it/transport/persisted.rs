@@ -135,7 +135,7 @@ async fn what_is_no_persisted_query_is_said_to_be_none() {
                 .await;
         assert_eq!((answer.status.as_u16(), answer.code()), (400, "BAD_USER_INPUT"), "{persisted}");
     }
-    assert_eq!(site.probe.parsed(), 0);
+    assert_eq!(site.probe.reached(), 0);
     let answer =
         post(&site.client, json!({ "query": QUERY, "extensions": { "persistedQuery": null } })).await;
     assert_eq!(answer.data()["__typename"], "Query");

@@ -10,12 +10,10 @@ use std::{
 };
 
 use async_graphql::{
-    Response, ServerResult, Value, Variables, async_trait,
+    Response, ServerResult, Value, async_trait,
     extensions::{
-        Extension, ExtensionContext, ExtensionFactory, NextExecute, NextParseQuery, NextPrepareRequest,
-        NextSubscribe,
+        Extension, ExtensionContext, ExtensionFactory, NextExecute, NextPrepareRequest, NextSubscribe,
     },
-    parser::types::ExecutableDocument,
 };
 use futures_util::{StreamExt, stream::BoxStream};
 use loquent::{
@@ -43,8 +41,10 @@ use crate::support::client::Client;
 /// What the extension has seen, and how tests steer it; clones share it.
 #[derive(Clone)]
 pub struct Probe {
-    /// Documents that reached the engine.
-    parsed: Arc<AtomicU64>,
+    /// Requests that reached the engine.
+    reached: Arc<AtomicU64>,
+    /// Operations that were executed; each event of a subscription counts.
+    executed: Arc<AtomicU64>,
     /// A permit lets one `Waits` go on.
     pub go: Arc<Semaphore>,
     /// A permit for each `Waits` that has begun.
@@ -58,15 +58,26 @@ pub struct Probe {
 impl Probe {
     fn new() -> Self {
         let empty = || Arc::new(Semaphore::new(0));
-        Self { parsed: Arc::default(), go: empty(), begun: empty(), done: empty(), floods: Arc::default() }
+        Self {
+            reached: Arc::default(),
+            executed: Arc::default(),
+            go: empty(),
+            begun: empty(),
+            done: empty(),
+            floods: Arc::default(),
+        }
     }
 
     pub fn floods(&self) -> u64 {
         self.floods.load(Ordering::Relaxed)
     }
 
-    pub fn parsed(&self) -> u64 {
-        self.parsed.load(Ordering::Relaxed)
+    pub fn reached(&self) -> u64 {
+        self.reached.load(Ordering::Relaxed)
+    }
+
+    pub fn executed(&self) -> u64 {
+        self.executed.load(Ordering::Relaxed)
     }
 }
 
@@ -95,19 +106,9 @@ impl Extension for Visit {
         request: async_graphql::Request,
         next: NextPrepareRequest<'_>,
     ) -> ServerResult<async_graphql::Request> {
+        self.probe.reached.fetch_add(1, Ordering::Relaxed);
         self.name.lock().unwrap().clone_from(&request.operation_name);
         next.run(ctx, request).await
-    }
-
-    async fn parse_query(
-        &self,
-        ctx: &ExtensionContext<'_>,
-        query: &str,
-        variables: &Variables,
-        next: NextParseQuery<'_>,
-    ) -> ServerResult<ExecutableDocument> {
-        self.probe.parsed.fetch_add(1, Ordering::Relaxed);
-        next.run(ctx, query, variables).await
     }
 
     async fn execute(
@@ -116,6 +117,7 @@ impl Extension for Visit {
         name: Option<&str>,
         next: NextExecute<'_>,
     ) -> Response {
+        self.probe.executed.fetch_add(1, Ordering::Relaxed);
         match name {
             Some("Panics") => panic!("an operation of a test"),
             Some("Hangs") => std::future::pending().await,
@@ -218,8 +220,9 @@ impl Site {
             Arc::new(NoEffect),
         );
         let admission = Admission { introspection: Introspection::Public, operation_cost: 2_000 };
-        let schema =
-            schema_builder().extension(admission).extension(probe.clone()).data(accounts.clone()).finish();
+        // Without the limit of the engine's own: the guard alone protects.
+        let builder = schema_builder().limit_recursive_depth(usize::MAX);
+        let schema = builder.extension(admission).extension(probe.clone()).data(accounts.clone()).finish();
         let api = Api { schema, accounts, guard_limits: guard::Limits::default(), db };
         let mut settings = usual_settings();
         change(&mut settings);

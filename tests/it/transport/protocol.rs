@@ -115,7 +115,7 @@ async fn nothing_is_subscribed_before_the_acknowledgement() {
     let mut socket = RawSocket::open(&site.client).await;
     socket.send(json!({ "id": "1", "type": "subscribe", "payload": { "query": "{ __typename }" } })).await;
     assert_eq!(socket.close_code().await, 4401);
-    assert_eq!(site.probe.parsed(), 0);
+    assert_eq!(site.probe.reached(), 0);
 }
 
 #[tokio::test]

@@ -58,9 +58,9 @@ async fn check(cases: &[(&str, String, &[u16], u64)]) {
     let site = Site::start().await;
     let mut wrong = Vec::new();
     for (name, request, expected, executed) in cases {
-        let before = site.probe.parsed();
+        let before = site.probe.reached();
         let answer = exchange(&site, format!("{request}{LAST}").as_bytes()).await;
-        let found = (statuses(&answer), site.probe.parsed() - before);
+        let found = (statuses(&answer), site.probe.reached() - before);
         if found != (expected.to_vec(), *executed) {
             wrong.push(format!("{name}: {found:?} instead of {expected:?}, {executed}"));
         }
