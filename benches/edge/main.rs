@@ -245,6 +245,9 @@ async fn memory(home: &Path, url: &str, token: &str, verdict: &mut Verdict) {
     );
     verdict.add(&line, kept[1] <= MAX_WATCHER_KIB);
 
+    drop(product);
+
+    let product = Product::start(home, url);
     bomb().repeat(product.address, 50_000, 400).await;
     let before = process::resident(product.pid());
     bomb().repeat(product.address, REFUSED, 400).await;
