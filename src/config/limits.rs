@@ -35,6 +35,8 @@ impl Streams {
 pub struct Limits {
     /// Largest HTTP body.
     pub body_bytes: usize,
+    /// Most memory for HTTP bodies that arrive, of all clients.
+    pub body_bytes_in_flight: usize,
     /// Largest GraphQL document.
     pub document_bytes: usize,
     /// Largest WebSocket message.
@@ -68,6 +70,7 @@ impl Limits {
         let mut section = reader.section(&["limits"]);
         let limits = Self {
             body_bytes: section.whole("body_bytes", MIB, KIB..=64 * MIB),
+            body_bytes_in_flight: section.whole("body_bytes_in_flight", 64 * MIB, 8 * KIB..=2048 * MIB),
             document_bytes: section.whole("document_bytes", 64 * KIB, KIB..=MIB),
             socket_message_bytes: section.whole("socket_message_bytes", 256 * KIB, KIB..=16 * MIB),
             operation_cost: section.whole("operation_cost", 2_000, 1..=1_000_000),
@@ -100,6 +103,15 @@ impl Limits {
                 ),
             );
         }
+        if limits.body_bytes > limits.body_bytes_in_flight_per_address() {
+            section.refuse(
+                "body_bytes_in_flight",
+                Refusal::new(
+                    "leaves an address, which may hold an eighth of it, no room for one body",
+                    "set it to 8 times body_bytes or more",
+                ),
+            );
+        }
         if limits.document_bytes > limits.body_bytes {
             section.refuse(
                 "document_bytes",
@@ -107,5 +119,10 @@ impl Limits {
             );
         }
         limits
+    }
+
+    /// The part of [`Self::body_bytes_in_flight`] that one client address may hold.
+    pub fn body_bytes_in_flight_per_address(&self) -> usize {
+        self.body_bytes_in_flight / 8
     }
 }

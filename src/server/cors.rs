@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::http::{
     HeaderName, Method,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ORIGIN, RETRY_AFTER},
+    header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -20,8 +20,8 @@ const MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
 const METHODS: [Method; 3] = [Method::GET, Method::POST, Method::OPTIONS];
 
 /// What a page may send, beside the headers that show that its browser has asked: what this server reads, and what the
-/// clients in use add by themselves.
-const REQUEST_HEADERS: [HeaderName; 10] = [
+/// clients and the tools for tracing in use add by themselves.
+const REQUEST_HEADERS: [HeaderName; 16] = [
     ACCEPT,
     AUTHORIZATION,
     CONTENT_TYPE,
@@ -32,11 +32,17 @@ const REQUEST_HEADERS: [HeaderName; 10] = [
     HeaderName::from_static("graphql-client-name"),
     HeaderName::from_static("graphql-client-version"),
     HeaderName::from_static("graphql-cost-debug"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("baggage"),
+    HeaderName::from_static("sentry-trace"),
+    HeaderName::from_static("x-requested-with"),
+    CACHE_CONTROL,
 ];
 
 /// What a page may read of an answer, besides what every page may.
-const RESPONSE_HEADERS: [HeaderName; 3] =
-    [REQUEST_ID, RETRY_AFTER, HeaderName::from_static("preference-applied")];
+const RESPONSE_HEADERS: [HeaderName; 4] =
+    [REQUEST_ID, RETRY_AFTER, WWW_AUTHENTICATE, HeaderName::from_static("preference-applied")];
 
 /// The layer; it answers `OPTIONS` on every path itself. The answer names the caller's origin or none, so it differs
 /// by that header alone.

@@ -19,7 +19,7 @@ use crate::{
     error::ErrorCode,
     graphql::{
         RequestId,
-        transport::{self, Transport, answer::Refusal, is_loopback_name, negotiation::Format},
+        transport::{self, Transport, answer::Refusal, is_loopback_name, negotiation::Acceptable},
     },
 };
 
@@ -27,14 +27,14 @@ use crate::{
 pub(super) async fn limit_body(
     State(transport): State<Arc<Transport>>,
     Extension(request_id): Extension<RequestId>,
+    Extension(acceptable): Extension<Acceptable>,
     request: Request,
     next: Next,
 ) -> Response {
     let maximum = transport.settings.body_bytes;
     let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if length.is_some_and(|length: u64| length > maximum as u64) {
-        return transport::too_large(maximum)
-            .into_response(&request_id, Format::of_refusal(request.headers()));
+        return transport::too_large(maximum).into_response(&request_id, acceptable.for_refusal());
     }
     next.run(request.map(|body| Body::new(Limited::new(body, maximum)))).await
 }
@@ -43,6 +43,7 @@ pub(super) async fn limit_body(
 /// have understood another one.
 pub(super) async fn require_one_host(
     Extension(request_id): Extension<RequestId>,
+    Extension(acceptable): Extension<Acceptable>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -51,7 +52,7 @@ pub(super) async fn require_one_host(
     }
     let message = "The request must name its host once: in one header Host, and in no other way elsewhere.";
     let refusal = Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message);
-    refusal.into_response(&request_id, Format::of_refusal(request.headers()))
+    refusal.into_response(&request_id, acceptable.for_refusal())
 }
 
 fn names_one_host(version: Version, target: &Uri, headers: &HeaderMap) -> bool {
@@ -70,6 +71,7 @@ fn names_one_host(version: Version, target: &Uri, headers: &HeaderMap) -> bool {
 pub(super) async fn require_own_name(
     State(transport): State<Arc<Transport>>,
     Extension(request_id): Extension<RequestId>,
+    Extension(acceptable): Extension<Acceptable>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -77,26 +79,29 @@ pub(super) async fn require_own_name(
         let message =
             "This server is for its own machine: use localhost, or start it with --allow-remote-dev.";
         let refusal = Refusal::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message);
-        return refusal.into_response(&request_id, Format::of_refusal(request.headers()));
+        return refusal.into_response(&request_id, acceptable.for_refusal());
     }
     next.run(request).await
 }
 
-pub(super) async fn not_found(Extension(request_id): Extension<RequestId>, headers: HeaderMap) -> Response {
+pub(super) async fn not_found(
+    Extension(request_id): Extension<RequestId>,
+    Extension(acceptable): Extension<Acceptable>,
+) -> Response {
     let refusal =
         Refusal::new(StatusCode::NOT_FOUND, ErrorCode::BadUserInput, "There is nothing at this address.");
-    refusal.into_response(&request_id, Format::of_refusal(&headers))
+    refusal.into_response(&request_id, acceptable.for_refusal())
 }
 
 /// The answer where a route is, but not for this method; the router adds which ones are.
 pub(super) async fn method_not_allowed(
     method: Method,
     Extension(request_id): Extension<RequestId>,
-    headers: HeaderMap,
+    Extension(acceptable): Extension<Acceptable>,
 ) -> Response {
     let message = format!("{method} is not supported at this address.");
     let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadUserInput, message);
-    refusal.into_response(&request_id, Format::of_refusal(&headers))
+    refusal.into_response(&request_id, acceptable.for_refusal())
 }
 
 #[cfg(test)]

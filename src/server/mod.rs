@@ -128,6 +128,11 @@ impl Running {
         self.addresses.taken()
     }
 
+    /// Bytes of bodies that are arriving, without what every body may have.
+    pub fn body_bytes(&self) -> usize {
+        self.transport.bodies.held()
+    }
+
     /// Open sockets.
     pub fn open_sockets(&self) -> usize {
         self.transport.open_sockets.len()

@@ -22,7 +22,7 @@ use crate::{
     graphql::{
         RequestId,
         roots::sdl,
-        transport::{Transport, negotiation::Format},
+        transport::{Transport, negotiation::Acceptable},
     },
 };
 
@@ -64,11 +64,12 @@ pub(super) fn router(transport: Arc<Transport>) -> Router {
 async fn schema(
     State(published): State<Arc<Published>>,
     Extension(request_id): Extension<RequestId>,
+    Extension(acceptable): Extension<Acceptable>,
     headers: HeaderMap,
 ) -> Response {
     match published.transport.require_schema_reader(&headers).await {
         Ok(()) => ([(VARY, "authorization")], published.schema.respond(&headers)).into_response(),
-        Err(refusal) => refusal.into_response(&request_id, Format::of_refusal(&headers)),
+        Err(refusal) => refusal.into_response(&request_id, acceptable.for_refusal()),
     }
 }
 

@@ -5,8 +5,8 @@ use async_graphql_axum::GraphQLResponse;
 use axum::{
     Json,
     http::{
-        HeaderValue, StatusCode,
-        header::{ALLOW, CONTENT_TYPE, RETRY_AFTER},
+        HeaderName, HeaderValue, StatusCode,
+        header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
 };
@@ -34,8 +34,8 @@ pub struct Refusal {
     code: ErrorCode,
     /// GraphQL itself found the fault in a well-formed request.
     is_by_graphql: bool,
-    /// Methods that would have been right, as in the header `Allow`.
-    allowed: Option<&'static str>,
+    /// A header that says more.
+    header: Option<(HeaderName, &'static str)>,
 }
 
 impl Refusal {
@@ -43,13 +43,18 @@ impl Refusal {
     pub fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
         let mut error = ServerError::new(message, None);
         error.extensions.get_or_insert_default().set("code", code.as_str());
-        Self { status, error: Box::new(error), code, is_by_graphql: false, allowed: None }
+        Self { status, error: Box::new(error), code, is_by_graphql: false, header: None }
     }
 
     /// The refusal of a method; `allowed` lists those that are right, such as `GET, POST`.
     pub fn method_not_allowed(message: impl Into<String>, allowed: &'static str) -> Self {
-        let refusal = Self::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadUserInput, message);
-        Self { allowed: Some(allowed), ..refusal }
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadUserInput, message)
+            .with_header(ALLOW, allowed)
+    }
+
+    /// The same with a header beside its status, in place of one that was given before.
+    pub fn with_header(self, name: HeaderName, value: &'static str) -> Self {
+        Self { header: Some((name, value)), ..self }
     }
 
     /// The request was well-formed and GraphQL found the fault, which older clients hear with status 200.
@@ -74,15 +79,15 @@ impl Refusal {
     }
 
     /// The whole answer.
-    pub fn into_response(self, request_id: &RequestId, format: Format) -> Response {
+    pub fn into_response(mut self, request_id: &RequestId, format: Format) -> Response {
         let status = match format {
             Format::Json if self.is_by_graphql => StatusCode::OK,
             _ => self.status,
         };
-        let allowed = self.allowed;
+        let header = self.header.take();
         let mut response = without_data(status, &[self.into_error(request_id)], format);
-        if let Some(allowed) = allowed {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+        if let Some((name, value)) = header {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         response
     }
@@ -174,12 +179,15 @@ struct RequestErrors<'a> {
 }
 
 /// The specification wants no `data` key when nothing was executed, while the engine's own type always has one. Says when
-/// to come back if waiting helps.
+/// to come back if waiting helps, and which credential if one is missing.
 fn without_data(status: StatusCode, errors: &[ServerError], format: Format) -> Response {
     let mut response = (status, Json(RequestErrors { errors })).into_response();
     response.headers_mut().insert(CONTENT_TYPE, format.content_type());
     if matches!(code_of(errors), Some(ErrorCode::RateLimited | ErrorCode::ServiceUnavailable)) {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
 }
@@ -215,6 +223,8 @@ mod tests {
             let should_wait = matches!(code, ErrorCode::RateLimited | ErrorCode::ServiceUnavailable);
             for answer in [newer, older] {
                 assert_eq!(answer.headers().contains_key(RETRY_AFTER), should_wait, "{code:?}");
+                let is_challenged = answer.headers().contains_key(WWW_AUTHENTICATE);
+                assert_eq!(is_challenged, answer.status() == StatusCode::UNAUTHORIZED, "{code:?}");
             }
         }
         let unnamed = GraphqlResponse::from_errors(vec![ServerError::new("A sentence.", None)]);

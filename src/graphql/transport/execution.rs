@@ -32,7 +32,9 @@ impl Transport {
     }
 
     async fn execute(self: Arc<Self>, operation: Operation, caller: Caller) -> Result<Response> {
-        let (request_id, patience) = (caller.request_id.clone(), caller.patience.clone());
+        let request_id = caller.request_id.clone();
+        // Nothing but a mutation waits, so nothing else is given more time.
+        let patience = caller.patience.clone().filter(|_| operation.kind == OperationKind::Mutation);
         let limit =
             self.settings.operation + patience.as_ref().map_or(Duration::ZERO, |patience| patience.limit);
         let mut measured = self.measure(&operation);

@@ -10,17 +10,15 @@
 use std::sync::Arc;
 
 use axum::{
-    body::{Body, Bytes},
     extract::{Request, State},
     http::{HeaderMap, Method, StatusCode},
     response::Response,
 };
-use http_body_util::{BodyExt, LengthLimitError};
 
 use super::{
     Transport,
     answer::{self, Refusal},
-    caller,
+    bodies, caller,
     negotiation::{self, Acceptable, Format},
     origin::Peer,
     preflight, request, sse,
@@ -32,13 +30,12 @@ const METHODS: &str = "GET, POST";
 
 /// Answers one operation, or says what is wrong with the request. Takes every method.
 pub async fn answer(State(transport): State<Arc<Transport>>, peer: Peer, request: Request) -> Response {
-    let refused_in = Format::of_refusal(request.headers());
-    let is_stream_wanted = Acceptable::of(request.headers()).best() == Some(Format::EventStream);
-    let request_id = peer.request_id.clone();
+    let (acceptable, request_id) = (peer.acceptable, peer.request_id.clone());
+    let is_stream_wanted = acceptable.best() == Some(Format::EventStream);
     match respond(&transport, peer, request).await {
         Ok(response) => response,
         Err(refusal) if is_stream_wanted && refusal.is_by_graphql() => sse::refuse(refusal, &request_id),
-        Err(refusal) => refusal.into_response(&request_id, refused_in),
+        Err(refusal) => refusal.into_response(&request_id, acceptable.for_refusal()),
     }
 }
 
@@ -46,21 +43,21 @@ async fn respond(transport: &Arc<Transport>, peer: Peer, request: Request) -> Re
     let (parts, body) = request.into_parts();
     let fields = match parts.method {
         Method::GET => {
-            require_acceptable(&parts.headers)?;
+            require_acceptable(peer.acceptable)?;
             preflight::require(&parts.headers, &transport.settings.sites.origins)?;
             request::parse_url(parts.uri.query().unwrap_or_default())?
         }
         Method::POST => {
-            require_acceptable(&parts.headers)?;
+            require_acceptable(peer.acceptable)?;
             require_json(&parts.headers)?;
-            request::parse(&read(body, transport).await?)?
+            request::parse(&bodies::read(transport, peer.address, body).await?.bytes)?
         }
         other => return Err(refuse_method(&other)),
     };
     // Before anything is looked up: what no caller may ask costs no statement.
     let operation = request::admit(fields, &transport.api.guard_limits, &transport.documents)?;
     require_carried(operation.kind, &parts.method)?;
-    let format = choose_format(operation.kind, &parts.headers)?;
+    let format = choose_format(operation.kind, peer.acceptable)?;
     let address = peer.address;
     let caller = caller::identify(&transport.api.accounts, &parts.headers, peer).await?;
     if format == Format::EventStream {
@@ -75,8 +72,8 @@ fn refuse_method(method: &Method) -> Refusal {
 }
 
 /// Before the body is read: who takes nothing of ours need not send it.
-fn require_acceptable(headers: &HeaderMap) -> Result<(), Refusal> {
-    Acceptable::of(headers).best().map(drop).ok_or_else(not_acceptable)
+fn require_acceptable(acceptable: Acceptable) -> Result<(), Refusal> {
+    acceptable.best().map(drop).ok_or_else(not_acceptable)
 }
 
 fn not_acceptable() -> Refusal {
@@ -102,8 +99,7 @@ fn require_carried(kind: OperationKind, method: &Method) -> Result<(), Refusal> 
 }
 
 /// A subscription has more than one result, so it needs a stream, even if a document would be liked better.
-fn choose_format(kind: OperationKind, headers: &HeaderMap) -> Result<Format, Refusal> {
-    let acceptable = Acceptable::of(headers);
+fn choose_format(kind: OperationKind, acceptable: Acceptable) -> Result<Format, Refusal> {
     if kind != OperationKind::Subscription {
         return acceptable.best().ok_or_else(not_acceptable);
     }
@@ -113,36 +109,4 @@ fn choose_format(kind: OperationKind, headers: &HeaderMap) -> Result<Format, Ref
     let message = "Subscriptions need `Accept: text/event-stream`, or a WebSocket to this address with the \
         subprotocol graphql-transport-ws.";
     Err(Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message))
-}
-
-async fn read(body: Body, transport: &Transport) -> Result<Bytes, Refusal> {
-    match tokio::time::timeout(transport.settings.body, body.collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if is_too_large(&error) => Err(too_large(transport.settings.body_bytes)),
-        Ok(Err(_)) => {
-            let message = "The body of the request broke off.";
-            Err(Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message))
-        }
-        Err(_) => {
-            let message = "The body of the request took too long to arrive.";
-            Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, ErrorCode::Timeout, message))
-        }
-    }
-}
-
-fn is_too_large(error: &axum::Error) -> bool {
-    let mut source = Some(error as &(dyn std::error::Error + 'static));
-    while let Some(error) = source {
-        if error.is::<LengthLimitError>() {
-            return true;
-        }
-        source = error.source();
-    }
-    false
-}
-
-/// The refusal of a body beyond the limit.
-pub fn too_large(maximum: usize) -> Refusal {
-    let message = format!("The body of the request is too large; the limit is {maximum} bytes.");
-    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::BadUserInput, message)
 }

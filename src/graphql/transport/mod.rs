@@ -11,6 +11,7 @@
 //! - nothing waits without a limit of [`Settings`].
 
 pub mod answer;
+mod bodies;
 mod caller;
 mod credentials;
 mod execution;
@@ -38,14 +39,13 @@ use std::sync::{
 use axum::{
     Router,
     extract::{Request, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
-    http::header::UPGRADE,
     response::Response,
     routing,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-pub use http::too_large;
+pub use bodies::too_large;
 pub use preflight::HEADERS as PREFLIGHT_HEADERS;
 pub use proxies::TrustedProxies;
 pub use request_id::{HEADER as REQUEST_ID, assign_request_id, catch_panic};
@@ -71,6 +71,8 @@ pub struct Transport {
     /// Open sockets; they live outside the connections that they began as.
     pub(crate) open_sockets: TaskTracker,
     sockets: Arc<ws::Sockets>,
+    /// Room for bodies that arrive.
+    pub(crate) bodies: Arc<bodies::Bodies>,
     /// Streams of events by user.
     streams: Arc<Places<Uuid>>,
     is_retiring: AtomicBool,
@@ -90,6 +92,8 @@ impl Transport {
         closing: CancellationToken,
     ) -> Arc<Self> {
         let sockets = ws::Sockets::new(settings.sockets_per_address, settings.sockets_per_user);
+        let bodies =
+            bodies::Bodies::new(settings.body_bytes_in_flight, settings.body_bytes_in_flight_per_address);
         let streams = Places::new(settings.sockets_per_user * settings.operations_per_socket);
         Arc::new(Self {
             api,
@@ -99,6 +103,7 @@ impl Transport {
             closing,
             open_sockets: TaskTracker::new(),
             sockets: Arc::new(sockets),
+            bodies,
             streams,
             is_retiring: AtomicBool::new(false),
             documents: persisted::Documents::default(),
@@ -131,17 +136,17 @@ impl Transport {
 /// The route of the API. Expects [`assign_request_id`] and the address of the peer
 /// ([`axum::extract::ConnectInfo`]) around it.
 pub fn router(transport: Arc<Transport>) -> Router {
-    Router::new().route(PATH, routing::get(get).fallback(http::answer)).with_state(transport)
+    Router::new().route(PATH, routing::any(dispatch)).with_state(transport)
 }
 
-/// `GET` opens a socket for who asks for an upgrade; else it is a request like others.
-async fn get(
+/// Opens a socket for who wants one; all else, of every method, is a request.
+async fn dispatch(
     transport: State<Arc<Transport>>,
     peer: origin::Peer,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     request: Request,
 ) -> Response {
-    if request.headers().contains_key(UPGRADE) {
+    if ws::is_wanted(request.method(), request.headers()) {
         ws::open(transport, peer, request.headers(), upgrade)
     } else {
         http::answer(transport, peer, request).await

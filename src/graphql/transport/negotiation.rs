@@ -33,11 +33,6 @@ impl Format {
         }
     }
 
-    /// The format of a refusal, which is also told to who accepts nothing of ours.
-    pub fn of_refusal(headers: &HeaderMap) -> Self {
-        Acceptable::of(headers).best_document().unwrap_or(Self::GraphqlResponse)
-    }
-
     /// Value of the header `Content-Type`.
     pub fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
@@ -53,7 +48,7 @@ impl Format {
     }
 }
 
-/// The formats that a caller takes.
+/// The formats that a caller takes. Read once a request, by [`super::catch_panic`], and then an extension of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Acceptable([Wish; 3]);
 
@@ -100,9 +95,9 @@ impl Acceptable {
         self.best_of(|_| true)
     }
 
-    /// The same of those that hold one result, which is any but [`Format::EventStream`].
-    pub fn best_document(&self) -> Option<Format> {
-        self.best_of(|format| format != Format::EventStream)
+    /// The format of a refusal, which is also told to who accepts nothing of ours.
+    pub fn for_refusal(&self) -> Format {
+        self.best_of(|format| format != Format::EventStream).unwrap_or(Format::GraphqlResponse)
     }
 
     fn best_of(&self, is_offered: impl Fn(Format) -> bool) -> Option<Format> {
@@ -284,7 +279,7 @@ mod tests {
     fn several_lines_are_one_list_and_no_line_allows_all_but_streams() {
         let acceptable = acceptable(&["application/json;q=0.5", "text/event-stream;q=0.7"]);
         assert_eq!(acceptable.best(), Some(Format::EventStream));
-        assert_eq!(acceptable.best_document(), Some(Format::Json));
+        assert_eq!(acceptable.for_refusal(), Format::Json);
         assert!(acceptable.allows(Format::Json) && !acceptable.allows(Format::GraphqlResponse));
         let any = Acceptable::of(&HeaderMap::new());
         assert_eq!(any.best(), Some(Format::Json));

@@ -10,7 +10,7 @@ use axum::{
     http::{header, request::Parts},
 };
 
-use super::{Transport, answer::Refusal};
+use super::{Transport, answer::Refusal, negotiation::Acceptable};
 use crate::{domains::accounts::Origin, error::AppError, graphql::RequestId};
 
 /// What the transports know of a request besides its body.
@@ -19,6 +19,8 @@ pub struct Peer {
     pub address: IpAddr,
     pub origin: Origin,
     pub request_id: RequestId,
+    /// What the answer may be written in.
+    pub acceptable: Acceptable,
 }
 
 impl FromRequestParts<Arc<Transport>> for Peer {
@@ -33,20 +35,21 @@ impl FromRequestParts<Arc<Transport>> for Peer {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let address = peer.map(|info| proxies.client(info.0.ip(), &parts.headers));
         let request_id = parts.extensions.get::<RequestId>().cloned();
-        match (address, request_id) {
-            (Some(address), Some(request_id)) => {
+        let acceptable = parts.extensions.get::<Acceptable>().copied();
+        match (address, request_id, acceptable) {
+            (Some(address), Some(request_id), Some(acceptable)) => {
                 let user_agent = parts.headers.get(header::USER_AGENT);
                 let user_agent =
                     user_agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned());
                 let origin = Origin { ip_address: address.to_string(), user_agent };
-                Ok(Self { address, origin, request_id })
+                Ok(Self { address, origin, request_id, acceptable })
             }
-            (_, request_id) => {
+            (_, request_id, _) => {
                 let error = AppError::internal(anyhow::anyhow!("a layer around the API is missing"));
                 error.log();
                 let request_id = request_id.unwrap_or_else(|| RequestId("unknown".into()));
-                Err(Refusal::from(error)
-                    .into_response(&request_id, super::negotiation::Format::of_refusal(&parts.headers)))
+                let format = Acceptable::of(&parts.headers).for_refusal();
+                Err(Refusal::from(error).into_response(&request_id, format))
             }
         }
     }

@@ -28,8 +28,9 @@ pub(super) fn require(headers: &HeaderMap, origins: &Origins) -> Result<(), Refu
     if is_asked_for || is_let_in(headers, origins) {
         return Ok(());
     }
-    let message =
-        "A GET needs the header GraphQL-Require-Preflight: 1, so that no page of another site can send it.";
+    let message = "A GET needs one of these, so that no page of another site can send it: the header \
+        GraphQL-Require-Preflight: 1, the header Content-Type: application/json, a bearer token, or an origin in \
+        server.allowed_origins.";
     Err(Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message))
 }
 

@@ -10,7 +10,7 @@ use axum::{
 };
 use futures_util::FutureExt;
 
-use super::{Transport, answer::Refusal, negotiation::Format};
+use super::{Transport, answer::Refusal, negotiation::Acceptable};
 use crate::{
     error::{AppError, ErrorCode},
     graphql::RequestId,
@@ -49,21 +49,23 @@ pub async fn assign_request_id(
     response
 }
 
-/// Layer below [`assign_request_id`] and whatever else must see every answer: a panic below it becomes one too.
+/// Layer below [`assign_request_id`] and whatever else must see every answer: a panic below it becomes one too. Reads
+/// what the caller accepts ([`Acceptable`]), for itself and all below.
 pub async fn catch_panic(
     State(transport): State<Arc<Transport>>,
     Extension(id): Extension<RequestId>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    let format = Format::of_refusal(request.headers());
+    let acceptable = Acceptable::of(request.headers());
+    request.extensions_mut().insert(acceptable);
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
         Err(_) => {
             transport.count_panic();
             let error = AppError::new(ErrorCode::Internal, "Something went wrong on our side.");
             tracing::error!(request.id = %id.0, "a request panicked");
-            Refusal::from(error).into_response(&id, format)
+            Refusal::from(error).into_response(&id, acceptable.for_refusal())
         }
     }
 }

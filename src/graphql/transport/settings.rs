@@ -12,6 +12,10 @@ pub struct Settings {
     pub head: Duration,
     /// Largest HTTP body, in bytes.
     pub body_bytes: usize,
+    /// Most memory for bodies that arrive, in bytes.
+    pub body_bytes_in_flight: usize,
+    /// The same for those of one client address.
+    pub body_bytes_in_flight_per_address: usize,
     /// Longest time for a body to arrive.
     pub body: Duration,
     /// Longest run of a query or mutation; subscriptions have none.
@@ -60,6 +64,8 @@ impl From<&config::Config> for Settings {
         Self {
             head: HEAD,
             body_bytes: limits.body_bytes,
+            body_bytes_in_flight: limits.body_bytes_in_flight,
+            body_bytes_in_flight_per_address: limits.body_bytes_in_flight_per_address(),
             body: BODY,
             operation: OPERATION,
             frame_bytes: FRAME_BYTES.min(limits.socket_message_bytes),

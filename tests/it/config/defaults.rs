@@ -20,6 +20,7 @@ fn development_needs_nothing() {
     assert_eq!(config.streams, streams);
     let limits = Limits {
         body_bytes: 1_048_576,
+        body_bytes_in_flight: 67_108_864,
         document_bytes: 65_536,
         socket_message_bytes: 262_144,
         operation_cost: 2_000,

@@ -80,16 +80,27 @@ async fn a_listed_page_is_told_what_it_may_send_and_read() {
         assert_eq!(words(&asked, "access-control-allow-methods"), ["GET", "POST", "OPTIONS"]);
         assert_eq!(asked.header("access-control-max-age"), "7200");
         let allowed = words(&asked, "access-control-allow-headers");
-        for header in
-            ["authorization", "content-type", "accept", "prefer", "x-request-id", "apollo-require-preflight"]
-        {
+        for header in [
+            "authorization",
+            "content-type",
+            "accept",
+            "prefer",
+            "x-request-id",
+            "apollo-require-preflight",
+            "traceparent",
+            "tracestate",
+            "baggage",
+            "sentry-trace",
+            "x-requested-with",
+            "cache-control",
+        ] {
             assert!(allowed.contains(&header), "{header}: {allowed:?}");
         }
         let answer = operation(&site, origin).await;
         assert_eq!(answer.data()["__typename"], "Query");
         assert_eq!(answer.header("access-control-allow-origin"), origin);
         let exposed = words(&answer, "access-control-expose-headers");
-        assert_eq!(exposed, ["x-request-id", "retry-after", "preference-applied"]);
+        assert_eq!(exposed, ["x-request-id", "retry-after", "www-authenticate", "preference-applied"]);
         for answer in [asked, answer] {
             assert_eq!(answer.header("access-control-allow-credentials"), "");
             assert_eq!(words(&answer, "vary"), ["origin"]);

@@ -83,6 +83,7 @@ async fn bad_credentials_are_refused_before_execution() {
     for value in ["Bearer abc", "Basic abc", "abc", "Bearer "] {
         let answer = send(value).await;
         assert_eq!((answer.status.as_u16(), answer.code()), (401, "UNAUTHENTICATED"), "{value}");
+        assert_eq!(answer.header("www-authenticate"), "Bearer", "{value}");
     }
     let token = format!("Bearer {}", site.token());
     let answer = send(&token).await;

@@ -1,6 +1,7 @@
 //! The transports and the server, over real sockets.
 
 mod accept;
+mod bodies;
 mod codes;
 mod compression;
 mod cors;

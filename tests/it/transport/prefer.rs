@@ -6,6 +6,7 @@ use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
+use super::probe::Site;
 use crate::support::{
     app::{MODEL, SEND, TestApp, new_key},
     client::{Answer, Client},
@@ -74,6 +75,15 @@ async fn when_time_is_over_the_answer_is_returned_as_far_as_it_is() {
     assert_eq!(answer_of(&again)["id"], begun["id"]);
     assert_eq!(answer_of(&again)["text"], "one two");
     app.close().await;
+}
+
+#[tokio::test]
+async fn a_query_never_waits_so_it_is_given_no_more_time() {
+    let site = Site::start_with(|settings| settings.operation = Duration::from_millis(50), Vec::new()).await;
+    let body = json!({ "query": "query Hangs { __typename }", "operationName": "Hangs" }).to_string();
+    let request = site.client.post(body).header(CONTENT_TYPE, "application/json").header("prefer", "wait=60");
+    let answer = tokio::time::timeout(PATIENCE, site.client.send(request)).await.expect("an end in time");
+    assert_eq!((answer.status.as_u16(), answer.code()), (504, "TIMEOUT"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

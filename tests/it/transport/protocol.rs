@@ -44,7 +44,8 @@ async fn no_other_subprotocol_is_spoken() {
 #[tokio::test]
 async fn a_broken_handshake_is_refused_over_http() {
     let site = Site::start().await;
-    for (name, value) in [("sec-websocket-version", "12"), ("connection", "close")] {
+    for (name, value, version) in [("sec-websocket-version", "12", Some("13")), ("connection", "close", None)]
+    {
         let headers = [
             ("connection", "upgrade"),
             ("upgrade", "websocket"),
@@ -57,9 +58,25 @@ async fn a_broken_handshake_is_refused_over_http() {
             head += &format!("{key}: {}\r\n", if key == name { value } else { usual });
         }
         stream.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
-        let mut answer = vec![0; 12];
-        stream.read_exact(&mut answer).await.unwrap();
-        assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 400", "{name}: {value}");
+        let mut answer = Vec::new();
+        while !answer.windows(4).any(|end| end == b"\r\n\r\n") {
+            assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "{name}: {value}");
+        }
+        let answer = String::from_utf8_lossy(&answer).to_lowercase();
+        assert!(answer.starts_with("http/1.1 400"), "{name}: {value}: {answer}");
+        let told = answer.lines().find_map(|line| line.strip_prefix("sec-websocket-version: "));
+        assert_eq!(told, version, "{name}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn an_upgrade_to_anything_else_is_passed_over() {
+    let site = Site::start().await;
+    for (upgrade, status) in [("h2c", 200), ("TLS/1.0", 200), ("websockets", 200), ("WebSocket", 400)] {
+        let request = site.client.request(reqwest::Method::GET, "/graphql?query=%7B__typename%7D");
+        let request = request.header("upgrade", upgrade).header("connection", "upgrade, http2-settings");
+        let answer = site.client.send(request.header("graphql-require-preflight", "1")).await;
+        assert_eq!(answer.status.as_u16(), status, "{upgrade}: {answer:?}");
     }
 }
 

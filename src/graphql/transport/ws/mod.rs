@@ -19,7 +19,10 @@ use std::sync::Arc;
 
 use axum::{
     extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
-    http::{HeaderMap, StatusCode},
+    http::{
+        HeaderMap, Method, StatusCode,
+        header::{SEC_WEBSOCKET_VERSION, UPGRADE},
+    },
     response::Response,
 };
 use tracing::Instrument;
@@ -28,7 +31,7 @@ pub use admission::Sockets;
 pub use frames::CloseCode;
 use session::Session;
 
-use super::{Transport, answer::Refusal, credentials::Bearer, negotiation::Format, origin::Peer};
+use super::{Transport, answer::Refusal, credentials::Bearer, origin::Peer};
 use crate::{
     error::{AppError, ErrorCode},
     platform::metrics::names,
@@ -39,17 +42,24 @@ const PROTOCOL: &str = "graphql-transport-ws";
 /// Read and write buffers of a socket: most are idle, and there are many.
 const BUFFER_BYTES: usize = 4 * 1024;
 
-/// Answers a `GET` that asks for an upgrade: opens a socket, or says why not.
+/// True for who wants a socket. Any other upgrade, such as to HTTP/2 in clear text, may be passed over (RFC 9110, 7.8).
+pub fn is_wanted(method: &Method, headers: &HeaderMap) -> bool {
+    let values = headers.get_all(UPGRADE).iter().filter_map(|value| value.to_str().ok());
+    let mut protocols = values.flat_map(|value| value.split(','));
+    method == Method::GET && protocols.any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
+}
+
+/// Answers who wants a socket: opens a socket, or says why not.
 pub fn open(
     State(transport): State<Arc<Transport>>,
     peer: Peer,
     headers: &HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    let request_id = peer.request_id.clone();
+    let (acceptable, request_id) = (peer.acceptable, peer.request_id.clone());
     match upgrade.map_err(refuse_handshake).and_then(|upgrade| accept(transport, peer, headers, upgrade)) {
         Ok(response) => response,
-        Err(refusal) => refusal.into_response(&request_id, Format::of_refusal(headers)),
+        Err(refusal) => refusal.into_response(&request_id, acceptable.for_refusal()),
     }
 }
 
@@ -95,5 +105,11 @@ fn accept(
 }
 
 fn refuse_handshake(rejection: WebSocketUpgradeRejection) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, format!("{rejection}."))
+    let refusal = Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, format!("{rejection}."));
+    match rejection {
+        WebSocketUpgradeRejection::InvalidWebSocketVersionHeader(_) => {
+            refusal.with_header(SEC_WEBSOCKET_VERSION, "13")
+        }
+        _ => refusal,
+    }
 }
