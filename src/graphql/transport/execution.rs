@@ -35,7 +35,7 @@ impl Transport {
         let (request_id, patience) = (caller.request_id.clone(), caller.patience.clone());
         let limit =
             self.settings.operation + patience.as_ref().map_or(Duration::ZERO, |patience| patience.limit);
-        let mut measured = self.measure(&operation);
+        let mut measured = self.measure(&operation, &caller);
         let work = self.guarded(self.api.execute(operation.request, caller));
         let result = match tokio::time::timeout(limit, work).await {
             Ok(result) => result,
@@ -69,7 +69,7 @@ impl Transport {
         let span = span(&operation, &caller);
         let request_id = caller.request_id.clone();
         let transport = Arc::clone(self);
-        let mut measured = self.measure(&operation);
+        let mut measured = self.measure(&operation, &caller);
         let events = self.api.subscribe(compact(operation.request), caller);
         let ends = futures_util::stream::iter([None]);
         let answers =
@@ -101,8 +101,12 @@ impl Transport {
         }
     }
 
-    fn measure(&self, operation: &Operation) -> Measured {
-        Measured::begin(self.operation_names.label(operation.name.as_deref()), operation.kind)
+    fn measure(&self, operation: &Operation, caller: &Caller) -> Measured {
+        let name = match caller.credential.viewer() {
+            Some(_) => self.operation_names.of_viewer(operation.name.as_deref()),
+            None => self.operation_names.of_stranger(operation.name.as_deref()),
+        };
+        Measured::begin(name, operation.kind)
     }
 
     async fn guarded<T>(&self, work: impl Future<Output = T>) -> Result<T> {
