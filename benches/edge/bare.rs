@@ -128,7 +128,12 @@ pub async fn serve(url: &str, plan: &Path) {
     let shared = Arc::new(Shared { databases, next: AtomicUsize::new(0) });
     let mut router = Router::new()
         .route("/refuse", post(|_: Bytes| async { (StatusCode::BAD_REQUEST, "{\"errors\":[]}") }))
-        .route("/socket", get(|upgrade: WebSocketUpgrade| async { upgrade.protocols(["graphql-transport-ws"]).on_upgrade(answer_socket) }));
+        .route(
+            "/socket",
+            get(|upgrade: WebSocketUpgrade| async {
+                upgrade.protocols(["graphql-transport-ws"]).on_upgrade(answer_socket)
+            }),
+        );
     for number in 0..cases.len() {
         let handler =
             move |State(shared): State<Arc<Shared>>, _: Bytes| async move { answer(&shared, number).await };

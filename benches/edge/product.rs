@@ -44,7 +44,10 @@ impl Product {
             .env("LOQUENT_DATA_DIR", home)
             .env("DATABASE_URL", database_url)
             .env("RUST_LOG", "loquent=error")
-            .env("LOQUENT_AUTH__SIGNING_KEYS", "bench:vK2p7RmQx9TzLc4WbYh8NsJd3FgAeU6iXo5PqHtC1yMkZrSnEwBlGa0D")
+            .env(
+                "LOQUENT_AUTH__SIGNING_KEYS",
+                "bench:vK2p7RmQx9TzLc4WbYh8NsJd3FgAeU6iXo5PqHtC1yMkZrSnEwBlGa0D",
+            )
             .current_dir(home)
             .args(["serve", "--port", "0", "--config"])
             .arg(&file)
