@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     domains::generations::Generations,
     error::AppError,
-    platform::postgres::{Db, Facts, migrate},
+    platform::postgres::{Db, Facts, NoConnection, migrate},
     providers::registry::Registry,
     server::{Check, Condition, Finding},
 };
@@ -15,11 +15,12 @@ pub fn all(pools: [Db; 2], generations: Generations, providers: Registry) -> Vec
     let [requests, _] = &pools;
     let (requests, for_migrations) = (requests.clone(), requests.clone());
     vec![
+        // First, so that what the other checks ask for does not count as waiting.
+        Check::informative("pools", move || std::future::ready(usage(&pools))),
         Check::required("database", move || database(requests.clone())),
         Check::required("streamLog", move || std::future::ready(stream_log(&generations))),
         Check::informative("migrations", move || migrations(for_migrations.clone())),
         Check::informative("providers", move || std::future::ready(last_calls(&providers))),
-        Check::informative("pools", move || std::future::ready(usage(&pools))),
     ]
 }
 
@@ -37,9 +38,16 @@ async fn database(db: Db) -> Finding {
         // The words of the failure may hold the address, so they are in the log only.
         Err(error) => {
             tracing::debug!(error = error.chain(), "the database does not answer");
-            found(Condition::Fail, json!({ "reason": "no answer in time" }))
+            found(Condition::Fail, json!({ "reason": reason(&error) }))
         }
     }
+}
+
+/// In words of ours.
+fn reason(error: &AppError) -> &'static str {
+    let source = std::error::Error::source(error);
+    let refused = source.and_then(|source| source.downcast_ref::<NoConnection>());
+    refused.map_or("the question was not answered", |refused| refused.reason)
 }
 
 async fn migrations(db: Db) -> Finding {
@@ -54,7 +62,7 @@ async fn migrations(db: Db) -> Finding {
             };
             found(condition, json!({ "pending": status.pending, "unknown": status.unknown }))
         }
-        Err(_) => found(Condition::Fail, json!({ "reason": "no answer in time" })),
+        Err(error) => found(Condition::Fail, json!({ "reason": reason(&error) })),
     }
 }
 
@@ -89,8 +97,9 @@ fn usage(pools: &[Db]) -> Finding {
     let mut details = Map::new();
     for pool in pools {
         let usage = pool.usage();
-        // Who opens a connection waits too; what matters is waiting while all are lent.
-        if usage.waiting > 0 && usage.in_use >= usage.max {
+        // Who opens a connection waits too; what matters is waiting while all are lent, or while there is none.
+        let is_exhausted = usage.in_use >= usage.max || usage.in_use + usage.idle == 0;
+        if usage.waiting > 0 && is_exhausted {
             condition = Condition::Warn;
         }
         let known =

@@ -19,7 +19,11 @@ impl fmt::Display for Banner<'_> {
         if self.is_dev {
             writeln!(f, "  GraphiQL   {base}/graphiql")?;
         }
-        writeln!(f, "  GraphQL    {base}/graphql   (POST, and WebSocket for subscriptions)")?;
+        writeln!(f, "  GraphQL    {base}/graphql   (POST, GET, server-sent events, WebSocket)")?;
+        writeln!(f, "  Errors     {base}/docs/errors")?;
+        if self.is_dev {
+            writeln!(f, "  Metrics    {base}/metrics")?;
+        }
         if let Some(demo) = self.demo {
             writeln!(f, "  Demo user  {}   password {}", demo.email, demo.password)?;
         }

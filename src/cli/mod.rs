@@ -1,6 +1,6 @@
 //! The command line: one file a command. Results go to standard output, the log to standard error. Exit code 0 is
-//! success, 1 a failure or a check that did not pass, 78 a configuration that cannot work (`EX_CONFIG` of
-//! sysexits.h).
+//! success, 1 a failure or a check that did not pass, 2 a check that could not be made, 78 a configuration that cannot
+//! work (`EX_CONFIG` of sysexits.h).
 
 pub mod args;
 mod banner;
@@ -23,6 +23,9 @@ use crate::{
 
 /// The configuration, or the database it asks for, cannot work.
 const EX_CONFIG: u8 = 78;
+
+/// A check could not be made: not the same as one that did not pass.
+const NOT_JUDGED: u8 = 2;
 
 /// Runs one command to its end.
 pub fn run(cli: &Cli) -> ExitCode {
@@ -63,20 +66,28 @@ pub enum Verdict {
     Passed,
     /// It worked, and what it found is not right.
     NotPassed,
+    /// What was to be judged cannot be read.
+    NotJudged,
 }
 
 fn finish(result: anyhow::Result<Verdict>) -> ExitCode {
     match result {
         Ok(Verdict::Passed) => ExitCode::SUCCESS,
         Ok(Verdict::NotPassed) => ExitCode::FAILURE,
+        Ok(Verdict::NotJudged) => ExitCode::from(NOT_JUDGED),
         Err(error) => {
             if let Some(StartError::NothingFound(_)) = error.downcast_ref() {
                 return refuse(&error.to_string());
             }
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            complain(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says on standard error what went wrong.
+fn complain(error: &anyhow::Error) {
+    let _ = writeln!(std::io::stderr(), "error: {error:#}");
 }
 
 fn refuse(message: &str) -> ExitCode {

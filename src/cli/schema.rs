@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::{Verdict, args::Schema, say};
+use super::{Verdict, args::Schema, complain, say};
 use crate::{
     error::reference,
     graphql::{
@@ -17,7 +17,10 @@ pub fn run(action: &Schema) -> anyhow::Result<Verdict> {
     match action {
         Schema::Export { check } => write("export", &sdl(), check.as_deref()),
         Schema::Errors { check } => write("errors", &reference::markdown(), check.as_deref()),
-        Schema::Check { old, new } => report(old, new.as_deref()),
+        Schema::Check { old, new } => Ok(report(old, new.as_deref()).unwrap_or_else(|error| {
+            complain(&error);
+            Verdict::NotJudged
+        })),
     }
 }
 

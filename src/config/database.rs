@@ -10,6 +10,7 @@ use super::{
     server::web_url,
     sources::Directories,
 };
+use crate::platform::postgres::connect::Target;
 
 /// `[database]`
 #[derive(Debug, Clone)]
@@ -55,15 +56,21 @@ impl Database {
     }
 }
 
-/// The address as it is: what follows the scheme is PostgreSQL's to judge.
+/// The address, if the one parser of all connections takes it. What that says names parameters and files, never the
+/// user or the password.
 fn postgres_url(text: &str) -> Result<SecretString, Refusal> {
-    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-        Ok(SecretString::from(text))
-    } else {
-        Err(Refusal::new(
+    if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+        return Err(Refusal::new(
             "is not a PostgreSQL address",
             "set it to postgres://user:password@host:5432/name, or remove it to use the bundled database",
-        ))
+        ));
+    }
+    match Target::parse(text) {
+        Ok(_) => Ok(SecretString::from(text)),
+        Err(error) => Err(Refusal::new(
+            format!("cannot be used: {error:#}"),
+            "correct that parameter of the address; one that is not needed can be left out",
+        )),
     }
 }
 

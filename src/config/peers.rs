@@ -26,7 +26,7 @@ pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, Refusal> {
     entries(text, WRITE_NETWORK, network)
 }
 
-/// Reads a list, which may be empty. A fault names the place of its entry and never the entry.
+/// Reads a list, which may be empty. A fault names the place of every wrong entry and never the entry.
 fn entries<T>(
     text: &str,
     fix: &str,
@@ -35,10 +35,14 @@ fn entries<T>(
     if text.is_empty() {
         return Ok(Vec::new());
     }
-    let read = |(position, entry): (usize, &str)| {
-        read(entry.trim()).map_err(|why| Refusal::new(format!("entry {} {why}", position + 1), fix))
-    };
-    text.split(',').enumerate().map(read).collect()
+    let (mut entries, mut faults) = (Vec::new(), Vec::new());
+    for (position, entry) in text.split(',').enumerate() {
+        match read(entry.trim()) {
+            Ok(entry) => entries.push(entry),
+            Err(why) => faults.push(format!("entry {} {why}", position + 1)),
+        }
+    }
+    if faults.is_empty() { Ok(entries) } else { Err(Refusal::new(faults.join("; "), fix)) }
 }
 
 fn fault_of_origin(text: &str) -> Option<&'static str> {

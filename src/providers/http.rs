@@ -1,12 +1,12 @@
 //! The one way to send a call to a provider: within time limits, and with failures turned into [`ProviderError`]s
 //! that do not hold the API key.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use async_stream::try_stream;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures_util::{Stream, stream::BoxStream};
+use futures_util::{Stream, TryStreamExt, stream::BoxStream};
 use reqwest::{
     Response, Url,
     header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER},
@@ -64,6 +64,15 @@ pub(super) struct Answer {
     pub(super) bytes: BoxStream<'static, Result<Bytes, ProviderError>>,
 }
 
+/// An answer that was read as a whole.
+pub(super) struct Document {
+    /// HTTP status.
+    pub(super) status: u16,
+    /// The clock of the provider, when it said so.
+    pub(super) date: Option<DateTime<Utc>>,
+    pub(super) body: Vec<u8>,
+}
+
 impl Caller {
     /// # Errors
     /// Those of [`http_client::build`].
@@ -88,15 +97,27 @@ impl Caller {
         Ok(Answer { is_json, bytes: Box::pin(timed_bytes(response, self.limits.idle, deadline)) })
     }
 
-    /// Asks for `url` and returns the status and the clock of the answer; its body is not read.
-    pub(super) async fn head_of(
+    /// Asks for `url` and reads the answer, up to `most` bytes of it and whatever its status.
+    pub(super) async fn get(
         &self,
         url: &Url,
         headers: HeaderMap,
-    ) -> Result<(u16, Option<DateTime<Utc>>), ProviderError> {
+        most: usize,
+    ) -> Result<Document, ProviderError> {
+        let deadline = Instant::now() + self.limits.total;
         let response = self.send(self.client.get(url.clone()).headers(headers)).await?;
+        let status = response.status().as_u16();
         let date = header(&response, &DATE).and_then(|date| DateTime::parse_from_rfc2822(date).ok());
-        Ok((response.status().as_u16(), date.map(|date| date.to_utc())))
+        let date = date.map(|date| date.to_utc());
+        let mut chunks = pin!(timed_bytes(response, self.limits.idle, deadline));
+        let mut body = Vec::new();
+        while let Some(chunk) = chunks.try_next().await? {
+            body.extend_from_slice(&chunk[..chunk.len().min(most - body.len())]);
+            if body.len() == most {
+                break;
+            }
+        }
+        Ok(Document { status, date, body })
     }
 
     /// Waits for the head of the answer.

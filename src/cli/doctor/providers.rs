@@ -1,5 +1,5 @@
-//! The model providers: can they be reached, and do they take the key? Asked for their list of models, which costs
-//! nothing.
+//! The model providers: can they be reached, do they take the key, and have they the models? Asked for their list of
+//! models, which costs nothing.
 
 use std::time::Duration;
 
@@ -67,8 +67,18 @@ fn judge(what: String, provider: &Provider, probe: &Probe, clock: &Clock) -> Fin
             "answers that there were too many calls (HTTP 429)",
             "look at its limits and your account",
         ),
-        200..=299 => match skew {
-            Some(skew) if skew > MAX_SKEW => Finding::warn(
+        200..=299 if probe.models.is_none() => Finding::fail(
+            what,
+            "no OpenAI-compatible API at this address: it lists no models, and may be a page for people",
+            "check that base_url ends where the paths of the API begin, such as /v1",
+        ),
+        200..=299 => match (missing(provider, probe), skew) {
+            (missing, _) if !missing.is_empty() => Finding::warn(
+                what,
+                format!("does not list {}", missing.join(", ")),
+                "correct the upstream of these models, or see whether the key may use them",
+            ),
+            (_, Some(skew)) if skew > MAX_SKEW => Finding::warn(
                 what,
                 format!("takes the key; its clock is {} s apart from ours", skew.as_secs()),
                 "let this machine take its time by NTP",
@@ -79,4 +89,10 @@ fn judge(what: String, provider: &Provider, probe: &Probe, clock: &Clock) -> Fin
             Finding::fail(what, format!("answers HTTP {status}"), "look at its status page, and at base_url")
         }
     }
+}
+
+/// The names of configured models that the list does not have.
+fn missing<'a>(provider: &'a Provider, probe: &Probe) -> Vec<&'a str> {
+    let names = provider.models.values().map(|model| model.upstream.as_str());
+    names.filter(|name| !probe.lists(name)).collect()
 }

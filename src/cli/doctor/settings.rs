@@ -42,6 +42,13 @@ fn public_url(config: &Config) -> Finding {
             format!("{url} is not encrypted: tokens and conversations can be read on the way"),
             "put a proxy with TLS before the server and name its https address",
         ),
+        Some(url) if config.server.trusted_proxies.is_empty() => Finding::warn(
+            what,
+            format!(
+                "{url} is encrypted by a proxy, and server.trusted_proxies is empty: all clients share its one address and the limits of it"
+            ),
+            "name the addresses of the proxy in server.trusted_proxies",
+        ),
         Some(url) => Finding::ok(what, url.as_str()),
     }
 }

@@ -52,11 +52,18 @@ fn local(config: &Config) -> Option<Url> {
     Url::parse(&format!("http://{host}:{}", config.server.port)).ok()
 }
 
-async fn shake_hands(base: &Url, is_given: bool) -> Finding {
+/// The address of the API below a base, which may be that of the API already.
+fn endpoint(base: &Url) -> Url {
     let mut url = base.clone();
-    if url.path() == "/" {
-        url.set_path(transport::PATH);
+    let path = base.path().trim_end_matches('/');
+    if !path.ends_with(transport::PATH) {
+        url.set_path(&format!("{path}{}", transport::PATH));
     }
+    url
+}
+
+async fn shake_hands(base: &Url, is_given: bool) -> Finding {
+    let url = endpoint(base);
     let key = generate_key();
     let client = match http_client::for_upgrades() {
         Ok(client) => client,
@@ -163,6 +170,23 @@ where
             Some(Ok(Message::Close(None))) | None => return Err("the socket ends without a word".to_owned()),
             Some(Ok(_)) => {}
             Some(Err(error)) => return Err(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_api_is_below_the_public_address() {
+        for (base, expected) in [
+            ("https://a.test", "https://a.test/graphql"),
+            ("https://a.test/foo", "https://a.test/foo/graphql"),
+            ("https://a.test/foo/", "https://a.test/foo/graphql"),
+            ("https://a.test/foo/graphql", "https://a.test/foo/graphql"),
+        ] {
+            assert_eq!(endpoint(&Url::parse(base).unwrap()).as_str(), expected);
         }
     }
 }

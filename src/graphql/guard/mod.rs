@@ -32,7 +32,7 @@ pub use limits::Limits;
 pub use refusal::{Refusal, RefusalCode};
 pub use variables::check_variables;
 
-use document::{Document, Name};
+use document::{Document, Name, Operation};
 use lexer::Steps;
 use refusal::{Fault, shown};
 use std::collections::HashSet;
@@ -61,6 +61,8 @@ impl OperationKind {
 pub struct Passed {
     /// The kind of the operation to run.
     pub operation: OperationKind,
+    /// Its name in the document.
+    pub name: Option<String>,
     /// Names, not aliases, of its root fields in the order of the document, fragments expanded, repetitions
     /// included; at most [`Limits::root_fields`].
     pub root_fields: Vec<String>,
@@ -76,12 +78,8 @@ pub struct Passed {
 /// validates them all; those of root fields only for the operation to run.
 pub fn check(document: &str, operation_name: Option<&str>, limits: &Limits) -> Result<Passed, Refusal> {
     let mut steps = Steps::default();
-    match check_document(document, operation_name, limits, &mut steps) {
-        Ok((operation, root_fields, variable_uses)) => {
-            Ok(Passed { operation, root_fields, variable_uses, steps: steps.total() })
-        }
-        Err(fault) => Err(fault.into_refusal(document, steps.total())),
-    }
+    let checked = check_document(document, operation_name, limits, &mut steps);
+    checked.map_err(|fault| fault.into_refusal(document, steps.total()))
 }
 
 fn check_document(
@@ -89,7 +87,7 @@ fn check_document(
     operation_name: Option<&str>,
     limits: &Limits,
     steps: &mut Steps,
-) -> Result<(OperationKind, Vec<String>, u64), Fault> {
+) -> Result<Passed, Fault> {
     if text.len() > limits.bytes {
         let (length, maximum) = (text.len() as u64, limits.bytes as u64);
         let what = "This document has too many bytes";
@@ -97,10 +95,11 @@ fn check_document(
     }
     let document = parser::parse(text, limits, steps)?;
     check_names(&document, steps)?;
-    let (chosen, kind) = choose(&document, operation_name, steps)?;
+    let (chosen, operation) = choose(&document, operation_name, steps)?;
+    let name = operation.name.map(|name| document.names.text(name).to_owned());
     let variable_uses = expansion::check(&document, limits, steps)?;
     let root_fields = walk::check(&document, chosen, limits, steps)?;
-    Ok((kind, root_fields, variable_uses))
+    Ok(Passed { operation: operation.kind, name, root_fields, variable_uses, steps: steps.total() })
 }
 
 /// Every operation has a name of its own, or there is only one.
@@ -124,14 +123,14 @@ fn check_names(document: &Document, steps: &mut Steps) -> Result<(), Fault> {
     Ok(())
 }
 
-fn choose(
-    document: &Document,
+fn choose<'d>(
+    document: &'d Document,
     wanted: Option<&str>,
     steps: &mut Steps,
-) -> Result<(usize, OperationKind), Fault> {
+) -> Result<(usize, &'d Operation), Fault> {
     let Some(wanted) = wanted else {
         return match document.operations.as_slice() {
-            [only] => Ok((0, only.kind)),
+            [only] => Ok((0, only)),
             [] => Err(Fault::validation(None, "The document holds no operation.")),
             _ => Err(Fault::input("The document holds several operations; name the one to run.")),
         };
@@ -139,7 +138,7 @@ fn choose(
     for (index, operation) in document.operations.iter().enumerate() {
         steps.take();
         if operation.name.is_some_and(|name| document.names.text(name) == wanted) {
-            return Ok((index, operation.kind));
+            return Ok((index, operation));
         }
     }
     Err(Fault::input(format!("Unknown operation named {}.", shown(wanted))))

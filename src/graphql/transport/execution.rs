@@ -37,7 +37,7 @@ impl Transport {
         let patience = caller.patience.clone().filter(|_| operation.kind == OperationKind::Mutation);
         let limit =
             self.settings.operation + patience.as_ref().map_or(Duration::ZERO, |patience| patience.limit);
-        let mut measured = self.measure(&operation);
+        let mut measured = self.measure(&operation, &caller);
         let work = self.guarded(self.api.execute(operation.request, caller));
         let result = match tokio::time::timeout(limit, work).await {
             Ok(result) => result,
@@ -71,7 +71,7 @@ impl Transport {
         let span = span(&operation, &caller);
         let request_id = caller.request_id.clone();
         let transport = Arc::clone(self);
-        let mut measured = self.measure(&operation);
+        let mut measured = self.measure(&operation, &caller);
         let events = self.api.subscribe(operation.request, caller);
         let ends = futures_util::stream::iter([None]);
         let answers =
@@ -103,8 +103,12 @@ impl Transport {
         }
     }
 
-    fn measure(&self, operation: &Operation) -> Measured {
-        Measured::begin(self.operation_names.label(operation.name.as_deref()), operation.kind)
+    fn measure(&self, operation: &Operation, caller: &Caller) -> Measured {
+        let name = match caller.credential.viewer() {
+            Some(_) => self.operation_names.of_viewer(operation.name.as_deref()),
+            None => self.operation_names.of_stranger(operation.name.as_deref()),
+        };
+        Measured::begin(name, operation.kind)
     }
 
     async fn guarded<T>(&self, work: impl Future<Output = T>) -> Result<T> {

@@ -1,8 +1,9 @@
-//! What is counted of an operation. Its name is chosen by the client, so only so many names become labels.
+//! What is counted of an operation. Its name is chosen by the client, so only so many names become labels, and only
+//! those that somebody signed in has used with success: strangers cannot fill the places.
 
 use std::{
     collections::HashSet,
-    sync::{PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use async_graphql::{Response, Value};
@@ -18,26 +19,68 @@ use crate::{
 const MAX_NAMES: usize = 200;
 const MAX_NAME_BYTES: usize = 64;
 
-/// The names that are labels in this process: the first ones that came.
+/// Code of an operation that went well.
+const OK: &str = "OK";
+
+/// The names that are labels in this process: the first ones that earned it.
 #[derive(Default)]
 pub struct OperationNames(RwLock<HashSet<String>>);
 
 impl OperationNames {
-    /// The label of a name.
-    pub fn label(&self, name: Option<&str>) -> String {
-        let Some(name) = name else { return "anonymous".to_owned() };
-        if !is_name(name) {
-            return "other".to_owned();
+    /// The name of an operation of somebody signed in: it becomes a label if the operation goes well.
+    pub fn of_viewer(self: &Arc<Self>, name: Option<&str>) -> Name {
+        match self.of_stranger(name) {
+            Name::Other => match name.filter(|name| is_name(name)) {
+                Some(name) => Name::Candidate(name.to_owned(), Arc::clone(self)),
+                None => Name::Other,
+            },
+            label => label,
         }
-        if self.0.read().unwrap_or_else(PoisonError::into_inner).contains(name) {
-            return name.to_owned();
+    }
+
+    /// The name of an operation of anybody else, which never becomes a label.
+    pub fn of_stranger(&self, name: Option<&str>) -> Name {
+        match name {
+            None => Name::Anonymous,
+            Some(name) if self.0.read().unwrap_or_else(PoisonError::into_inner).contains(name) => {
+                Name::Known(name.to_owned())
+            }
+            Some(_) => Name::Other,
         }
+    }
+
+    /// Makes a name a label, if there is room.
+    fn learn(&self, name: String) -> bool {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_NAMES && !known.contains(name) {
-            return "other".to_owned();
+        if known.len() >= MAX_NAMES && !known.contains(&name) {
+            return false;
         }
-        known.insert(name.to_owned());
-        name.to_owned()
+        known.insert(name);
+        true
+    }
+}
+
+/// The name of one operation, on its way to a label.
+pub enum Name {
+    /// The operation has none.
+    Anonymous,
+    /// It is a label already.
+    Known(String),
+    /// It becomes one if the operation goes well.
+    Candidate(String, Arc<OperationNames>),
+    /// It is none.
+    Other,
+}
+
+impl Name {
+    /// The label, now that it is known how the operation ended.
+    fn label(self, code: &str) -> String {
+        match self {
+            Self::Anonymous => "anonymous".to_owned(),
+            Self::Known(name) => name,
+            Self::Candidate(name, names) if code == OK && names.learn(name.clone()) => name,
+            Self::Candidate(..) | Self::Other => "other".to_owned(),
+        }
     }
 }
 
@@ -49,14 +92,14 @@ fn is_name(name: &str) -> bool {
         && name.bytes().next().is_some_and(|first| !first.is_ascii_digit())
 }
 
-/// Counts an operation that was refused before anything of it was admitted: its name and kind are not known.
+/// Counts an operation that was refused before it began: its name and kind are not known.
 pub fn count_refusal(code: ErrorCode) {
     names::OPERATIONS.add(["unknown".into(), "unknown".into(), code.as_str().into()], 1);
 }
 
 /// An admitted operation. It is counted once, when this is dropped: as canceled unless an outcome was noted.
 pub struct Measured {
-    name: String,
+    name: Name,
     kind: OperationKind,
     started: Instant,
     code: Option<String>,
@@ -64,8 +107,8 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Begins the time of an operation; `name` is its label.
-    pub fn begin(name: String, kind: OperationKind) -> Self {
+    /// Begins the time of an operation.
+    pub fn begin(name: Name, kind: OperationKind) -> Self {
         let is_subscription = kind == OperationKind::Subscription;
         let subscription = is_subscription.then(|| names::SUBSCRIPTIONS.hold([]));
         Self { name, kind, started: Instant::now(), code: None, _subscription: subscription }
@@ -92,7 +135,7 @@ impl Measured {
 
     /// Notes that it came to its end: without an error before, it went well.
     pub fn complete(&mut self) {
-        self.note_code("OK".to_owned());
+        self.note_code(OK.to_owned());
     }
 
     fn note_code(&mut self, code: String) {
@@ -104,7 +147,8 @@ impl Drop for Measured {
     fn drop(&mut self) {
         let code = self.code.take().unwrap_or_else(|| "CANCELED".to_owned());
         let kind = self.kind.as_str();
-        names::OPERATIONS.add([std::mem::take(&mut self.name).into(), kind.into(), code.into()], 1);
+        let name = std::mem::replace(&mut self.name, Name::Other).label(&code);
+        names::OPERATIONS.add([name.into(), kind.into(), code.into()], 1);
         names::OPERATION_SECONDS.observe([kind.into()], self.started.elapsed());
     }
 }
@@ -113,18 +157,33 @@ impl Drop for Measured {
 mod tests {
     use super::*;
 
+    fn label(names: &Arc<OperationNames>, name: &str, code: &str) -> String {
+        names.of_viewer(Some(name)).label(code)
+    }
+
     #[test]
     fn names_of_clients_are_labels_only_up_to_a_bound() {
-        let names = OperationNames::default();
-        assert_eq!(names.label(None), "anonymous");
+        let names = Arc::new(OperationNames::default());
+        assert_eq!(names.of_viewer(None).label(OK), "anonymous");
         for wrong in ["", "1a", "a b", "a\"b", "ä", &"a".repeat(65)] {
-            assert_eq!(names.label(Some(wrong)), "other", "{wrong}");
+            assert_eq!(label(&names, wrong, OK), "other", "{wrong}");
         }
         for n in 0..300 {
             let name = format!("Op{n}");
-            let label = names.label(Some(&name));
-            assert_eq!(label, if n < MAX_NAMES { name.as_str() } else { "other" });
+            assert_eq!(label(&names, &name, OK), if n < MAX_NAMES { name.as_str() } else { "other" });
         }
-        assert_eq!(names.label(Some("Op0")), "Op0");
+        assert_eq!(label(&names, "Op0", "INTERNAL"), "Op0");
+    }
+
+    #[test]
+    fn a_name_is_earned_by_somebody_signed_in_whose_operation_went_well() {
+        let names = Arc::new(OperationNames::default());
+        for n in 0..300 {
+            let name = format!("Z{n}");
+            assert_eq!(names.of_stranger(Some(&name)).label(OK), "other");
+            assert_eq!(label(&names, &name, "GRAPHQL_VALIDATION_FAILED"), "other");
+        }
+        assert_eq!(label(&names, "Real", OK), "Real");
+        assert_eq!(names.of_stranger(Some("Real")).label("UNAUTHENTICATED"), "Real");
     }
 }

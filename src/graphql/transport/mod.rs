@@ -79,7 +79,7 @@ pub struct Transport {
     /// What clients may name by its hash.
     documents: persisted::Documents,
     panics: AtomicU64,
-    operation_names: measure::OperationNames,
+    operation_names: Arc<measure::OperationNames>,
 }
 
 impl Transport {
@@ -108,7 +108,7 @@ impl Transport {
             is_retiring: AtomicBool::new(false),
             documents: persisted::Documents::default(),
             panics: AtomicU64::new(0),
-            operation_names: measure::OperationNames::default(),
+            operation_names: Arc::default(),
         })
     }
 

@@ -33,7 +33,17 @@ impl FromRequestParts<Arc<Transport>> for Peer {
     ) -> Result<Self, Self::Rejection> {
         let proxies = &transport.settings.proxies;
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let address = peer.map(|info| proxies.client(info.0.ip(), &parts.headers));
+        let address = peer.map(|info| {
+            let peer = info.0.ip();
+            if proxies.is_first_stranger(peer, &parts.headers) {
+                tracing::warn!(
+                    %peer,
+                    "X-Forwarded-For came from an address that is not in server.trusted_proxies, so it is not believed; \
+                     if a proxy is there, all its clients count as one address"
+                );
+            }
+            proxies.client(peer, &parts.headers)
+        });
         let request_id = parts.extensions.get::<RequestId>().cloned();
         let acceptable = parts.extensions.get::<Acceptable>().copied();
         match (address, request_id, acceptable) {

@@ -1,7 +1,13 @@
 //! Where a client is when proxies stand before this server. The one header that is read is `X-Forwarded-For`, and only
 //! as far as proxies that are trusted have written it: what stands further left, the client wrote itself.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use axum::http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
@@ -13,11 +19,15 @@ const MAX_STEPS: usize = 20;
 
 /// The networks of the proxies that are believed; none by default.
 #[derive(Debug, Clone, Default)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    /// Somebody else has spoken like a proxy; clones know it together.
+    has_met_stranger: Arc<AtomicBool>,
+}
 
 impl TrustedProxies {
     pub fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks)
+        Self { networks, ..Self::default() }
     }
 
     /// The address of the client behind `peer`, the other end of the connection: the first that is no trusted proxy,
@@ -38,9 +48,16 @@ impl TrustedProxies {
         client
     }
 
+    /// True once in a process: when somebody speaks like a proxy and is none that is trusted. It may well be one that
+    /// was forgotten, and then all its clients are one.
+    pub fn is_first_stranger(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+        let is_stranger = headers.contains_key(FORWARDED_FOR) && !self.has(peer);
+        is_stranger && !self.has_met_stranger.swap(true, Ordering::Relaxed)
+    }
+
     /// True for the address of a trusted proxy, which speaks for many clients.
     pub fn has(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(&address.to_canonical()))
+        self.networks.iter().any(|network| network.contains(&address.to_canonical()))
     }
 }
 
@@ -120,6 +137,17 @@ mod tests {
         assert_eq!(client(PROXY, &[&list(MAX_STEPS - 1)]), "203.0.113.7");
         assert_eq!(client(PROXY, &[&list(MAX_STEPS)]), "10.0.0.2");
         assert_eq!(client(PROXY, &[&list(2000)]), "10.0.0.2");
+    }
+
+    #[test]
+    fn only_the_first_stranger_is_news() {
+        let proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        let forwarded = [(FORWARDED_FOR, "203.0.113.7".parse().unwrap())].into_iter().collect();
+        let (proxy, stranger) = (PROXY.parse().unwrap(), "192.0.2.1".parse().unwrap());
+        assert!(!proxies.is_first_stranger(proxy, &forwarded));
+        assert!(!proxies.is_first_stranger(stranger, &HeaderMap::new()));
+        assert!(proxies.clone().is_first_stranger(stranger, &forwarded));
+        assert!(!proxies.is_first_stranger(stranger, &forwarded));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::{
 pub struct Operation {
     pub request: Request,
     pub kind: OperationKind,
-    /// The name that the client gave along, for the log.
+    /// Its name in the document, for the log and the metrics.
     pub name: Option<String>,
     /// The client wants the document to be remembered under this hash.
     pub hash: Option<DocumentHash>,
@@ -100,8 +100,8 @@ fn check(
     let passed = guard::check(&query, name.as_deref(), limits)?;
     guard::check_variables(&variables, passed.variable_uses, limits)?;
     let mut request = Request::new(query).variables(Variables::from_json(variables));
-    request.operation_name.clone_from(&name);
-    Ok(Operation { request, kind: passed.operation, name, hash })
+    request.operation_name = name;
+    Ok(Operation { request, kind: passed.operation, name: passed.name, hash })
 }
 
 /// The refusal of a request that is not well-formed; `message` is a finished sentence.

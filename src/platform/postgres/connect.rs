@@ -32,6 +32,9 @@ impl Target {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_LIMIT);
         }
+        if config.get_application_name().is_none() {
+            config.application_name("loquent");
+        }
         // A socket of this machine is not wrapped, as everywhere with PostgreSQL.
         let is_local = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
         let tls = if is_local { None } else { Tls::new(wishes)? };

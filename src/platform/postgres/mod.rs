@@ -12,7 +12,7 @@ pub mod statement;
 mod tls;
 
 pub use facts::Facts;
-pub use pool::{Conn, Db};
+pub use pool::{Conn, Db, NoConnection};
 
 diesel::define_sql_function! {
     /// The database's "now"; tests move it.

@@ -82,12 +82,15 @@ impl Db {
     }
 
     /// Lends a connection, waiting at most as long as the settings say.
+    ///
+    /// # Errors
+    /// `SERVICE_UNAVAILABLE`, whose source is [`NoConnection`].
     pub async fn conn(&self) -> Result<Conn> {
         self.pool.get().await.map_err(|error| {
             let reason =
                 if matches!(error, PoolError::Timeout(TimeoutType::Wait)) { "timeout" } else { "error" };
             names::POOL_FAILURES.add([self.name.into(), reason.into()], 1);
-            unavailable(error)
+            AppError::unavailable(NoConnection::from(error))
         })
     }
 
@@ -131,6 +134,44 @@ async fn set_limits(conn: &mut AsyncPgConnection) -> diesel::QueryResult<()> {
         .await
 }
 
-fn unavailable(error: PoolError) -> AppError {
-    AppError::unavailable(anyhow::Error::new(error).context("no database connection"))
+/// Why there is no connection; the source of the failure of [`Db::conn`].
+#[derive(Debug, thiserror::Error)]
+#[error("no database connection: {words}")]
+pub struct NoConnection {
+    /// For operators: a few words of ours, without the address.
+    pub reason: &'static str,
+    /// Each layer repeats the words of the one below, so these are the innermost alone.
+    words: String,
+}
+
+impl From<PoolError> for NoConnection {
+    fn from(error: PoolError) -> Self {
+        let (reason, words) = match &error {
+            PoolError::Timeout(TimeoutType::Wait) => ("all connections are in use", error.to_string()),
+            PoolError::Timeout(_) => ("no answer in time", error.to_string()),
+            PoolError::Backend(error) => {
+                let words = innermost(error);
+                (reason_of(&words), words)
+            }
+            PoolError::Closed => ("the process is stopping", error.to_string()),
+            other => ("no connection can be made", other.to_string()),
+        };
+        Self { reason, words }
+    }
+}
+
+/// Tells apart what an operator would look for in different places.
+fn reason_of(words: &str) -> &'static str {
+    match words.to_lowercase() {
+        words if words.contains("refused") => "connection refused",
+        words if words.contains("fatal") || words.contains("db error") => "the server lets nobody in",
+        words if words.contains("timed out") => "no answer in time",
+        words if words.contains("certificate") || words.contains("tls") => "no agreement about TLS",
+        _ => "no connection can be made",
+    }
+}
+
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.last().map(ToString::to_string).unwrap_or_default()
 }

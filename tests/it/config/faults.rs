@@ -121,6 +121,30 @@ fn values_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn parameters_of_the_database_address_are_checked_with_everything_else() {
+    for (query, why) in [
+        ("sslmode=requierd", "sslmode is one of"),
+        ("sslmode=verify-ca", "needs sslrootcert"),
+        ("sslmode=verify-full&sslrootcert=/nope.pem", "cannot read the certificates"),
+        ("aplication_name=x", "aplication_name"),
+        ("connect_timeout=soon", "connect_timeout"),
+    ] {
+        let url = format!("postgres://u:canary@h/d?{query}");
+        let faults = faults(dev(), "[server]\nprot = 1", &[("DATABASE_URL", &url)]);
+        assert_eq!(faults.len(), 2, "{query} {faults:?}");
+        let fault = &faults[0];
+        assert_eq!(
+            (fault.key.as_str(), fault.origin.as_deref()),
+            ("database.url", Some("variable DATABASE_URL"))
+        );
+        assert!(fault.why.contains(why) && !fault.why.contains("canary"), "{query}: {}", fault.why);
+    }
+    assert!(
+        load(dev(), "", &[("DATABASE_URL", "postgres://u@h/d?application_name=x&sslmode=require")]).is_ok()
+    );
+}
+
+#[test]
 fn web_addresses_carry_nothing_else() {
     for url in [
         "acme.test",

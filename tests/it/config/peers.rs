@@ -58,6 +58,18 @@ fn what_is_no_exact_origin_is_refused_and_the_fault_says_what_to_write() {
 }
 
 #[test]
+fn every_wrong_entry_of_a_list_is_named() {
+    let file = "[server]\nallowed_origins = [\"*\", \"https://fine.example\", \"https://app.example.com/\"]";
+    let why = fault(dev(), file, &[]).why;
+    assert!(why.starts_with("entry 1 is a wildcard") && why.contains("; entry 3 goes on"), "{why}");
+    let file = "[server]\ntrusted_proxies = [\"10.0.0.0/33\", \"::1\", \"localhost\"]";
+    assert_eq!(
+        fault(dev(), file, &[]).why,
+        "entry 1 is no address and no network; entry 3 is no address and no network"
+    );
+}
+
+#[test]
 fn proxies_are_addresses_and_networks() {
     let list = "[\"10.1.2.3/8\", \"192.0.2.7\", \"::1\", \"2001:db8::/32\", \"::ffff:192.0.2.9\"]";
     let expected = ["10.0.0.0/8", "192.0.2.7/32", "::1/128", "2001:db8::/32", "192.0.2.9/32"];

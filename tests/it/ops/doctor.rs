@@ -42,6 +42,12 @@ impl Practice {
     }
 }
 
+/// A provider's list with one model.
+fn listing(model: &str) -> Script {
+    let list = serde_json::json!({ "object": "list", "data": [{ "id": model, "object": "model" }] });
+    Script::status(200).body(list.to_string())
+}
+
 /// The finding about something.
 fn finding<'a>(report: &'a Value, what: &str) -> &'a Value {
     let found = report["findings"].as_array().unwrap().iter().find(|finding| finding["what"] == what);
@@ -57,6 +63,7 @@ async fn a_healthy_installation_has_nothing_to_put_right() {
     let (db, provider) = (TestDb::create().await, ScriptedProvider::start().await);
     let binary =
         Binary::start(&Launch { database_url: &db.url, provider: provider.base_url(), settings: "" });
+    provider.always(listing("scripted"));
     let practice = Practice::new(&db.url, &provider_settings(provider.base_url()));
     let (report, code) = practice.examine(&["--dev", "--url", &binary.client.base_url]).await;
     assert_eq!(code, 0, "{report:#}");
@@ -103,7 +110,7 @@ async fn a_refused_key_and_an_unreachable_provider_are_told_apart() {
     assert!(!report.to_string().contains("canary"));
     assert_eq!(provider.requests()[0].header("authorization"), Some("Bearer sk-canary"));
 
-    provider.always(Script::status(200).header("date", "Tue, 01 Jan 2030 00:00:00 GMT"));
+    provider.always(listing("scripted").header("date", "Tue, 01 Jan 2030 00:00:00 GMT"));
     let (report, _) = practice.examine(&["--dev"]).await;
     assert!(text(finding(&report, "provider scripted"), "reason").contains("clock"), "{report:#}");
 
@@ -112,6 +119,36 @@ async fn a_refused_key_and_an_unreachable_provider_are_told_apart() {
     let away = finding(&report, "provider scripted");
     assert_eq!(code, 1);
     assert!(text(away, "reason").contains("cannot be reached"), "{away}");
+}
+
+#[tokio::test]
+async fn what_is_no_provider_and_what_lacks_a_model_is_named() {
+    let (db, provider) = (TestDb::create().await, ScriptedProvider::start().await);
+    let practice = Practice::new(&db.url, &provider_settings(provider.base_url()));
+    provider.always(Script::status(200).body("<!doctype html><title>Sign in</title>"));
+    let (report, code) = practice.examine(&["--dev"]).await;
+    let page = finding(&report, "provider scripted");
+    assert_eq!((code, &page["level"]), (1, &"fail".into()));
+    assert!(text(page, "reason").contains("no OpenAI-compatible API"), "{page}");
+
+    provider.always(listing("other"));
+    let (report, _) = practice.examine(&["--dev"]).await;
+    let poor = finding(&report, "provider scripted");
+    assert_eq!((&poor["level"], text(poor, "reason")), (&"warn".into(), "does not list scripted"));
+}
+
+#[tokio::test]
+async fn a_proxy_that_nobody_trusts_is_asked_for() {
+    let db = TestDb::create().await;
+    let public = "[server]\npublic_url = \"https://127.0.0.1:1/chat\"\n";
+    for (more, level) in [("", "warn"), ("trusted_proxies = [\"10.0.0.0/8\"]", "ok")] {
+        let (report, _) = Practice::new(&db.url, &format!("{public}{more}")).examine(&[]).await;
+        let address = finding(&report, "public address");
+        assert_eq!(address["level"], level, "{address}");
+        assert_eq!(text(address, "reason").contains("trusted_proxies"), level == "warn", "{address}");
+        let socket = finding(&report, "WebSocket");
+        assert!(text(socket, "reason").contains("/chat/graphql"), "{socket}");
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
 use std::{
+    error::Error,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -6,12 +7,15 @@ use std::{
     time::Duration,
 };
 
-use loquent::server::Check;
+use loquent::{
+    platform::postgres::{Db, NoConnection, pool::PoolSettings},
+    server::Check,
+};
 use reqwest::Method;
 use serde_json::json;
 
 use crate::{
-    support::{app::TestApp, provider::Script},
+    support::{app::TestApp, db::TestDb, provider::Script},
     transport::probe::Site,
 };
 
@@ -60,6 +64,34 @@ async fn outside_development_health_says_one_word_to_strangers() {
     let operator = operator.send(operator.request(Method::GET, "/health")).await;
     assert!(operator.body["parts"]["database"].is_object());
     app.close().await;
+}
+
+#[tokio::test]
+async fn why_there_is_no_connection_is_said_once_and_in_words_of_ours() {
+    let settings = PoolSettings { name: "test", size: 1, wait: Duration::from_millis(50) };
+    let failure = async |url: &str| {
+        let db = Db::try_new(url, settings).unwrap();
+        let error = db.conn().await.map(drop).unwrap_err();
+        let reason = error.source().unwrap().downcast_ref::<NoConnection>().unwrap().reason;
+        (reason, error.chain())
+    };
+    let (reason, chain) = failure("postgres://someone:canary@127.0.0.1:1/none").await;
+    assert_eq!(reason, "connection refused");
+    assert_eq!(chain.to_lowercase().matches("refused").count(), 1, "{chain}");
+
+    let db = TestDb::create().await;
+    let (reason, chain) = failure(&db.url.replace("/loquent_", "/no_loquent_")).await;
+    assert_eq!(reason, "the server lets nobody in", "{chain}");
+    assert_eq!(chain.matches("FATAL").count(), 1, "{chain}");
+    assert!(!chain.contains("canary") && !chain.contains("creating a new object"), "{chain}");
+
+    let pool = Db::try_new(&db.url, settings).unwrap();
+    let _taken = pool.conn().await.unwrap();
+    let names = "SELECT application_name AS line FROM pg_stat_activity WHERE application_name <> ''";
+    let here = format!("{names} AND datname = current_database()");
+    assert!(db.lines(&here).await.contains(&"loquent".to_owned()));
+    let busy = pool.conn().await.map(drop).unwrap_err();
+    assert!(busy.chain().contains("no database connection"), "{}", busy.chain());
 }
 
 #[tokio::test]

@@ -52,6 +52,7 @@ async fn what_happens_is_counted_under_its_name_kind_and_code() {
     for _ in 0..3 {
         person.gql_named(document, "Known").await.data();
     }
+    person.gql("query InTheDocument { __typename }", json!({})).await.data();
     client.gql_named("query Wrong { conversation(id: \"x\") { id } }", "Wrong").await;
     client.gql("{ this is ] no document", json!({})).await;
     provider.then(Script::text("one two three", 3).usage(10, 3));
@@ -70,10 +71,12 @@ async fn what_happens_is_counted_under_its_name_kind_and_code() {
         value(&format!("loquent_graphql_operations_total{{name=\"{name}\",kind=\"{kind}\",code=\"{code}\"}}"))
     };
     assert_eq!(operations("Known", "query", "OK"), 3.0);
-    assert_eq!(operations("Wrong", "query", "UNAUTHENTICATED"), 1.0);
+    // Only what somebody signed in has done with success has its name.
+    assert_eq!(operations("other", "query", "UNAUTHENTICATED"), 1.0);
+    assert_eq!(operations("InTheDocument", "query", "OK"), 1.0);
     assert_eq!(operations("unknown", "unknown", "GRAPHQL_PARSE_FAILED"), 1.0);
     assert_eq!(value("loquent_guard_refusals_total{code=\"GRAPHQL_PARSE_FAILED\"}"), 1.0);
-    assert_eq!(value("loquent_graphql_operation_duration_seconds_count{kind=\"query\"}"), 4.0);
+    assert_eq!(value("loquent_graphql_operation_duration_seconds_count{kind=\"query\"}"), 5.0);
     assert_eq!(value("loquent_graphql_operation_duration_seconds_count{kind=\"subscription\"}"), 2.0);
     assert_eq!(value("loquent_graphql_subscriptions"), 0.0);
     assert_eq!(value("loquent_http_responses_total{route=\"/graphql\",status=\"101\"}"), 3.0);

@@ -17,6 +17,7 @@ use super::{
     super::{
         Transport,
         answer::{self, Refusal},
+        measure,
         request::{self, Operation},
     },
     frames,
@@ -77,6 +78,7 @@ impl Operations {
             Err(frames::error(&id, &[refusal.into_error(request_id)]))
         };
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            measure::count_refusal(ErrorCode::RateLimited);
             let message = "Too many operations run on this socket.";
             return refuse(AppError::new(ErrorCode::RateLimited, message).into(), &caller.request_id);
         };
