@@ -29,7 +29,7 @@ impl Request {
         let authorization =
             token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{authorization}content-length: {}\r\n\r\n",
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\naccept: application/graphql-response+json\r\n{authorization}content-length: {}\r\n\r\n",
             body.len()
         );
         Self([head.as_bytes(), body.as_bytes()].concat())

@@ -214,11 +214,11 @@ fn loads(token: &str) -> Vec<Load<'_>> {
     ]
 }
 
-/// Sixty fragments, each of which spreads the next one twice: 2^60 fields.
+/// Fragments, each of which spreads the next one twice: 2^40 fields.
 fn bomb_body() -> String {
     let fragments: String =
-        (0..60).map(|n| format!("fragment F{n} on Viewer {{ ...F{m} ...F{m} }} ", m = n + 1)).collect();
-    let query = format!("{{ viewer {{ ...F0 }} }} {fragments} fragment F60 on Viewer {{ __typename }}");
+        (0..40).map(|n| format!("fragment F{n} on Viewer {{ ...F{m} ...F{m} }} ", m = n + 1)).collect();
+    let query = format!("{{ viewer {{ ...F0 }} }} {fragments} fragment F40 on Viewer {{ __typename }}");
     json!({ "query": query, "variables": Value::Null }).to_string()
 }
 

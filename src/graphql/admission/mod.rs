@@ -70,7 +70,8 @@ impl Extension for Gate {
         next: NextPrepareRequest<'_>,
     ) -> ServerResult<Request> {
         let mut request = next.run(ctx, request).await?;
-        let document = parse_query(&request.query).map_err(not_grammatical)?;
+        // A copy: the document of a subscription stays as long as its stream, and the parser leaves room in every list.
+        let document = parse_query(&request.query).map_err(not_grammatical)?.clone();
         let Some(caller) = caller(&request) else {
             let error = AppError::internal(anyhow::anyhow!("a request without its caller"));
             return Err(refusal_of(&error, Pos::default()));

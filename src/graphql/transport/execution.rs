@@ -2,7 +2,7 @@
 
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use async_graphql::{Request, Response};
+use async_graphql::Response;
 use futures_util::{FutureExt, Stream, StreamExt, future::ready, stream::BoxStream};
 use tracing::{Instrument, Span};
 
@@ -70,7 +70,7 @@ impl Transport {
         let request_id = caller.request_id.clone();
         let transport = Arc::clone(self);
         let mut measured = self.measure(&operation, &caller);
-        let events = self.api.subscribe(compact(operation.request), caller);
+        let events = self.api.subscribe(operation.request, caller);
         let ends = futures_util::stream::iter([None]);
         let answers =
             AssertUnwindSafe(events).catch_unwind().map(Some).chain(ends).filter_map(move |result| {
@@ -118,15 +118,6 @@ impl Transport {
         self.count_panic();
         AppError::internal(anyhow::anyhow!("an operation panicked"))
     }
-}
-
-/// The document of a subscription stays in memory as long as its stream. The parser leaves room in every list of it, a
-/// copy has none. One that cannot be parsed is left to the engine to refuse.
-fn compact(mut request: Request) -> Request {
-    if let Ok(document) = request.parsed_query().cloned() {
-        request.set_parsed_query(document);
-    }
-    request
 }
 
 /// One span an operation. Never its variables: they hold passwords and conversations.
