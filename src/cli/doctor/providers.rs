@@ -69,7 +69,7 @@ fn judge(what: String, provider: &Provider, probe: &Probe, clock: &Clock) -> Fin
         ),
         200..=299 if probe.models.is_none() => Finding::fail(
             what,
-            "no OpenAI-compatible API at this address: it lists no models, and may be a page for people",
+            "no OpenAI-compatible API at this address: the answer is no list of models (a page in HTML?)",
             "check that base_url ends where the paths of the API begin, such as /v1",
         ),
         200..=299 => match (missing(provider, probe), skew) {

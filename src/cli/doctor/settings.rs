@@ -45,7 +45,8 @@ fn public_url(config: &Config) -> Finding {
         Some(url) if config.server.trusted_proxies.is_empty() => Finding::warn(
             what,
             format!(
-                "{url} is encrypted by a proxy, and server.trusted_proxies is empty: all clients share its one address and the limits of it"
+                "{url} is encrypted by a proxy, and server.trusted_proxies is empty: all clients share its one \
+                 address and the limits of it"
             ),
             "name the addresses of the proxy in server.trusted_proxies",
         ),

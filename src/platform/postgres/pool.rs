@@ -164,7 +164,7 @@ impl From<PoolError> for NoConnection {
 fn reason_of(words: &str) -> &'static str {
     match words.to_lowercase() {
         words if words.contains("refused") => "connection refused",
-        words if words.contains("fatal") || words.contains("db error") => "the server lets nobody in",
+        words if words.contains("fatal") || words.contains("db error") => "the server does not let us in",
         words if words.contains("timed out") => "no answer in time",
         words if words.contains("certificate") || words.contains("tls") => "no agreement about TLS",
         _ => "no connection can be made",

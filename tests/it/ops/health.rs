@@ -81,7 +81,7 @@ async fn why_there_is_no_connection_is_said_once_and_in_words_of_ours() {
 
     let db = TestDb::create().await;
     let (reason, chain) = failure(&db.url.replace("/loquent_", "/no_loquent_")).await;
-    assert_eq!(reason, "the server lets nobody in", "{chain}");
+    assert_eq!(reason, "the server does not let us in", "{chain}");
     assert_eq!(chain.matches("FATAL").count(), 1, "{chain}");
     assert!(!chain.contains("canary") && !chain.contains("creating a new object"), "{chain}");
 
