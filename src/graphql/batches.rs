@@ -83,9 +83,10 @@ where
 {
     loader: L,
     /// Who waits for the next batch, and for what.
-    waiting: Mutex<Vec<(K, oneshot::Sender<Found<L::Value>>)>>,
+    waiting: Mutex<Vec<Waiting<K, L::Value>>>,
 }
 
+type Waiting<K, V> = (K, oneshot::Sender<Found<V>>);
 type Found<V> = Result<Option<V>, AppError>;
 
 impl<K, L> Batched<K, L>
