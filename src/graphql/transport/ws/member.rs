@@ -18,7 +18,7 @@ use crate::{
 /// A client that has introduced itself.
 pub enum Member {
     Anonymous,
-    Signed { liveness: Liveness, seat: Seat },
+    Signed { liveness: Box<Liveness>, seat: Seat },
 }
 
 impl Member {
@@ -32,7 +32,7 @@ impl Member {
         let Some(bearer) = of_payload.or(of_handshake) else { return Ok(Self::Anonymous) };
         let liveness = Liveness::begin(transport, bearer).await.map_err(|error| close_code(&error))?;
         let seat = transport.sockets.of_user(liveness.viewer.user_id).ok_or(CloseCode::TooManySockets)?;
-        Ok(Self::Signed { liveness, seat })
+        Ok(Self::Signed { liveness: Box::new(liveness), seat })
     }
 
     /// Notes a sign of life.
