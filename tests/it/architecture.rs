@@ -178,7 +178,7 @@ fn libraries_stay_in_their_rooms() {
             ],
         ),
         ("metrics_exporter_prometheus", &["platform/metrics/"]),
-        ("tokio_tungstenite", &["cli/doctor/upgrade.rs"]),
+        ("tokio_tungstenite", &["cli/doctor/upgrade.rs", "ws/ending.rs"]),
         ("jsonwebtoken", &["domains/accounts/tokens.rs"]),
         ("argon2", &["domains/accounts/passwords.rs"]),
     ];

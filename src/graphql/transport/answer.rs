@@ -159,6 +159,12 @@ pub fn is_request_error(response: &GraphqlResponse) -> bool {
         && response.errors.iter().all(|error| error.path.is_empty())
 }
 
+/// True when the first event of a subscription says that no source of events came about: an error of the request, though
+/// the engine names the root field. A field below it fails in an event like any other.
+pub fn has_no_source(first: &GraphqlResponse) -> bool {
+    first.is_err() && first.data == Value::Null && first.errors.iter().all(|error| error.path.len() <= 1)
+}
+
 /// Writes a finished answer of the engine.
 pub fn write(response: GraphqlResponse, format: Format) -> Response {
     if is_request_error(&response) {

@@ -27,9 +27,17 @@ impl Bearer {
         }
     }
 
-    /// Reads the key `authorization`, in any case, of the payload; `None` when there is none.
+    /// Reads the key `authorization`, in any case, of the payload, or else of the object `headers` in it, as clients write
+    /// it that hand on what they send over HTTP. `None` when there is none.
     pub fn from_payload(payload: Option<&Value>) -> Result<Option<Self>> {
-        let Some(Value::Object(payload)) = payload else { return Ok(None) };
+        match Self::from_fields(payload)? {
+            None => Self::from_fields(payload.and_then(|payload| payload.get("headers"))),
+            bearer => Ok(bearer),
+        }
+    }
+
+    fn from_fields(fields: Option<&Value>) -> Result<Option<Self>> {
+        let Some(Value::Object(payload)) = fields else { return Ok(None) };
         let mut values = payload.iter().filter(|(key, _)| key.eq_ignore_ascii_case("authorization"));
         match (values.next(), values.next()) {
             (None, _) | (Some((_, Value::Null)), None) => Ok(None),
@@ -84,7 +92,9 @@ mod tests {
     fn a_bearer_token_is_read_from_either_place_alike() {
         for value in ["Bearer abc", "bearer abc", "BEARER  abc "] {
             let payload = json!({ "AuthoriZation": value });
-            for bearer in [of_header(value), Bearer::from_payload(Some(&payload))] {
+            let below = json!({ "headers": payload });
+            let of_payload = [&payload, &below].map(|payload| Bearer::from_payload(Some(payload)));
+            for bearer in of_payload.into_iter().chain([of_header(value)]) {
                 assert_eq!(bearer.unwrap().unwrap().0.expose_secret(), "abc", "{value}");
             }
         }

@@ -91,7 +91,9 @@ impl Transport {
         settings: Settings,
         closing: CancellationToken,
     ) -> Arc<Self> {
-        let sockets = ws::Sockets::new(settings.sockets_per_address, settings.sockets_per_user);
+        // A client that lives answers each ping; a quarter of the pause is more than the way there and back.
+        let missed = settings.ping + settings.ping / 4;
+        let sockets = ws::Sockets::new(settings.sockets_per_address, settings.sockets_per_user, missed);
         let bodies =
             bodies::Bodies::new(settings.body_bytes_in_flight, settings.body_bytes_in_flight_per_address);
         let streams = Places::new(settings.sockets_per_user * settings.operations_per_socket);

@@ -20,9 +20,7 @@ pub struct Settings {
     pub body: Duration,
     /// Longest run of a query or mutation; subscriptions have none.
     pub operation: Duration,
-    /// Largest WebSocket frame, in bytes.
-    pub frame_bytes: usize,
-    /// Largest WebSocket message, in bytes.
+    /// Largest WebSocket message, in bytes, in one frame or in several.
     pub message_bytes: usize,
     /// Operations that run on one socket at a time.
     pub operations_per_socket: usize,
@@ -52,11 +50,10 @@ pub struct Settings {
     pub proxies: TrustedProxies,
 }
 
-/// No configuration moves these: a longer operation belongs into a subscription, and a frame holds a document.
+/// No configuration moves these: a longer operation belongs into a subscription.
 const HEAD: Duration = Duration::from_secs(10);
 const BODY: Duration = Duration::from_secs(30);
 const OPERATION: Duration = Duration::from_secs(30);
-const FRAME_BYTES: usize = 64 * 1024;
 
 impl From<&config::Config> for Settings {
     fn from(config: &config::Config) -> Self {
@@ -68,7 +65,6 @@ impl From<&config::Config> for Settings {
             body_bytes_in_flight_per_address: limits.body_bytes_in_flight_per_address(),
             body: BODY,
             operation: OPERATION,
-            frame_bytes: FRAME_BYTES.min(limits.socket_message_bytes),
             message_bytes: limits.socket_message_bytes,
             operations_per_socket: limits.operations_per_socket,
             messages_per_second: limits.socket_messages_per_second,

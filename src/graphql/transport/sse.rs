@@ -78,7 +78,7 @@ pub async fn respond(
     let period = transport.settings.ping;
     let mut ping = interval_at(Instant::now() + period, period);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let events = Events { results, stay, ping, request_id, is_complete: false };
+    let events = Events { results, stay, ping, request_id, is_begun: false, is_complete: false };
     let frames = stream::unfold(events, async |mut events| {
         let frame = events.next().await?;
         Some((Ok::<_, Infallible>(frame), events))
@@ -108,6 +108,8 @@ struct Events {
     stay: Option<Stay>,
     ping: Interval,
     request_id: RequestId,
+    /// A result has been sent.
+    is_begun: bool,
     is_complete: bool,
 }
 
@@ -117,17 +119,22 @@ impl Events {
         if self.is_complete {
             return None;
         }
+        // Nothing is done for who may not stay, and results, of which there may be no end, come last.
         tokio::select! {
-            result = self.results.next() => self.write(result),
+            biased;
             () = is_over(self.stay.as_mut()) => None,
             _ = self.ping.tick() => self.keep_alive().await,
+            result = self.results.next() => self.write(result),
         }
     }
 
     fn write(&mut self, result: Option<Result<GraphqlResponse>>) -> Option<Bytes> {
         match result {
-            Some(Ok(response)) if answer::is_request_error(&response) => failed(&response.errors),
-            Some(Ok(response)) => next(&response),
+            Some(Ok(response)) if self.is_refusal(&response) => failed(&response.errors),
+            Some(Ok(response)) => {
+                self.is_begun = true;
+                next(&response)
+            }
             Some(Err(error)) => failed(&[Refusal::from(error).into_error(&self.request_id)]),
             None => {
                 // The place is free before the client can know, so that it may use it at once.
@@ -136,6 +143,11 @@ impl Events {
                 Some(COMPLETE)
             }
         }
+    }
+
+    fn is_refusal(&self, response: &GraphqlResponse) -> bool {
+        let is_first_event = self.stay.is_some() && !self.is_begun;
+        answer::is_request_error(response) || (is_first_event && answer::has_no_source(response))
     }
 
     async fn keep_alive(&mut self) -> Option<Bytes> {
@@ -205,7 +217,8 @@ async fn is_over(stay: Option<&mut Stay>) {
         }
     };
     tokio::select! {
-        () = stay.closing.cancelled() => {}
+        biased;
         () = lapsed => {}
+        () = stay.closing.cancelled() => {}
     }
 }

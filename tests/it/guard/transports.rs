@@ -22,8 +22,8 @@ use crate::support::{
 /// A request line beyond this does not fit into the 32 KiB of a head.
 const HEAD_BYTES: usize = 32 * 1024;
 
-/// A frame beyond this is not taken.
-const FRAME_BYTES: usize = 64 * 1024;
+/// A message beyond this is not taken.
+const MESSAGE_BYTES: usize = 256 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Transport {
@@ -50,7 +50,7 @@ pub(super) fn expected(transport: Transport, case: &Case) -> Option<&str> {
                 _ => case.code,
             })
         }
-        Transport::Socket if !is_json_object || frame(case).len() > FRAME_BYTES => Some("closed 4400"),
+        Transport::Socket if !is_json_object || frame(case).len() > MESSAGE_BYTES => Some("closed 4400"),
         Transport::Socket => Some(case.code),
     }
 }
@@ -139,7 +139,7 @@ async fn over_socket(client: &Client, case: &Case) -> String {
             code_of(&json!({ "errors": message["payload"] }))
         }
         // What closes early may be reset before its code is read.
-        Received::Gone if frame(case).len() > FRAME_BYTES => "closed 4400".to_owned(),
+        Received::Gone if frame(case).len() > MESSAGE_BYTES => "closed 4400".to_owned(),
         Received::Gone => "gone".to_owned(),
         Received::Closed(code, _) => format!("closed {code}"),
     }

@@ -58,6 +58,14 @@ impl RawSocket {
         opened.ok().map(|(socket, _)| Self(socket))
     }
 
+    /// The connection below, for a client that reads in its own way. Only for a server without TLS.
+    pub fn into_stream(self) -> TcpStream {
+        match self.0.into_inner() {
+            MaybeTlsStream::Plain(stream) => stream,
+            _ => panic!("the connection has TLS"),
+        }
+    }
+
     pub async fn send(&mut self, message: Value) {
         self.send_frame(Message::text(message.to_string())).await;
     }

@@ -25,19 +25,19 @@ use crate::support::{
 /// Longer than anything here takes to be given back.
 const LIMIT: Duration = Duration::from_secs(10);
 
-fn loopback(host: u8) -> IpAddr {
+pub fn loopback(host: u8) -> IpAddr {
     Ipv4Addr::new(127, 0, 0, host).into()
 }
 
 /// A connection from an address of our choice, with little room for what is not read.
-async fn connect(server: SocketAddr, from: IpAddr) -> std::io::Result<TcpStream> {
+pub async fn connect(server: SocketAddr, from: IpAddr) -> std::io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(16 * 1024)?;
     socket.bind((from, 0).into())?;
     socket.connect(server).await
 }
 
-fn floods(id: &str) -> Value {
+pub fn floods(id: &str) -> Value {
     let document =
         "subscription Floods { messageStream(messageId: \"msg_00000000000000000000000001\") { __typename } }";
     json!({ "id": id, "type": "subscribe", "payload": { "query": document, "operationName": "Floods" } })
@@ -224,7 +224,7 @@ async fn ask(server: SocketAddr) {
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#""__typename":"Query""#), "{answer}");
 }
 
-fn address_of(client: &Client) -> SocketAddr {
+pub fn address_of(client: &Client) -> SocketAddr {
     client.base_url.trim_start_matches("http://").parse().unwrap()
 }
 

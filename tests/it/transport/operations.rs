@@ -66,6 +66,16 @@ async fn failures_before_execution_are_errors_and_those_of_fields_are_results() 
 }
 
 #[tokio::test]
+async fn a_first_event_that_fails_below_its_root_is_an_event_and_ends_nothing() {
+    let site = Site::start().await;
+    let socket = Socket::connect(&site.client).await;
+    let mut events = subscribe(&socket, "FailsBelow").await;
+    let Event::Next(first) = events.next().await else { panic!() };
+    assert_eq!((&first["data"], first["errors"][0]["path"][1].as_str()), (&Value::Null, Some("event")));
+    assert_eq!(events.next().await, Event::Next(json!({ "data": 1 })));
+}
+
+#[tokio::test]
 async fn a_panic_ends_its_operation_and_neither_the_socket_nor_the_process() {
     let site = Site::start().await;
     let socket = Socket::connect(&site.client).await;

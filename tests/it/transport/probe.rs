@@ -1,7 +1,9 @@
 //! A server over the real schema, a database that is nowhere, and an extension of the engine that counts what
-//! reaches it and plays what no field of ours does: operations named `Panics`, `Hangs`, `Waits`, `Ticks`, `Floods`.
+//! reaches it and plays what no field of ours does: operations named `Panics`, `Hangs`, `Waits`, `Ticks`, `Floods`,
+//! `FailsBelow`, `FailsLater`.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -10,12 +12,12 @@ use std::{
 };
 
 use async_graphql::{
-    Response, ServerResult, Value, async_trait,
+    PathSegment, Response, ServerError, ServerResult, Value, async_trait,
     extensions::{
         Extension, ExtensionContext, ExtensionFactory, NextExecute, NextPrepareRequest, NextSubscribe,
     },
 };
-use futures_util::{StreamExt, stream::BoxStream};
+use futures_util::{FutureExt, StreamExt, stream::BoxStream};
 use loquent::{
     config::{Config, ConfigFile, Directories, Flags, Purpose, Sources},
     domains::accounts::{Accounts, NewAccountEffect, Passwords, SigningKey, TokenSettings, Tokens},
@@ -139,7 +141,8 @@ impl Extension for Visit {
     ) -> BoxStream<'s, Response> {
         let (mut stream, name, probe) = (next.run(ctx, stream), self.name.clone(), self.probe.clone());
         async_stream::stream! {
-            let first = stream.next().await;
+            // For somebody who may, the field itself panics: there is no domain behind it.
+            let first = AssertUnwindSafe(stream.next()).catch_unwind().await.ok().flatten();
             let name = name.lock().unwrap().clone();
             match name.as_deref() {
                 Some("Ticks") => for n in 1..=3 { yield Response::new(Value::from(n)) },
@@ -151,6 +154,12 @@ impl Extension for Visit {
                     probe.floods.fetch_add(1, Ordering::Relaxed);
                     yield Response::new(Value::from("x".repeat(10_000)));
                 },
+                Some("FailsBelow") => {
+                    let mut error = ServerError::new("A field below the root failed.", None);
+                    error.path = ["messageStream", "event"].map(|name| PathSegment::Field(name.into())).into();
+                    yield Response::from_errors(vec![error]);
+                    yield Response::new(Value::from(1));
+                }
                 Some("FailsLater") => {
                     yield Response::new(Value::from(1));
                     panic!("a subscription of a test")

@@ -160,7 +160,7 @@ async fn a_live_id_is_not_used_twice_and_a_finished_one_may_be() {
 #[tokio::test]
 async fn malformed_messages_end_the_socket() {
     let site = Site::start().await;
-    let long = format!("{{\"type\":\"ping\",\"payload\":{{\"x\":\"{}\"}}}}", "x".repeat(70 * 1024));
+    let long = format!("{{\"type\":\"ping\",\"payload\":{{\"x\":\"{}\"}}}}", "x".repeat(300 * 1024));
     let messages = [
         Message::binary(b"{\"type\":\"ping\"}".to_vec()),
         Message::text("{"),
@@ -174,6 +174,32 @@ async fn malformed_messages_end_the_socket() {
         let shown = format!("{:.60}", message.to_string());
         socket.try_send_frame(message).await;
         assert_eq!(socket.close_code().await, 4400, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_message_may_come_in_one_frame() {
+    let site = Site::start().await;
+    let mut socket = ready(&site).await;
+    let payload = json!({ "x": "x".repeat(250 * 1024) });
+    socket.send(json!({ "type": "ping", "payload": payload })).await;
+    assert_eq!(socket.receive().await, Received::Json(json!({ "type": "pong", "payload": payload })));
+}
+
+#[tokio::test]
+async fn who_may_have_meant_a_credential_is_told_that_none_was_found() {
+    let site = Site::start().await;
+    for (payload, is_warned) in [
+        (json!({ "token": "abc" }), true),
+        (json!({ "headers": { "x-token": "abc" } }), true),
+        (json!({ "authorization": null }), false),
+        (json!({}), false),
+    ] {
+        let mut socket = RawSocket::open(&site.client).await;
+        socket.send(json!({ "type": "connection_init", "payload": payload })).await;
+        let Received::Json(ack) = socket.receive().await else { panic!("{payload}") };
+        assert_eq!(ack["type"], "connection_ack");
+        assert_eq!(ack["payload"]["warning"].is_string(), is_warned, "{payload}");
     }
 }
 

@@ -1,13 +1,18 @@
 //! Sockets of signed-in users: they end with their credential and their session.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::{io::AsyncReadExt, net::TcpStream, time::sleep};
 
-use super::probe::Site;
+use super::{
+    flood::{address_of, connect, floods, loopback},
+    probe::Site,
+};
 use crate::support::{
     client::Client,
     db::TestDb,
+    processes::eventually,
     ws::{RawSocket, Received},
 };
 
@@ -85,7 +90,8 @@ async fn signing_out_over_a_socket_is_answered_before_that_socket_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_has_so_many_sockets_and_gets_places_back() {
-    let (site, _db) = site().await;
+    let db = TestDb::create().await;
+    let site = Site::start_on(&db.url, |settings| settings.sockets_per_user = 2, Vec::new()).await;
     let client = site.client.sign_up().await;
     let mut first = signed_in(&client).await;
     let _second = signed_in(&client).await;
@@ -96,4 +102,59 @@ async fn a_user_has_so_many_sockets_and_gets_places_back() {
     first.send(json!({ "type": "start" })).await;
     assert_eq!(first.close_code().await, 4400);
     signed_in(&client).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_that_has_missed_a_ping_gives_its_place_to_a_new_one() {
+    let (site, _db) = site().await;
+    let client = site.client.sign_up().await;
+    let mut first = signed_in(&client).await;
+    for _ in 0..3 {
+        assert_eq!(first.receive_any().await, Received::Json(json!({ "type": "ping" })));
+    }
+    let mut second = signed_in(&client).await;
+    signed_in(&client).await;
+    assert_eq!(first.receive().await, Received::Gone);
+    second.send(json!({ "type": "ping" })).await;
+    assert_eq!(second.receive().await, Received::Json(json!({ "type": "pong" })));
+}
+
+/// Reads about 3 KB a second, so that every write to it moves and none ends.
+async fn trickle(mut stream: TcpStream) {
+    let mut bytes = [0; 300];
+    while stream.read(&mut bytes).await.is_ok_and(|count| count > 0) {
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_out_ends_a_socket_to_which_a_write_crawls() {
+    let (site, _db) = site().await;
+    let client = site.client.sign_up().await;
+    let stream = connect(address_of(&client), loopback(5)).await.unwrap();
+    let mut socket = RawSocket::open_over(&client, stream).await.unwrap();
+    socket.init(client.token.as_deref()).await;
+    socket.send(floods("f")).await;
+    let reader = trickle(socket.into_stream());
+    let watch = async {
+        // Until the network is full: from then on the server waits for this reader.
+        let mut made = 0;
+        for _ in 0..100 {
+            sleep(Duration::from_millis(300)).await;
+            if made > 0 && made == site.probe.floods() {
+                break;
+            }
+            made = site.probe.floods();
+        }
+        assert!(made > 0, "nothing is written");
+        let out = "mutation { signOut(input: { everywhere: false }) { isAccepted } }";
+        assert!(client.gql(out, json!({})).await.errors().is_empty());
+        let signed_out = Instant::now();
+        assert!(eventually(Duration::from_secs(10), || site.running.open_sockets() == 0).await);
+        println!("a crawling socket ended {:?} after its sign-out ok", signed_out.elapsed());
+    };
+    tokio::select! {
+        () = watch => {}
+        () = async { reader.await; std::future::pending().await } => {}
+    }
 }

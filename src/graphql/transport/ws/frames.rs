@@ -79,8 +79,16 @@ pub fn complete(id: &str) -> Utf8Bytes {
     json!({ "id": id, "type": "complete" }).to_string().into()
 }
 
-/// The socket is ready for operations.
-pub fn ack() -> Utf8Bytes {
+/// The socket is ready for operations. A client that said something, but nothing that makes it somebody, is told so: it
+/// may have meant a credential.
+pub fn ack(is_anonymous: bool, payload: Option<&Value>) -> Utf8Bytes {
+    let said =
+        payload.and_then(Value::as_object).is_some_and(|said| said.values().any(|value| !value.is_null()));
+    if is_anonymous && said {
+        let warning = "No credential was found in this payload, so you are anonymous here. Sign in with \
+            {\"authorization\": \"Bearer <access token>\"}.";
+        return json!({ "type": "connection_ack", "payload": { "warning": warning } }).to_string().into();
+    }
     Utf8Bytes::from_static(r#"{"type":"connection_ack"}"#)
 }
 
@@ -121,7 +129,7 @@ pub enum CloseCode {
     DuplicateId,
     /// 4429: a second `connection_init`.
     TooManyInits,
-    /// 4429 too: the user has as many sockets as allowed. Final, since trying again would not help.
+    /// 4429 too: the user has as many sockets as allowed, and all are alive. Final, since trying again would not help.
     TooManySockets,
 }
 

@@ -4,13 +4,14 @@
 //! credential, 403 for a page of another site, 429 for an address with too many sockets, 503 during shutdown. From then
 //! on close codes speak, the first of them for a client of another subprotocol; [`CloseCode`] lists them.
 //!
-//! [`session`] is the loop of one socket, [`ending`] how it ends, [`pace`] how fast it is read, [`admission`] how many
+//! [`session`] is the loop of one socket, [`member`] who is there, [`ending`] how it ends, [`pace`] how fast it is read, [`admission`] how many
 //! there are. [`operations`] runs what is asked for beside the loop, so that a client that does not read stalls only its
 //! own writing and never a resolver that holds a connection.
 
 mod admission;
 mod ending;
 mod frames;
+mod member;
 mod operations;
 mod pace;
 mod session;
@@ -86,7 +87,7 @@ fn accept(
         .protocols([PROTOCOL])
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(BUFFER_BYTES)
-        .max_frame_size(transport.settings.frame_bytes)
+        .max_frame_size(transport.settings.message_bytes)
         .max_message_size(transport.settings.message_bytes);
     let is_spoken = upgrade.selected_protocol().is_some();
     let open = (transport.open_sockets.token(), names::SOCKETS.hold([]));

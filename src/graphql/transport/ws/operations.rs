@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use async_graphql::{Response, Value};
+use async_graphql::Response;
 use axum::extract::ws::Utf8Bytes;
 use futures_util::{Stream, StreamExt, stream::BoxStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -159,8 +159,7 @@ async fn relay(mut events: BoxStream<'static, Result<Response, AppError>>, outle
                 error.log();
                 return outlet.fail(error).await;
             }
-            // No source of events came about: an error of the request, though the engine names a field.
-            Some(Ok(response)) if is_first && response.is_err() && response.data == Value::Null => {
+            Some(Ok(response)) if is_first && answer::has_no_source(&response) => {
                 return outlet.refuse(&response).await;
             }
             Some(Ok(response)) => match frames::next(&outlet.id, &response) {

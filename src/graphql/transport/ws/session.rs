@@ -1,35 +1,23 @@
 //! The life of one socket: one loop over what the client says, what operations have to say, and the clock.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use futures_util::{FutureExt, SinkExt};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
-use uuid::Uuid;
 
 use super::{
-    super::{Transport, credentials::Bearer, liveness::Liveness, request_id},
-    ending::{End, SETTLING, Step, overdue, say_goodbye},
+    super::{Transport, credentials::Bearer, request_id},
+    ending::{End, GOODBYE, SETTLING, Step, overdue, say_goodbye},
     frames::{self, CloseCode, Incoming},
+    member::{Member, over},
     operations::Operations,
     pace::Pace,
 };
-use crate::{
-    domains::accounts::Origin,
-    error::{AppError, ErrorCode},
-    graphql::{Caller, Credential},
-    platform::{metrics::names, places::Place},
-};
+use crate::{domains::accounts::Origin, graphql::Caller, platform::metrics::names};
 
 /// Frames written together before the loop looks around again.
 const MAX_BATCH: usize = 64;
-
-/// Who introduced themselves on a socket.
-struct Member {
-    /// `None` for an anonymous client.
-    liveness: Option<Liveness>,
-    _place: Option<Place<Uuid>>,
-}
 
 /// Everything of a socket that waits stays in memory, so what is rare and large is in boxes.
 pub struct Session {
@@ -75,6 +63,8 @@ impl Session {
             () = overdue(closing) => End::Gone,
         };
         names::SOCKET_CLOSES.add([end.label().into()], 1);
+        // One limit for all that is still said: to settle does not put off the goodbye.
+        let deadline = Instant::now() + GOODBYE;
         if end.is_orderly() {
             self.settle().await;
         }
@@ -83,32 +73,33 @@ impl Session {
         self.member = None;
         match end {
             End::Gone => {}
-            End::Close(code) => say_goodbye(&mut self.socket, code, false).await,
-            End::Unreadable(code) => say_goodbye(&mut self.socket, code, true).await,
+            End::Close(code) => say_goodbye(&mut self.socket, code, false, deadline).await,
+            End::Unreadable(code) => say_goodbye(&mut self.socket, code, true, deadline).await,
         }
     }
 
     /// Ends the socket before anything is heard.
     pub async fn refuse(mut self: Box<Self>, code: CloseCode) {
-        say_goodbye(&mut self.socket, code, false).await;
+        say_goodbye(&mut self.socket, code, false, Instant::now() + GOODBYE).await;
     }
 
     async fn run(&mut self) -> End {
         let settings = &self.transport.settings;
-        let closing = self.transport.closing.clone();
         let mut ping = interval_at(Instant::now() + settings.ping, settings.ping);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let init = sleep(settings.init);
         tokio::pin!(init);
         loop {
             let was_member = self.member.is_some();
+            // In this order: nothing is done for who may not stay, a sign of life is heard before silence is judged, and
+            // results, of which there may be no end, come last. What a client says is bounded by its pace.
             let step = tokio::select! {
-                () = closing.cancelled() => Err(End::Close(CloseCode::Restart)),
+                biased;
+                end = over(&self.transport.closing, self.member.as_mut()) => Err(end),
                 () = &mut init, if !was_member => Err(End::Close(CloseCode::InitTimeout)),
                 message = hear(&mut self.socket, self.pace.wait(Instant::now())) => self.receive(message).await,
-                Some(text) = self.operations.next() => self.deliver(text).await,
                 _ = ping.tick() => self.keep_alive().await,
-                error = lapsed(self.member.as_mut()) => Err(End::Close(lapse_code(&error))),
+                Some(text) = self.operations.next() => self.deliver(text).await,
             };
             if let Err(end) = step {
                 return end;
@@ -119,11 +110,12 @@ impl Session {
     async fn receive(&mut self, message: Option<Result<Message, axum::Error>>) -> Step {
         self.last_heard = Instant::now();
         self.pace.count(self.last_heard);
+        if let Some(member) = &self.member {
+            member.note(self.last_heard);
+        }
         match message {
             None => Err(End::Gone),
-            Some(Err(_)) => {
-                Err(End::Unreadable(CloseCode::Malformed("The message cannot be read or is too long")))
-            }
+            Some(Err(error)) => Err(End::of_read(error)),
             Some(Ok(Message::Text(text))) => match Incoming::parse(&text) {
                 Ok(message) => self.obey(message).await,
                 Err(reason) => Err(End::Close(CloseCode::Malformed(reason))),
@@ -142,8 +134,12 @@ impl Session {
         match message {
             Incoming::Init { .. } if self.member.is_some() => Err(End::Close(CloseCode::TooManyInits)),
             Incoming::Init { payload } => {
-                self.member = Some(Box::pin(self.introduce(payload.as_ref())).await.map_err(End::Close)?);
-                self.send(frames::ack()).await
+                let bearer = self.bearer.take();
+                let introduction = Member::introduce(&self.transport, payload.as_ref(), bearer);
+                let member = Box::pin(introduction).await.map_err(End::Close)?;
+                let ack = frames::ack(matches!(member, Member::Anonymous), payload.as_ref());
+                self.member = Some(member);
+                self.send(ack).await
             }
             Incoming::Ping { payload } => self.send(frames::pong(payload)).await,
             Incoming::Pong => Ok(()),
@@ -155,25 +151,9 @@ impl Session {
         }
     }
 
-    /// Finds out who the client is.
-    async fn introduce(&mut self, payload: Option<&serde_json::Value>) -> Result<Member, CloseCode> {
-        let of_payload = Bearer::from_payload(payload).map_err(|error| close_code(&error))?;
-        let Some(bearer) = of_payload.or_else(|| self.bearer.take()) else {
-            return Ok(Member { liveness: None, _place: None });
-        };
-        let liveness = Liveness::begin(&self.transport, bearer).await.map_err(|error| close_code(&error))?;
-        let user_id = liveness.viewer.user_id;
-        let place = self.transport.sockets.of_user(user_id).ok_or(CloseCode::TooManySockets)?;
-        Ok(Member { liveness: Some(liveness), _place: Some(place) })
-    }
-
     async fn subscribe(&mut self, id: String, payload: serde_json::Map<String, serde_json::Value>) -> Step {
         let Some(member) = &self.member else { return Err(End::Close(CloseCode::Unauthorized)) };
-        let credential = match &member.liveness {
-            Some(liveness) => Credential::Signed(liveness.viewer),
-            None => Credential::Anonymous,
-        };
-        member.require_valid().map_err(|error| End::Close(lapse_code(&error)))?;
+        let credential = member.credential()?;
         if self.operations.contains(&id) {
             return Err(End::Close(CloseCode::DuplicateId));
         }
@@ -186,22 +166,47 @@ impl Session {
         }
     }
 
-    /// Writes what is ready, then flushes once. How long a write may stall is a matter of the connection.
+    /// Writes what is ready while the network takes it, then flushes once.
     async fn deliver(&mut self, first: Utf8Bytes) -> Step {
-        let mut next = Some(first);
-        for _ in 0..MAX_BATCH {
-            let Some(text) = next else { break };
-            self.socket.feed(Message::Text(text)).await.map_err(|_| End::Gone)?;
-            next = self.operations.next().now_or_never().flatten();
+        self.put(first)?;
+        for _ in 1..MAX_BATCH {
+            match poll_fn(|context| self.socket.poll_ready_unpin(context)).now_or_never() {
+                Some(room) => room.map_err(|_| End::Gone)?,
+                None => break,
+            }
+            let Some(text) = self.operations.next().now_or_never().flatten() else { break };
+            self.put(text)?;
         }
-        match next {
-            Some(last) => self.send(last).await,
-            None => self.socket.flush().await.map_err(|_| End::Gone),
-        }
+        self.flush().await
     }
 
     async fn send(&mut self, text: Utf8Bytes) -> Step {
-        self.socket.send(Message::Text(text)).await.map_err(|_| End::Gone)
+        self.put(text)?;
+        self.flush().await
+    }
+
+    /// Takes a frame into the buffer. There is room whenever nothing is left to flush, so that no frame is lost between
+    /// the operation that made it and a flush that is cut short.
+    fn put(&mut self, text: Utf8Bytes) -> Step {
+        match self.socket.feed(Message::Text(text)).now_or_never() {
+            Some(Ok(())) => Ok(()),
+            Some(Err(_)) | None => Err(End::Gone),
+        }
+    }
+
+    /// The only place where a socket waits for its client to read. A client that reads slowly must not put off the end
+    /// of its right to stay, nor be waited for beyond the time that it may be silent. One that takes nothing at all is
+    /// ended earlier, by its connection.
+    async fn flush(&mut self) -> Step {
+        let silence = self.transport.settings.silence;
+        tokio::select! {
+            biased;
+            end = over(&self.transport.closing, self.member.as_mut()) => Err(end),
+            flushed = timeout(silence, self.socket.flush()) => match flushed {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(_)) | Err(_) => Err(End::Gone),
+            },
+        }
     }
 
     /// Lets mutations answer that were begun before the end; a sign-out is one of them. Nothing else is delivered.
@@ -209,7 +214,7 @@ impl Session {
         self.operations.keep_mutations();
         let answers = async {
             while let Some(text) = self.operations.next().await {
-                if self.send(text).await.is_err() {
+                if self.socket.send(Message::Text(text)).await.is_err() {
                     return;
                 }
             }
@@ -222,40 +227,9 @@ impl Session {
         if self.last_heard.elapsed() >= self.transport.settings.silence {
             return Err(End::Gone);
         }
-        if let Some(liveness) = self.member.as_ref().and_then(|member| member.liveness.as_ref()) {
-            Box::pin(liveness.require_session()).await.map_err(|error| End::Close(lapse_code(&error)))?;
+        if let Some(member) = &self.member {
+            Box::pin(member.require_session()).await?;
         }
         self.send(frames::ping()).await
-    }
-}
-
-impl Member {
-    fn require_valid(&self) -> Result<(), AppError> {
-        self.liveness.as_ref().map_or(Ok(()), Liveness::require_valid)
-    }
-}
-
-/// Completes when the credential of a member is no good any more.
-async fn lapsed(member: Option<&mut Member>) -> AppError {
-    match member.and_then(|member| member.liveness.as_mut()) {
-        Some(liveness) => liveness.lapsed().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// A credential that was good: the client shall come back with a new one.
-fn lapse_code(error: &AppError) -> CloseCode {
-    match error.code() {
-        ErrorCode::Unauthenticated => CloseCode::Forbidden,
-        _ => close_code(error),
-    }
-}
-
-fn close_code(error: &AppError) -> CloseCode {
-    match error.code() {
-        ErrorCode::Unauthenticated => CloseCode::Unauthorized,
-        ErrorCode::TokenExpired => CloseCode::Forbidden,
-        ErrorCode::ServiceUnavailable => CloseCode::TryLater,
-        _ => CloseCode::Internal,
     }
 }
