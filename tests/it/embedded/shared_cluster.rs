@@ -45,6 +45,8 @@ async fn a_killed_keeper_takes_the_server_along_and_the_next_process_starts_anot
     let first = Running::client(dir.path());
     let (keeper, server) = pids(dir.path());
     crate::support::processes::kill(keeper);
+    // The signal is only sent: until it has worked, the keeper still has its lock.
+    assert!(eventually(GONE_LIMIT, || !is_alive(keeper)).await);
     let second = Running::client(dir.path());
     let (next_keeper, next_server) = pids(dir.path());
     assert!(next_keeper != keeper && next_server != server);
