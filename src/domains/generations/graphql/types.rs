@@ -287,7 +287,7 @@ pub struct SendMessagePayload {
     pub conversation: Option<Conversation>,
     /// Message of the person, or null when nothing was sent.
     pub user_message: Option<Message>,
-    /// Answer, QUEUED or RUNNING, to watch with `messageStream`; null when none was asked for.
+    /// Answer, to watch with `messageStream`; null when none was asked for. It is QUEUED or RUNNING, unless the call was a repeat or waited for the end by the header `Prefer: wait`.
     pub assistant_message: Option<Message>,
     /// Credits after the call, or null for members without sight of the balance.
     pub credit_balance: Option<CreditBalance>,
