@@ -1,8 +1,6 @@
 // Apollo Client 4 as its manual sets it up: HTTP with automatic persisted queries, a token from a context link, and
 // subscriptions over graphql-ws.
-import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { test } from 'node:test';
 import { ApolloClient, ApolloLink, CombinedGraphQLErrors, HttpLink, InMemoryCache, gql } from '@apollo/client';
 import { SetContextLink } from '@apollo/client/link/context';
 import { PersistedQueryLink } from '@apollo/client/link/persisted-queries';
@@ -13,7 +11,7 @@ import WebSocket from 'ws';
 import * as documents from './documents.mjs';
 import { events } from './events.mjs';
 import { plain } from './results.mjs';
-import { Session } from './session.mjs';
+import { persists } from './persisted.mjs';
 import { tells } from './story.mjs';
 
 const sha256 = (text) => createHash('sha256').update(text).digest('hex');
@@ -78,30 +76,8 @@ function open({ url, streamUrl, session, fetch: fetchFn = fetch, useGETForHashed
 
 tells({ name: 'apollo', lives: { expiry: true }, open });
 
-for (const useGETForHashedQueries of [false, true]) {
-  const method = useGETForHashedQueries ? 'GET' : 'POST';
-  test(`apollo: a persisted query is sent once, and afterwards by its hash with ${method}`, async () => {
-    const url = `${process.env.SERVER}/graphql`;
-    const sent = [];
-    const fetchFn = async (target, options) => {
-      const response = await fetch(target, options);
-      const hasDocument = /"query":/.test(options.body ?? '') || new URL(target).searchParams.has('query');
-      sent.push(`${options.method} ${hasDocument ? 'document' : 'hash'} ${response.status}`);
-      return response;
-    };
-    const session = await Session.signUp(url);
-    const { client, close } = open({ url, streamUrl: url, session, fetch: fetchFn, useGETForHashedQueries });
-    // A name of its own, so that no other test has sent it before.
-    const query = gql(`query ViewerBy${method}${process.pid} { viewer { user { id email } } }`);
-    for (let n = 0; n < 3; n++) {
-      const { data } = await client.query({ query });
-      assert.equal(data.viewer.user.email, session.email);
-    }
-    await close();
-    console.log(`apollo persisted: ${sent.join(', ')}`);
-    assert.equal(sent.length, 4);
-    assert.match(sent[0], new RegExp(`^${method} hash`));
-    assert.match(sent[1], /document 200$/);
-    assert.deepEqual(sent.slice(2), [`${method} hash 200`, `${method} hash 200`]);
-  });
-}
+persists({
+  name: 'apollo',
+  openBy: (method, options) => open({ ...options, useGETForHashedQueries: method === 'GET' }),
+  ask: async (client, text) => (await client.query({ query: gql(text) })).data,
+});

@@ -1,13 +1,12 @@
 // urql's core with its usual exchanges: fetch with persisted queries, subscriptions through graphql-ws.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import { Client, fetchExchange, subscriptionExchange } from '@urql/core';
 import { persistedExchange } from '@urql/exchange-persisted';
 import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
 import * as documents from './documents.mjs';
 import { events } from './events.mjs';
-import { Session } from './session.mjs';
+import { persists } from './persisted.mjs';
 import { tells } from './story.mjs';
 
 function open({ url, streamUrl, session, fetch: fetchFn = fetch, preferGetForPersistedQueries = false }) {
@@ -76,30 +75,12 @@ const isLast = ({ __typename }) => __typename === 'MessageFinished' || __typenam
 
 tells({ name: 'urql', lives: { expiry: true }, open });
 
-for (const preferGetForPersistedQueries of [false, true]) {
-  const method = preferGetForPersistedQueries ? 'GET' : 'POST';
-  test(`urql: a persisted query is sent once, and afterwards by its hash with ${method}`, async () => {
-    const url = `${process.env.SERVER}/graphql`;
-    const sent = [];
-    const fetchFn = async (target, options) => {
-      const response = await fetch(target, options);
-      const hasDocument = /"query":/.test(options.body ?? '') || new URL(target).searchParams.has('query');
-      sent.push(`${options.method} ${hasDocument ? 'document' : 'hash'} ${response.status}`);
-      return response;
-    };
-    const session = await Session.signUp(url);
-    const { client, close } = open({ url, streamUrl: url, session, fetch: fetchFn, preferGetForPersistedQueries });
-    const query = `query ViewerBy${method}${process.pid} { viewer { user { id email } } }`;
-    for (let n = 0; n < 3; n++) {
-      const { data, error } = await client.query(query, {}).toPromise();
-      assert.equal(error, undefined);
-      assert.equal(data.viewer.user.email, session.email);
-    }
-    await close();
-    console.log(`urql persisted: ${sent.join(', ')}`);
-    assert.equal(sent.length, 4);
-    assert.match(sent[0], new RegExp(`^${method} hash`));
-    assert.match(sent[1], /document 200$/);
-    assert.deepEqual(sent.slice(2), [`${method} hash 200`, `${method} hash 200`]);
-  });
-}
+persists({
+  name: 'urql',
+  openBy: (method, options) => open({ ...options, preferGetForPersistedQueries: method === 'GET' }),
+  ask: async (client, text) => {
+    const { data, error } = await client.query(text, {}).toPromise();
+    assert.equal(error, undefined);
+    return data;
+  },
+});
