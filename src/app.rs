@@ -15,7 +15,7 @@ use crate::{
         credits::CreditLedger,
         generations::{GenerationSettings, Generations, LogSettings, Parts},
     },
-    graphql::{Api, admission::Admission, graphiql, guard, schema_builder},
+    graphql::{Api, admission::Admission, extension::Rules, graphiql, guard, schema_builder},
     housekeeping,
     platform::{
         clock::Clock,
@@ -94,7 +94,7 @@ impl App {
         tasks.spawn(housekeeping::run(background.clone(), accounts.clone(), clock.clone(), stop_log.clone()));
         tasks.spawn(metrics::keep_up(stop_log.clone()));
         let schema = schema_builder()
-            .extension(admission(config))
+            .extension(Rules { admission: Some(admission(config)) })
             .data(accounts.clone())
             .data(catalog)
             .data(credits.clone())

@@ -1,4 +1,4 @@
-//! What the edge costs: `cargo bench --bench edge`.
+//! What the edge costs: `cargo bench --bench edge`, or a part of it: `cargo bench --bench edge -- time`, `… -- memory`.
 //!
 //! The real binary, in a release build and with its ordinary settings, beside a bare axum handler that runs the very
 //! same statements against the same database in the same rounds. The processor time is that of the server process
@@ -54,9 +54,11 @@ async fn main() {
     {
         return bare::serve(url, Path::new(plan)).await;
     }
+    // Cargo says `--bench`; anything else is the part that is asked for.
+    let part = words.into_iter().skip(1).find(|word| !word.starts_with("--"));
     let home = tempfile::tempdir().unwrap();
     let cluster = database(home.path()).await;
-    let is_within = measure(home.path(), &cluster.url("bench")).await;
+    let is_within = measure(home.path(), &cluster.url("bench"), part.as_deref()).await;
     cluster.stop().await;
     if !is_within {
         std::process::exit(1);
@@ -77,7 +79,8 @@ async fn database(home: &Path) -> embedded::Cluster {
     cluster
 }
 
-async fn measure(home: &Path, url: &str) -> bool {
+async fn measure(home: &Path, url: &str, part: Option<&str>) -> bool {
+    let is_wanted = |name: &str| part.is_none_or(|part| part == name);
     // Recorded through a proxy by a process of its own; what is measured has nothing between it and the database.
     let proxy = Proxy::start(url).await;
     let recorded = Product::start(home, proxy.url());
@@ -96,11 +99,15 @@ async fn measure(home: &Path, url: &str) -> bool {
     let bare = Bare::start(url, &plan);
     println!("edge: {ROUNDS} rounds, median (least to most), processor time of the server alone");
     let mut verdict = Verdict::default();
-    processor_time(&product, &bare, &token, &cases, &mut verdict).await;
+    if is_wanted("time") {
+        processor_time(&product, &bare, &token, &cases, &mut verdict).await;
+    }
     let start = format!("memory after the start: {:.1} MiB, at most {}", mib(at_start), MAX_START_KIB / 1024);
     verdict.add(&start, at_start <= MAX_START_KIB);
     drop((product, bare));
-    memory(home, url, &token, &mut verdict).await;
+    if is_wanted("memory") {
+        memory(home, url, &token, &mut verdict).await;
+    }
     verdict.is_within
 }
 

@@ -6,6 +6,7 @@ pub mod batches;
 pub mod compare;
 pub mod context;
 pub mod errors;
+pub mod extension;
 pub mod graphiql;
 pub mod guard;
 pub mod ids;

@@ -1,12 +1,9 @@
 //! A field that may be null and fails is null, with its error beside it. The engine lets such an error pass through
 //! to the parent; the specification (6.4.4, handling execution errors) ends it at the nearest nullable field.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use async_graphql::{
-    Response, ServerError, ServerResult, TypeDirective, Value, async_trait,
-    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextResolve, ResolveInfo},
-};
+use async_graphql::{Response, ServerError, ServerResult, TypeDirective, Value};
 
 /// Null only when this field failed, in which case `errors` says why; never null as a value.
 #[TypeDirective(name = "semanticNonNull", location = "FieldDefinition")]
@@ -16,30 +13,19 @@ pub fn semantic_non_null(
 ) {
 }
 
-/// Extension of the schema.
-pub struct NullBoundary;
-
-impl ExtensionFactory for NullBoundary {
-    fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Boundary::default())
-    }
-}
-
 /// Errors of the fields that became null in one operation.
 #[derive(Default)]
-struct Boundary(Mutex<Vec<ServerError>>);
+pub(super) struct NullBoundary(Mutex<Vec<ServerError>>);
 
-#[async_trait::async_trait]
-impl Extension for Boundary {
-    async fn resolve(
+impl NullBoundary {
+    /// What a field of this type is worth: one that may be null and failed is null.
+    pub(super) fn end(
         &self,
-        ctx: &ExtensionContext<'_>,
-        info: ResolveInfo<'_>,
-        next: NextResolve<'_>,
+        return_type: &str,
+        result: ServerResult<Option<Value>>,
     ) -> ServerResult<Option<Value>> {
-        let is_nullable = !info.return_type.ends_with('!');
-        match next.run(ctx, info).await {
-            Err(error) if is_nullable => {
+        match result {
+            Err(error) if !return_type.ends_with('!') => {
                 self.0.lock().unwrap_or_else(PoisonError::into_inner).push(error);
                 Ok(None)
             }
@@ -47,14 +33,8 @@ impl Extension for Boundary {
         }
     }
 
-    async fn execute(
-        &self,
-        ctx: &ExtensionContext<'_>,
-        operation_name: Option<&str>,
-        next: NextExecute<'_>,
-    ) -> Response {
-        let mut response = next.run(ctx, operation_name).await;
+    /// Puts the errors beside the data that they are of.
+    pub(super) fn tell(&self, response: &mut Response) {
         response.errors.append(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        response
     }
 }

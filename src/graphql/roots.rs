@@ -2,7 +2,7 @@
 
 use async_graphql::{MergedObject, MergedSubscription, SchemaBuilder};
 
-use super::{guard, node::NodeQuery, null_boundary::NullBoundary};
+use super::{guard, node::NodeQuery};
 use crate::domains::{accounts, catalog, conversations, credits, generations};
 
 /// Reads. Root fields run side by side and one that fails leaves the others intact.
@@ -29,7 +29,7 @@ pub struct Subscription(generations::graphql::GenerationsSubscription);
 
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
-/// The schema without the handles of a running process: enough to print it.
+/// The schema without [`Rules`](super::extension::Rules) and the handles of a running process: enough to print it.
 pub fn schema_builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     // Depth and size are the document guard's. This limit cannot be left out, and the engine's own default is below the
     // guard's: the same number, so that the guard refuses first.
@@ -37,7 +37,6 @@ pub fn schema_builder() -> SchemaBuilder<Query, Mutation, Subscription> {
         .register_output_type::<credits::graphql::PaidPayload>()
         .limit_recursive_depth(guard::Limits::default().nesting)
         .disable_suggestions()
-        .extension(NullBoundary)
 }
 
 /// The schema in its definition language, as `schema.graphql` has it.

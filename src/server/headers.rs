@@ -1,15 +1,12 @@
 //! Headers that bind browsers, on every answer that this program writes. A route may set its own: the explorer has
 //! another policy for content, and files that may be kept.
 
-use axum::{
-    http::{
-        HeaderName, HeaderValue,
-        header::{
-            CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
-            X_CONTENT_TYPE_OPTIONS,
-        },
+use axum::http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+        X_CONTENT_TYPE_OPTIONS,
     },
-    response::Response,
 };
 
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
@@ -30,10 +27,9 @@ const HEADERS: [(HeaderName, HeaderValue); 6] = [
 const HTTPS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
 
 /// Adds what the route did not set; `is_https` when browsers are to know this server by https only.
-pub(super) fn secure(mut response: Response, is_https: bool) -> Response {
+pub(super) fn secure(headers: &mut HeaderMap, is_https: bool) {
     let https_only = is_https.then_some((STRICT_TRANSPORT_SECURITY, HTTPS_ONLY));
     for (name, value) in HEADERS.into_iter().chain(https_only) {
-        response.headers_mut().entry(name).or_insert(value);
+        headers.entry(name).or_insert(value);
     }
-    response
 }

@@ -1,30 +1,57 @@
-//! What is around every route: whom a request may mean, the limit of bodies, and the answers where no route is.
+//! What is around every route: what all answers have, whom a request may mean, the limit of bodies, and the answers
+//! where no route is. Two functions and not one layer a purpose: each layer costs every request a copy and an allocation.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     body::Body,
-    extract::{Extension, Request, State},
+    extract::{Extension, MatchedPath, Request, State},
     http::{
-        HeaderMap, Method, StatusCode, Uri, Version,
+        HeaderMap, HeaderValue, Method, StatusCode, Uri, Version,
         header::{CONTENT_LENGTH, HOST},
         uri::Authority,
     },
     middleware::Next,
     response::Response,
 };
+use futures_util::FutureExt;
 use http_body_util::Limited;
 
+use super::{headers, metrics};
 use crate::{
-    error::ErrorCode,
+    error::{AppError, ErrorCode},
     graphql::{
         RequestId,
-        transport::{self, Transport, answer::Refusal, is_loopback_name, negotiation::Acceptable},
+        transport::{
+            self, REQUEST_ID, Settings, Transport, answer::Refusal, is_loopback_name, negotiation::Acceptable,
+        },
     },
 };
 
-/// Refuses a body that says it is too large before a byte of it is read, and cuts one that grows too large.
-pub(super) async fn limit_body(
+/// The outermost layer: what every answer has, its id and the headers that bind browsers, and its place in the count of
+/// responses. Reads for all below what the caller accepts ([`Acceptable`]).
+pub(super) async fn complete(
+    State(transport): State<Arc<Transport>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let id = transport::request_id_of(request.headers(), &transport.clock);
+    let acceptable = Acceptable::of(request.headers());
+    request.extensions_mut().insert(id.clone());
+    request.extensions_mut().insert(acceptable);
+    let mut response = next.run(request).await;
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    headers::secure(response.headers_mut(), transport.settings.sites.is_https);
+    metrics::count(route.as_ref(), response.status());
+    response
+}
+
+/// The innermost layer: asks whom the request means and what it brings, and makes a panic of the route an answer like any
+/// other.
+pub(super) async fn admit(
     State(transport): State<Arc<Transport>>,
     Extension(request_id): Extension<RequestId>,
     Extension(acceptable): Extension<Acceptable>,
@@ -32,29 +59,44 @@ pub(super) async fn limit_body(
     next: Next,
 ) -> Response {
     let maximum = transport.settings.body_bytes;
-    let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if length.is_some_and(|length: u64| length > maximum as u64) {
-        return transport::too_large(maximum).into_response(&request_id, acceptable.for_refusal());
-    }
-    next.run(request.map(|body| Body::new(Limited::new(body, maximum)))).await
-}
-
-/// Refuses a request that does not say in one way which host it means (RFC 9112, 3.2): a proxy before this server might
-/// have understood another one.
-pub(super) async fn require_one_host(
-    Extension(request_id): Extension<RequestId>,
-    Extension(acceptable): Extension<Acceptable>,
-    request: Request,
-    next: Next,
-) -> Response {
-    if names_one_host(request.version(), request.uri(), request.headers()) {
-        return next.run(request).await;
-    }
-    let message = "The request must name its host once: in one header Host, and in no other way elsewhere.";
-    let refusal = Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message);
+    let refusal = match refuse(&transport, &request) {
+        Some(refusal) => refusal,
+        None => {
+            let limited = request.map(|body| Body::new(Limited::new(body, maximum)));
+            match AssertUnwindSafe(next.run(limited)).catch_unwind().await {
+                Ok(response) => return response,
+                Err(_) => {
+                    transport.count_panic();
+                    tracing::error!(request.id = %request_id.0, "a request panicked");
+                    AppError::new(ErrorCode::Internal, "Something went wrong on our side.").into()
+                }
+            }
+        }
+    };
     refusal.into_response(&request_id, acceptable.for_refusal())
 }
 
+/// Why a request is refused whatever its route is.
+fn refuse(transport: &Transport, request: &Request) -> Option<Refusal> {
+    let Settings { sites, body_bytes, .. } = &transport.settings;
+    let headers = request.headers();
+    if !names_one_host(request.version(), request.uri(), headers) {
+        let message =
+            "The request must name its host once: in one header Host, and in no other way elsewhere.";
+        return Some(Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message));
+    }
+    if sites.is_loopback_only && !is_loopback_name(headers) {
+        let message =
+            "This server is for its own machine: use localhost, or start it with --allow-remote-dev.";
+        return Some(Refusal::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message));
+    }
+    // Before a byte of it is read.
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    length.is_some_and(|length: u64| length > *body_bytes as u64).then(|| transport::too_large(*body_bytes))
+}
+
+/// True for a request that says in one way which host it means (RFC 9112, 3.2): a proxy before this server might have
+/// understood another one.
 fn names_one_host(version: Version, target: &Uri, headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -65,23 +107,6 @@ fn names_one_host(version: Version, target: &Uri, headers: &HeaderMap) -> bool {
         }),
         (Some(_), Some(_)) => false,
     }
-}
-
-/// Refuses a request that means another machine while only this one is served.
-pub(super) async fn require_own_name(
-    State(transport): State<Arc<Transport>>,
-    Extension(request_id): Extension<RequestId>,
-    Extension(acceptable): Extension<Acceptable>,
-    request: Request,
-    next: Next,
-) -> Response {
-    if transport.settings.sites.is_loopback_only && !is_loopback_name(request.headers()) {
-        let message =
-            "This server is for its own machine: use localhost, or start it with --allow-remote-dev.";
-        let refusal = Refusal::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message);
-        return refusal.into_response(&request_id, acceptable.for_refusal());
-    }
-    next.run(request).await
 }
 
 pub(super) async fn not_found(

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{MatchedPath, Request, State},
+    extract::{MatchedPath, State},
     http::{
         HeaderMap, HeaderValue, StatusCode,
         header::{CONTENT_TYPE, WWW_AUTHENTICATE},
     },
-    middleware::Next,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -40,11 +39,8 @@ async fn answer(State((operators, sample)): State<(Operators, Sample)>, headers:
     }
 }
 
-/// Counts every response by its route, never by what a client wrote as a path.
-pub(super) async fn count(request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let response = next.run(request).await;
-    let route = route.unwrap_or_else(|| "none".to_owned());
-    names::HTTP_RESPONSES.add([route.into(), response.status().as_str().to_owned().into()], 1);
-    response
+/// Counts a response by its route, never by what a client wrote as a path.
+pub(super) fn count(route: Option<&MatchedPath>, status: StatusCode) {
+    let route = route.map_or("none", MatchedPath::as_str).to_owned();
+    names::HTTP_RESPONSES.add([route.into(), status.as_str().to_owned().into()], 1);
 }

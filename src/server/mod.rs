@@ -20,18 +20,12 @@ mod published;
 mod stall;
 
 use std::{
-    future::ready,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
-use axum::{
-    Router,
-    middleware::{from_fn, from_fn_with_state, map_response},
-    response::Redirect,
-    routing::get,
-};
+use axum::{Router, middleware::from_fn_with_state, response::Redirect, routing::get};
 use tokio::net::TcpListener;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -169,17 +163,11 @@ fn around(transport: &Arc<Transport>, operations: Router, graphiql: Option<graph
             .merge(graphiql::router(settings))
             .route("/", get(|| async { Redirect::temporary("/graphiql") }));
     }
-    let sites = transport.settings.sites.clone();
-    // The last one is the outermost: a refusal has the headers of every layer that stands below it here.
+    // What comes later is further out: a refusal has the headers of every layer that stands below it here.
     router
         .method_not_allowed_fallback(layers::method_not_allowed)
         .fallback(layers::not_found)
-        .layer(from_fn_with_state(Arc::clone(transport), layers::limit_body))
-        .layer(from_fn_with_state(Arc::clone(transport), layers::require_own_name))
-        .layer(from_fn(layers::require_one_host))
-        .layer(from_fn_with_state(Arc::clone(transport), transport::catch_panic))
-        .layer(cors::layer(sites.origins))
-        .layer(from_fn_with_state(Arc::clone(transport), transport::assign_request_id))
-        .layer(map_response(move |response| ready(headers::secure(response, sites.is_https))))
-        .layer(from_fn(metrics::count))
+        .layer(from_fn_with_state(Arc::clone(transport), layers::admit))
+        .layer(cors::layer(transport.settings.sites.origins.clone()))
+        .layer(from_fn_with_state(Arc::clone(transport), layers::complete))
 }

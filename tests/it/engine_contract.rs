@@ -2,7 +2,7 @@
 //! failed field becomes null, in which order keys come, how selections merge.
 
 use async_graphql::{EmptySubscription, Object, Result, Schema, SimpleObject};
-use loquent::graphql::null_boundary::NullBoundary;
+use loquent::graphql::extension::Rules;
 use serde_json::{Value, json};
 
 struct Query;
@@ -68,7 +68,8 @@ impl Mutation {
 }
 
 async fn run(query: &str) -> Value {
-    let schema = Schema::build(Query, Mutation, EmptySubscription).extension(NullBoundary).finish();
+    let schema =
+        Schema::build(Query, Mutation, EmptySubscription).extension(Rules { admission: None }).finish();
     serde_json::to_value(schema.execute(query).await).unwrap()
 }
 
@@ -99,7 +100,8 @@ async fn a_failed_item_of_a_nullable_list_is_null() {
 
 #[tokio::test]
 async fn keys_come_in_the_order_of_the_document() {
-    let schema = Schema::build(Query, Mutation, EmptySubscription).extension(NullBoundary).finish();
+    let schema =
+        Schema::build(Query, Mutation, EmptySubscription).extension(Rules { admission: None }).finish();
     let text = serde_json::to_string(&schema.execute("{ slow one z: one a: one }").await).unwrap();
     assert!(text.starts_with(r#"{"data":{"slow":0,"one":1,"z":1,"a":1}"#), "{text}");
 }

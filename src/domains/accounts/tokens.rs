@@ -2,7 +2,7 @@
 //! token is 256 random bits; the database has only its SHA-256, and for a while its successor, sealed with the token
 //! itself, so that a repeat after a lost answer gets the same child and a stolen database opens nothing.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -44,7 +44,7 @@ pub struct TokenSettings {
 /// Signs and reads tokens; clones share the keys.
 #[derive(Clone)]
 pub struct Tokens {
-    keys: Vec<(String, EncodingKey, DecodingKey)>,
+    keys: Arc<[(String, EncodingKey, DecodingKey)]>,
     clock: Clock,
     pub settings: TokenSettings,
 }

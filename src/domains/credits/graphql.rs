@@ -168,10 +168,9 @@ impl AccountCredits {
         let before: Option<i64> = before.transpose()?;
         let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
         let ledger = ctx.handle::<CreditLedger>();
-        let mut rows = ledger
-            .entries(ctx.viewer().user_id, self.0.row.id, before, &kinds, limit)
-            .await
-            .map_err(raise)?;
+        // In a box, because every field of an object is as large as its largest.
+        let entries = Box::pin(ledger.entries(ctx.viewer().user_id, self.0.row.id, before, &kinds, limit));
+        let mut rows = entries.await.map_err(raise)?;
         let has_next = rows.len() > size;
         rows.truncate(size);
         let item = |row: LedgerEntryRow| {

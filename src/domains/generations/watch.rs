@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{FutureExt, Stream, future::BoxFuture};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use uuid::Uuid;
 
@@ -27,14 +27,18 @@ const CANCEL_PATIENCE: Duration = Duration::from_secs(2);
 /// What a watcher gets.
 #[derive(Debug, Clone)]
 pub enum WatchEvent {
-    /// Replaces everything the client has.
-    Snapshot {
-        message: MessageRow,
-        content: Content,
-    },
+    /// Replaces everything the client has. In a box: a watcher that waits has room for an event in many places.
+    Snapshot(Box<Snapshot>),
     Delta(Arc<Delta>),
     /// The last event.
     Finished(Arc<Finished>),
+}
+
+/// A message as far as it is written.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub message: MessageRow,
+    pub content: Content,
 }
 
 /// Begins to watch; `None` when the viewer may not read the message.
@@ -44,7 +48,7 @@ pub async fn watch(
     viewer: Uuid,
     message_id: Uuid,
     after: Option<i32>,
-) -> Result<Option<impl Stream<Item = Result<WatchEvent>> + Send + use<>>> {
+) -> Result<Option<BoxStream<'static, Result<WatchEvent>>>> {
     if after.is_some_and(|after| after < 0) {
         return Err(AppError::new(
             ErrorCode::BadUserInput,
@@ -53,7 +57,7 @@ pub async fn watch(
     }
     let mut reader = Reader { db, hub, viewer, message_id, position: after };
     let Some(first) = reader.read().await? else { return Ok(None) };
-    Ok(Some(async_stream::try_stream! {
+    let events = async_stream::try_stream! {
         let mut step = Some(first);
         while let Some(Step { events, then }) = step {
             for event in events {
@@ -80,7 +84,8 @@ pub async fn watch(
                 }
             };
         }
-    }))
+    };
+    Ok(Some(events.boxed()))
 }
 
 struct Reader {
@@ -155,7 +160,7 @@ impl Reader {
     fn snapshot(&mut self, watched: Watched) -> WatchEvent {
         let content = Content::of_events(&watched.events);
         self.position = Some(content.sequence);
-        WatchEvent::Snapshot { message: watched.message, content }
+        WatchEvent::Snapshot(Box::new(Snapshot { message: watched.message, content }))
     }
 
     /// A finished message: what is missing before the end, or a snapshot, then the end; nothing when the client has it.
@@ -174,7 +179,8 @@ impl Reader {
             _ => {
                 let content =
                     Content { sequence: (last - 1).max(0), ..Content::of_finished(&watched.message) };
-                events.push(WatchEvent::Snapshot { message: watched.message.clone(), content });
+                let message = watched.message.clone();
+                events.push(WatchEvent::Snapshot(Box::new(Snapshot { message, content })));
             }
         }
         if let Some(generation) = watched.generation {

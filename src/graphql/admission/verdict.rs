@@ -34,6 +34,17 @@ pub struct Verdict {
     pub cost: Value,
 }
 
+impl Verdict {
+    /// What is wrong in all, when the engine's own validation found these errors. It measures values of variables by the
+    /// rules for documents; where the request is refused anyway, that says less than the verdict, and too early.
+    pub fn add_to(&self, mut errors: Vec<ServerError>) -> Vec<ServerError> {
+        if !self.errors.is_empty() {
+            errors.retain(|error| !error.message.starts_with("Invalid value for argument"));
+        }
+        if errors.is_empty() { self.errors.clone() } else { errors }
+    }
+}
+
 /// A request as it is judged, which is before its document has been validated.
 pub struct Case<'a> {
     pub registry: &'a Registry,

@@ -61,7 +61,8 @@ async fn respond(transport: &Arc<Transport>, peer: Peer, request: Request) -> Re
     let address = peer.address;
     let caller = caller::identify(&transport.api.accounts, &parts.headers, peer).await?;
     if format == Format::EventStream {
-        return sse::respond(transport, &parts.headers, address, operation, caller).await;
+        // In a box: what is rare shall not make every request larger.
+        return Box::pin(sse::respond(transport, &parts.headers, address, operation, caller)).await;
     }
     Ok(answer::write(transport.run(operation, caller).await?, format))
 }

@@ -1,7 +1,7 @@
 //! How long a credential holds on a connection that stays: until it expires, or its session ends. The same for sockets
 //! and for streams of events.
 
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{Transport, credentials::Bearer};
 use crate::{
-    domains::accounts::{Accounts, Viewer},
+    domains::accounts::Viewer,
     error::{AppError, ErrorCode, Result},
     platform::clock::Clock,
 };
@@ -23,25 +23,23 @@ const FAR: Duration = Duration::from_secs(30 * 24 * 3600);
 pub struct Liveness {
     pub viewer: Viewer,
     bearer: Bearer,
-    accounts: Accounts,
-    clock: Clock,
+    transport: Arc<Transport>,
     expiry: Pin<Box<Sleep>>,
     ended_sessions: Receiver<Uuid>,
 }
 
 impl Liveness {
     /// Finds out whose the credential is, and misses no end of its session from then on.
-    pub async fn begin(transport: &Transport, bearer: Bearer) -> Result<Self> {
-        let (accounts, clock) = (transport.api.accounts.clone(), transport.clock.clone());
-        let ended_sessions = accounts.ended_sessions();
-        let viewer = bearer.authenticate(&accounts).await?;
-        let expiry = Box::pin(sleep(time_left(&viewer, &clock)));
-        Ok(Self { viewer, bearer, accounts, clock, expiry, ended_sessions })
+    pub async fn begin(transport: &Arc<Transport>, bearer: Bearer) -> Result<Self> {
+        let ended_sessions = transport.api.accounts.ended_sessions();
+        let viewer = bearer.authenticate(&transport.api.accounts).await?;
+        let expiry = Box::pin(sleep(time_left(&viewer, &transport.clock)));
+        Ok(Self { viewer, bearer, transport: Arc::clone(transport), expiry, ended_sessions })
     }
 
     /// Fails once the credential has expired.
     pub fn require_valid(&self) -> Result<()> {
-        if self.viewer.expires_at <= self.clock.now() {
+        if self.viewer.expires_at <= self.transport.clock.now() {
             return Err(AppError::new(ErrorCode::TokenExpired, "The access token has expired."));
         }
         Ok(())
@@ -49,7 +47,7 @@ impl Liveness {
 
     /// Asks whether the session still lives; an end that was said on another process is noticed here.
     pub async fn require_session(&self) -> Result<()> {
-        match self.bearer.authenticate(&self.accounts).await {
+        match self.bearer.authenticate(&self.transport.api.accounts).await {
             // Nobody is sent away because the database is, for a moment.
             Err(error) if error.code() != ErrorCode::ServiceUnavailable => Err(error),
             _ => Ok(()),
@@ -62,7 +60,7 @@ impl Liveness {
             let step = tokio::select! {
                 () = &mut self.expiry => {
                     // The clock of tests runs differently from that of timers.
-                    self.expiry.as_mut().reset(Instant::now() + time_left(&self.viewer, &self.clock));
+                    self.expiry.as_mut().reset(Instant::now() + time_left(&self.viewer, &self.transport.clock));
                     self.require_valid()
                 }
                 ended = self.ended_sessions.recv() => self.hear(ended).await,

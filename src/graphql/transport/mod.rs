@@ -48,7 +48,7 @@ use uuid::Uuid;
 pub use bodies::too_large;
 pub use preflight::HEADERS as PREFLIGHT_HEADERS;
 pub use proxies::TrustedProxies;
-pub use request_id::{HEADER as REQUEST_ID, assign_request_id, catch_panic};
+pub use request_id::{HEADER as REQUEST_ID, of as request_id_of};
 pub use settings::Settings;
 pub use sites::{Origins, Sites, is_loopback_name};
 
@@ -135,8 +135,8 @@ impl Transport {
     }
 }
 
-/// The route of the API. Expects [`assign_request_id`] and the address of the peer
-/// ([`axum::extract::ConnectInfo`]) around it.
+/// The route of the API. Expects in the extensions of a request its [`RequestId`](crate::graphql::RequestId), what its
+/// caller accepts ([`negotiation::Acceptable`]) and the address of the peer ([`axum::extract::ConnectInfo`]).
 pub fn router(transport: Arc<Transport>) -> Router {
     Router::new().route(PATH, routing::any(dispatch)).with_state(transport)
 }

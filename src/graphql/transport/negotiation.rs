@@ -48,7 +48,7 @@ impl Format {
     }
 }
 
-/// The formats that a caller takes. Read once a request, by [`super::catch_panic`], and then an extension of it.
+/// The formats that a caller takes. Read once a request, and then an extension of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Acceptable([Wish; 3]);
 

@@ -183,7 +183,11 @@ struct Stay {
 }
 
 impl Stay {
-    async fn begin(transport: &Transport, headers: &HeaderMap, address: IpAddr) -> Result<Self, Refusal> {
+    async fn begin(
+        transport: &Arc<Transport>,
+        headers: &HeaderMap,
+        address: IpAddr,
+    ) -> Result<Self, Refusal> {
         if transport.closing.is_cancelled() {
             return Err(AppError::unavailable(anyhow::anyhow!("shutting down")).into());
         }

@@ -25,6 +25,7 @@ use loquent::{
     graphql::{
         Api,
         admission::{Admission, Introspection},
+        extension::Rules,
         guard, schema_builder,
         transport::Settings,
     },
@@ -231,7 +232,8 @@ impl Site {
         let admission = Admission { introspection: Introspection::Public, operation_cost: 2_000 };
         // Without the limit of the engine's own: the guard alone protects.
         let builder = schema_builder().limit_recursive_depth(usize::MAX);
-        let schema = builder.extension(admission).extension(probe.clone()).data(accounts.clone()).finish();
+        let rules = Rules { admission: Some(admission) };
+        let schema = builder.extension(rules).extension(probe.clone()).data(accounts.clone()).finish();
         let api = Api { schema, accounts, guard_limits: guard::Limits::default(), db };
         let mut settings = usual_settings();
         change(&mut settings);

@@ -160,7 +160,8 @@ impl Viewer {
 
     /// Accounts the caller belongs to, personal first, at most 100.
     async fn accounts(&self, ctx: &Context<'_>) -> Result<Vec<Account>> {
-        let rows = ctx.handle::<Accounts>().accounts_of(self.0).await.map_err(raise)?;
+        // In a box, because every field of an object is as large as its largest.
+        let rows = Box::pin(ctx.handle::<Accounts>().accounts_of(self.0)).await.map_err(raise)?;
         let account = |(row, member): (AccountRow, accounts::Membership)| {
             Account::from(Arc::new(AccountView { row, role: Role::parse(&member.role) }))
         };

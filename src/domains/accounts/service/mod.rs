@@ -98,30 +98,31 @@ impl Accounts {
     /// Who an access token belongs to, if its session still lives.
     pub async fn authenticate(&self, access_token: &str) -> Result<Viewer> {
         let claims = self.tokens.verify(access_token)?;
-        let ended =
-            || AppError::new(ErrorCode::Unauthenticated, "This session has ended. Please sign in again.");
-        // Failures are not remembered, and concurrent first requests of a session ask once.
-        let user_id = self
-            .live_sessions
-            .try_get_with(claims.sid, async {
-                let mut conn = self.db.conn().await?;
-                let (session, status) =
-                    repo::find_session_unscoped(&mut conn, claims.sid).await?.ok_or_else(ended)?;
-                if session.revoked_at.is_some()
-                    || session.expires_at <= self.clock.now()
-                    || status != "active"
-                {
-                    return Err(ended());
-                }
-                Ok(session.user_id)
-            })
-            .await
-            .map_err(|error: Arc<AppError>| (*error).clone())?;
+        let user_id = match self.live_sessions.get(&claims.sid).await {
+            Some(user_id) => user_id,
+            // In a box: it is large, and rare.
+            None => Box::pin(self.find_live_session(claims.sid)).await?,
+        };
         if user_id != claims.sub {
-            return Err(ended());
+            return Err(session_ended());
         }
         let expires_at = DateTime::from_timestamp(claims.exp, 0).unwrap_or_default();
         Ok(Viewer { user_id, session_id: claims.sid, expires_at })
+    }
+
+    /// Whose session it is, if it lives. Failures are not remembered, and concurrent first requests of a session ask once.
+    async fn find_live_session(&self, session_id: Uuid) -> Result<Uuid> {
+        let look = async {
+            let mut conn = self.db.conn().await?;
+            let found = repo::find_session_unscoped(&mut conn, session_id).await?;
+            let (session, status) = found.ok_or_else(session_ended)?;
+            if session.revoked_at.is_some() || session.expires_at <= self.clock.now() || status != "active" {
+                return Err(session_ended());
+            }
+            Ok(session.user_id)
+        };
+        let found = self.live_sessions.try_get_with(session_id, look).await;
+        found.map_err(|error: Arc<AppError>| (*error).clone())
     }
 
     /// Ids of sessions of this process's callers as they end.
@@ -134,4 +135,8 @@ impl Accounts {
         let mut conn = self.db.conn().await?;
         Ok(repo::list_accounts(&mut conn, viewer.user_id, None).await?)
     }
+}
+
+fn session_ended() -> AppError {
+    AppError::new(ErrorCode::Unauthenticated, "This session has ended. Please sign in again.")
 }

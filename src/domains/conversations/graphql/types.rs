@@ -169,7 +169,9 @@ impl AccountConversations {
         let place = after.as_deref().map(|cursor| decode_cursor(&list, cursor, read_place)).transpose()?;
         let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
         let service = ctx.handle::<Conversations>();
-        let mut rows = service.page(ctx.viewer(), self.0.row.id, place, limit).await.map_err(raise)?;
+        // In a box, because every field of an object is as large as its largest.
+        let page = Box::pin(service.page(ctx.viewer(), self.0.row.id, place, limit));
+        let mut rows = page.await.map_err(raise)?;
         let has_next = rows.len() > size;
         rows.truncate(size);
         let item = |row: ConversationRow| {

@@ -111,10 +111,10 @@ impl MessageStreamEvent {
     /// The event of this message as clients see it.
     pub fn new(message_id: Id<MessageRow>, event: WatchEvent) -> Self {
         match event {
-            WatchEvent::Snapshot { message, content } => Self::Snapshot(MessageSnapshot {
+            WatchEvent::Snapshot(snapshot) => Self::Snapshot(MessageSnapshot {
                 message_id,
-                sequence: content.sequence,
-                message: Message::at(message, content, None),
+                sequence: snapshot.content.sequence,
+                message: Message::at(snapshot.message, snapshot.content, None),
             }),
             WatchEvent::Delta(delta) => {
                 let (sequence, part_index) = (delta.sequence, i32::from(delta.part_index));

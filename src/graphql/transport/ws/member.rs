@@ -1,5 +1,7 @@
 //! Who introduced themselves on a socket, and what ends their right to stay.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +26,7 @@ pub enum Member {
 impl Member {
     /// Finds out who the client is. A credential in the payload comes before that of the handshake.
     pub async fn introduce(
-        transport: &Transport,
+        transport: &Arc<Transport>,
         payload: Option<&Value>,
         of_handshake: Option<Bearer>,
     ) -> Result<Self, CloseCode> {

@@ -87,7 +87,8 @@ impl Operations {
             Err(refusal) => return refuse(refusal, &caller.request_id),
         };
         let (sender, receiver) = mpsc::channel(1);
-        let outlet = Outlet { id: id.clone(), request_id: caller.request_id.clone(), sender, place };
+        let outlet =
+            Outlet { id: id.clone(), request_id: caller.request_id.clone(), sender, place: Some(place) };
         let (kind, tasks) = (operation.kind, &transport.tasks);
         let transport = Arc::clone(transport);
         match kind {
@@ -132,42 +133,32 @@ impl Operations {
     }
 }
 
-// Each kind has a task of its own type: a subscription may wait for hours, and would be as large as a query.
+// Each kind has a task of its own type: a subscription may wait for hours, and would be as large as a query. What is said
+// becomes a frame before anything is awaited, so that a waiting task has no answer in it.
 
-async fn query(transport: Arc<Transport>, operation: Operation, caller: Caller, outlet: Outlet) {
+async fn query(transport: Arc<Transport>, operation: Operation, caller: Caller, mut outlet: Outlet) {
     tokio::select! {
         () = outlet.sender.closed() => {}
         result = transport.run(operation, caller) => outlet.answer(result).await,
     }
 }
 
-async fn mutation(transport: Arc<Transport>, operation: Operation, caller: Caller, outlet: Outlet) {
+async fn mutation(transport: Arc<Transport>, operation: Operation, caller: Caller, mut outlet: Outlet) {
     let result = transport.run(operation, caller).await;
     outlet.answer(result).await;
 }
 
-async fn relay(mut events: BoxStream<'static, Result<Response, AppError>>, outlet: Outlet) {
+async fn relay(mut events: BoxStream<'static, Result<Response, AppError>>, mut outlet: Outlet) {
     let mut is_first = true;
-    loop {
-        let event = tokio::select! {
+    let mut is_over = false;
+    while !is_over {
+        let frame = tokio::select! {
             () = outlet.sender.closed() => return,
-            event = events.next() => event,
+            event = events.next() => outlet.event(event, is_first),
         };
-        match event {
-            None => return outlet.complete().await,
-            Some(Err(error)) => {
-                error.log();
-                return outlet.fail(error).await;
-            }
-            Some(Ok(response)) if is_first && answer::has_no_source(&response) => {
-                return outlet.refuse(&response).await;
-            }
-            Some(Ok(response)) => match frames::next(&outlet.id, &response) {
-                Ok(text) => outlet.send(text).await,
-                Err(error) => return outlet.fail(AppError::internal(error)).await,
-            },
-        }
         is_first = false;
+        is_over = frame.is_last;
+        outlet.send(frame).await;
     }
 }
 
@@ -176,47 +167,62 @@ struct Outlet {
     id: String,
     request_id: RequestId,
     sender: mpsc::Sender<Box<Frame>>,
-    place: OwnedSemaphorePermit,
+    /// Given back with the last frame.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Outlet {
-    async fn answer(self, result: Result<Response, AppError>) {
-        let response = match result {
-            Ok(response) => response,
-            Err(error) => return self.fail(error).await,
+    async fn answer(&mut self, result: Result<Response, AppError>) {
+        let frame = match result {
+            Ok(response) if answer::is_request_error(&response) => self.refusal(&response),
+            Ok(response) => self.next(&response),
+            Err(error) => self.failure(error),
         };
-        if answer::is_request_error(&response) {
-            return self.refuse(&response).await;
+        let is_last = frame.is_last;
+        self.send(frame).await;
+        if !is_last {
+            self.send(self.completion()).await;
         }
-        match frames::next(&self.id, &response) {
-            Ok(text) => self.send(text).await,
-            Err(error) => return self.fail(AppError::internal(error)).await,
+    }
+
+    /// What a step of a subscription says.
+    fn event(&self, event: Option<Result<Response, AppError>>, is_first: bool) -> Box<Frame> {
+        match event {
+            None => self.completion(),
+            Some(Err(error)) => {
+                error.log();
+                self.failure(error)
+            }
+            Some(Ok(response)) if is_first && answer::has_no_source(&response) => self.refusal(&response),
+            Some(Ok(response)) => self.next(&response),
         }
-        self.complete().await;
     }
 
-    async fn send(&self, text: Utf8Bytes) {
-        let _ = self.sender.send(Box::new(Frame { text, is_last: false })).await;
+    fn next(&self, response: &Response) -> Box<Frame> {
+        match frames::next(&self.id, response) {
+            Ok(text) => Box::new(Frame { text, is_last: false }),
+            Err(error) => self.failure(AppError::internal(error)),
+        }
     }
 
-    async fn complete(self) {
-        let text = frames::complete(&self.id);
-        self.end(text).await;
+    fn completion(&self) -> Box<Frame> {
+        Box::new(Frame { text: frames::complete(&self.id), is_last: true })
     }
 
-    async fn refuse(self, response: &Response) {
-        let text = frames::error(&self.id, &response.errors);
-        self.end(text).await;
+    fn refusal(&self, response: &Response) -> Box<Frame> {
+        Box::new(Frame { text: frames::error(&self.id, &response.errors), is_last: true })
     }
 
-    async fn fail(self, error: AppError) {
+    fn failure(&self, error: AppError) -> Box<Frame> {
         let text = frames::error(&self.id, &[Refusal::from(error).into_error(&self.request_id)]);
-        self.end(text).await;
+        Box::new(Frame { text, is_last: true })
     }
 
-    /// The place is free before the client can know, so that it may use it at once.
-    async fn end(self, text: Utf8Bytes) {
-        drop(self.place);
-        let _ = self.sender.send(Box::new(Frame { text, is_last: true })).await;
+    async fn send(&mut self, frame: Box<Frame>) {
+        if frame.is_last {
+            // Before the client can know, so that it may use the place at once.
+            self.place = None;
+        }
+        let _ = self.sender.send(frame).await;
     }
 }

@@ -194,10 +194,18 @@ impl Session {
         }
     }
 
+    async fn flush(&mut self) -> Step {
+        match poll_fn(|context| self.socket.poll_flush_unpin(context)).now_or_never() {
+            Some(Ok(())) => Ok(()),
+            Some(Err(_)) => Err(End::Gone),
+            None => Box::pin(self.wait_for_reader()).await,
+        }
+    }
+
     /// The only place where a socket waits for its client to read. A client that reads slowly must not put off the end
     /// of its right to stay, nor be waited for beyond the time that it may be silent. One that takes nothing at all is
     /// ended earlier, by its connection.
-    async fn flush(&mut self) -> Step {
+    async fn wait_for_reader(&mut self) -> Step {
         let silence = self.transport.settings.silence;
         tokio::select! {
             biased;
