@@ -20,7 +20,7 @@ use crate::{
     platform::{
         clock::Clock,
         metrics,
-        postgres::{Db, pool::PoolSettings},
+        postgres::{Db, listen::Hints, pool::PoolSettings},
         tasks::Tasks,
     },
     providers::{
@@ -40,6 +40,7 @@ pub struct App {
     pub generations: Generations,
     pub clock: Clock,
     pub tasks: Tasks,
+    hints: Hints,
     providers: Registry,
     requests: Db,
     background: Db,
@@ -66,6 +67,11 @@ impl App {
             PoolSettings { name: "background", size: config.database.background_pool, wait },
         )?;
         let tasks = Tasks::default();
+        let stop_log = CancellationToken::new();
+        let hints = match config.database.is_notifying {
+            true => Hints::start(database_url, &tasks, stop_log.clone())?,
+            false => Hints::off(),
+        };
         let models: Vec<ModelDefinition> = models(config).collect();
         let catalog =
             Catalog::start(&requests, &clock, &plan(config), &models, config.default_model.clone()).await?;
@@ -80,7 +86,6 @@ impl App {
         );
         let conversations =
             Conversations::new(requests.clone(), clock.clone(), tasks.clone(), catalog.clone());
-        let stop_log = CancellationToken::new();
         let providers = providers(config)?;
         let parts = Parts {
             requests: requests.clone(),
@@ -114,6 +119,7 @@ impl App {
             generations,
             clock,
             tasks,
+            hints,
             providers,
             requests,
             background,
@@ -128,7 +134,12 @@ impl App {
             tasks: self.tasks.clone(),
             clock: self.clock.clone(),
             settings: config.into(),
-            checks: checks::all(self.pools(), self.generations.clone(), self.providers.clone()),
+            checks: checks::all(
+                self.pools(),
+                self.generations.clone(),
+                self.providers.clone(),
+                self.hints.clone(),
+            ),
             operators: Operators::new(config.is_dev, config.server.metrics_token.as_ref()),
             sample: self.sample(),
             graphiql,

@@ -35,6 +35,8 @@ pub struct Database {
     pub background_pool: usize,
     /// How long a request waits for a connection before it is told to come back.
     pub wait_ms: u64,
+    /// `notify`: whether processes tell each other to look at once; without it they look once a second.
+    pub is_notifying: bool,
 }
 
 impl Database {
@@ -52,6 +54,7 @@ impl Database {
             request_pool: section.whole("request_pool", 16, 1..=1000),
             background_pool: section.whole("background_pool", 8, 2..=1000),
             wait_ms: section.whole("wait_ms", 2000, 10..=60_000),
+            is_notifying: section.switch("notify", true),
         }
     }
 }

@@ -72,6 +72,10 @@ metrics! {
         "Callers that wait for a connection.";
     POOL_FAILURES: Counter = "loquent_db_pool_failures_total", ["pool", "reason"], Count,
         "Connections that were not had: timeout (all were busy for too long) or error (the database refused or is away).";
+    LISTENER_CONNECTED: Gauge = "loquent_listener_connected", [], Count,
+        "1 while hints of other processes are heard; 0 while they are not, or are switched off.";
+    LISTENER_FAILURES: Counter = "loquent_listener_failures_total", [], Count,
+        "Times that the connection for hints was lost or not had.";
     HOUSEKEEPING: Gauge = "loquent_housekeeping_last_success_timestamp_seconds", [], Seconds,
         "When housekeeping last succeeded, in seconds since 1970; it runs every ten minutes.";
 

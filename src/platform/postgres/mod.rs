@@ -1,9 +1,10 @@
-//! PostgreSQL: connections, statements, and the rooms of shared machinery (idempotency, replicas).
+//! PostgreSQL: connections, statements, and the rooms of shared machinery (idempotency, replicas, hints).
 
 pub mod connect;
 pub mod embedded;
 mod facts;
 pub mod idempotency;
+pub mod listen;
 pub mod migrate;
 pub mod partitions;
 pub mod pool;

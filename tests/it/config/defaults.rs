@@ -50,7 +50,7 @@ fn development_needs_nothing() {
     assert_eq!(lives, (60, 7, 30, 10));
     let database = &config.database;
     assert!(database.url.is_none() && database.pg_bin.is_none() && database.npm_registry.is_none());
-    assert!(database.is_download_allowed);
+    assert!(database.is_download_allowed && database.is_notifying);
     assert_eq!((database.request_pool, database.background_pool, database.wait_ms), (16, 8, 2000));
     assert_eq!(database.data_dir.to_str(), Some("/data"));
     assert_eq!(database.cache_dir.to_str(), Some("/cache"));
