@@ -9,18 +9,25 @@ use crate::{
     checks,
     config::{self, Config},
     domains::{
-        accounts::{Accounts, Passwords, SigningKey, TokenSettings, Tokens},
+        accounts::{self, Accounts, Passwords, SigningKey, TokenSettings, Tokens},
         catalog::{Catalog, ModelDefinition, PlanDefinition, Prices},
         conversations::Conversations,
         credits::CreditLedger,
         generations::{GenerationSettings, Generations, LogSettings, Parts},
+        settings::{BuiltIn, Settings},
     },
     graphql::{Api, admission::Admission, extension::Rules, graphiql, guard, schema_builder},
     housekeeping,
     platform::{
         clock::Clock,
         metrics,
-        postgres::{Db, listen::Hints, pool::PoolSettings},
+        postgres::{
+            Db,
+            epochs::Scope,
+            listen::{Channel, Hints},
+            news::News,
+            pool::PoolSettings,
+        },
         tasks::Tasks,
     },
     providers::{
@@ -73,17 +80,20 @@ impl App {
             false => Hints::off(),
         };
         let models: Vec<ModelDefinition> = models(config).collect();
-        let catalog =
-            Catalog::start(&requests, &clock, &plan(config), &models, config.default_model.clone()).await?;
+        let settings = Settings::new(requests.clone(), built_in_settings(config));
+        settings.load().await?;
+        let catalog = Catalog::start(&requests, &clock, &plan(config), &models, settings.clone()).await?;
         let credits = CreditLedger::new(requests.clone(), clock.clone(), catalog.clone());
-        let accounts = Accounts::new(
-            requests.clone(),
-            clock.clone(),
-            tasks.clone(),
-            Tokens::new(&keys(signing_keys), clock.clone(), token_settings(config)),
-            Passwords::try_new()?,
-            Arc::new(credits.clone()),
-        );
+        let accounts = Accounts::new(accounts::Parts {
+            db: requests.clone(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+            hints: hints.clone(),
+            settings: settings.clone(),
+            tokens: Tokens::new(&keys(signing_keys), clock.clone(), token_settings(config)),
+            passwords: Passwords::try_new()?,
+            on_new_account: Arc::new(credits.clone()),
+        });
         let conversations =
             Conversations::new(requests.clone(), clock.clone(), tasks.clone(), catalog.clone());
         let providers = providers(config)?;
@@ -97,6 +107,13 @@ impl App {
         };
         let generations = Generations::start(parts, generation_settings(config), stop_log.clone()).await?;
         tasks.spawn(housekeeping::run(background.clone(), accounts.clone(), clock.clone(), stop_log.clone()));
+        let news = News::default();
+        tasks.spawn(until(stop_log.clone(), settings.clone().follow(news.changes(Scope::Settings))));
+        let looks = hints.subscribe(Channel::Control);
+        tasks.spawn(until(
+            stop_log.clone(),
+            news.follow(background.clone(), looks, Arc::new(accounts.clone())),
+        ));
         tasks.spawn(metrics::keep_up(stop_log.clone()));
         let schema = schema_builder()
             .extension(Rules { admission: Some(admission(config)) })
@@ -105,6 +122,7 @@ impl App {
             .data(credits.clone())
             .data(conversations)
             .data(generations.clone())
+            .data(settings)
             .finish();
         let api = Api {
             schema,
@@ -183,6 +201,11 @@ impl App {
     }
 }
 
+/// Ends with `stop`.
+async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
+    stop.run_until_cancelled_owned(work).await;
+}
+
 fn keys(keys: &[config::SigningKey]) -> Vec<SigningKey> {
     keys.iter().map(|key| SigningKey { kid: key.kid.clone(), secret: key.secret.clone() }).collect()
 }
@@ -214,6 +237,14 @@ fn admission(config: &Config) -> Admission {
     Admission {
         introspection: config.graphql.introspection.into(),
         operation_cost: config.limits.operation_cost,
+    }
+}
+
+/// What settings are where nobody changed them.
+pub fn built_in_settings(config: &Config) -> BuiltIn {
+    BuiltIn {
+        default_model: config.default_model.clone(),
+        models: models(config).map(|model| model.key).collect(),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     platform::{
         clock::Clock,
         metrics::names,
-        postgres::{Db, idempotency, partitions, replicas},
+        postgres::{Db, idempotency, partitions, replicas, revocations},
     },
 };
 
@@ -44,6 +44,7 @@ async fn clear(db: &Db, accounts: &Accounts) -> Result<()> {
     let keys = idempotency::prune(&mut conn, ROUND).await?;
     let processes = replicas::prune(&mut conn).await?;
     let sessions = accounts.prune(&mut conn, ROUND).await?;
-    tracing::debug!(keys, processes, sessions, "cleared what is over");
+    let revocations = revocations::prune(&mut conn, ROUND).await?;
+    tracing::debug!(keys, processes, sessions, revocations, "cleared what is over");
     Ok(())
 }

@@ -40,9 +40,10 @@ impl Cli {
             Command::Doctor(doctor) => {
                 Flags { purpose: Purpose::Maintain, is_dev: doctor.is_dev, file, ..Flags::default() }
             }
-            Command::Migrate { .. } | Command::Schema { .. } | Command::Ledger { .. } => {
-                Flags { purpose: Purpose::Maintain, file, ..Flags::default() }
-            }
+            Command::Migrate { .. }
+            | Command::Schema { .. }
+            | Command::Ledger { .. }
+            | Command::Settings { .. } => Flags { purpose: Purpose::Maintain, file, ..Flags::default() },
         }
     }
 }
@@ -68,6 +69,11 @@ pub enum Command {
     Ledger {
         #[command(subcommand)]
         action: Ledger,
+    },
+    /// What can be changed while everything runs
+    Settings {
+        #[command(subcommand)]
+        action: Settings,
     },
 }
 
@@ -151,6 +157,23 @@ pub enum Ledger {
     Check,
 }
 
+/// What to do with the settings of the platform.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Settings {
+    /// Show all of them with their values
+    List,
+    /// Write the value of one to standard output, as JSON
+    Get { key: String },
+    /// Change one for all processes, within two seconds
+    Set {
+        key: String,
+        /// JSON, or the bare words of a text
+        value: String,
+    },
+    /// Go back to the built-in value
+    Reset { key: String },
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -208,6 +231,12 @@ mod tests {
                 Command::Schema { action: Schema::Check { old: "old.graphql".into(), new: None } },
             ),
             ("loquent ledger check", Command::Ledger { action: Ledger::Check }),
+            (
+                "loquent settings set chat.default_model echo",
+                Command::Settings {
+                    action: Settings::Set { key: "chat.default_model".into(), value: "echo".into() },
+                },
+            ),
         ];
         for (line, command) in table {
             let cli = parse(line);

@@ -11,6 +11,7 @@ mod ledger;
 mod migrate;
 mod schema;
 mod serve;
+mod settings;
 
 use std::{io::Write, process::ExitCode};
 
@@ -57,6 +58,7 @@ async fn work(command: Command, config: &Config) -> anyhow::Result<Verdict> {
         Command::Doctor(wishes) => doctor::run(config, &wishes).await,
         Command::Ledger { action: Ledger::Check } => ledger::run(config).await,
         Command::Schema { action } => schema::run(&action),
+        Command::Settings { action } => settings::run(config, action).await,
     }
 }
 

@@ -98,10 +98,7 @@ impl Hints {
         let this = Self::new(true);
         let listener = Listener { target, shared: Arc::clone(&this.0) };
         tasks.spawn(async move {
-            tokio::select! {
-                () = listener.run() => {}
-                () = stop.cancelled() => {}
-            }
+            stop.run_until_cancelled_owned(listener.run()).await;
         });
         Ok(this)
     }

@@ -1,14 +1,18 @@
-//! PostgreSQL: connections, statements, and the rooms of shared machinery (idempotency, replicas, hints).
+//! PostgreSQL: connections, statements, and the rooms of shared machinery (idempotency, replicas, hints,
+//! cache epochs, revocations).
 
 pub mod connect;
 pub mod embedded;
+pub mod epochs;
 mod facts;
 pub mod idempotency;
 pub mod listen;
 pub mod migrate;
+pub mod news;
 pub mod partitions;
 pub mod pool;
 pub mod replicas;
+pub mod revocations;
 pub mod statement;
 mod tls;
 

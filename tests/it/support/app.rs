@@ -11,7 +11,7 @@ use loquent::{
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::{client::Client, db::TestDb, provider::ScriptedProvider};
+use super::{client::Client, cluster::variable, db::TestDb, provider::ScriptedProvider};
 
 /// Key of the model that the scripted provider serves: 1,000 credits for a million tokens in, as many out.
 pub const MODEL: &str = "scripted";
@@ -119,7 +119,7 @@ pub fn config(settings: &str, provider: &str) -> Config {
     let text = format!("{settings}\n{}", provider_settings(provider));
     let sources = Sources {
         file: Some(ConfigFile { path: "test.toml".to_owned(), text }),
-        env: BTreeMap::new(),
+        env: environment(),
         flags: Flags { is_dev: true, ..Flags::default() },
         directories: Some(Directories { data: "/nonexistent".into(), cache: "/nonexistent".into() }),
     };
@@ -127,6 +127,12 @@ pub fn config(settings: &str, provider: &str) -> Config {
         Ok(config) => config,
         Err(faults) => panic!("{faults}"),
     }
+}
+
+/// Everything but hints, when a whole run goes without them: `TEST_NOTIFY=off`.
+pub fn environment() -> BTreeMap<String, String> {
+    let is_off = variable("TEST_NOTIFY").as_deref() == Some("off");
+    is_off.then(|| ("LOQUENT_DATABASE__NOTIFY".to_owned(), "false".to_owned())).into_iter().collect()
 }
 
 /// The section of the scripted provider, for a configuration file.

@@ -10,7 +10,12 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{app::provider_settings, client::Client, cluster::variable, processes::eventually};
+use super::{
+    app::{environment, provider_settings},
+    client::Client,
+    cluster::variable,
+    processes::eventually,
+};
 
 /// A running `loquent serve --dev` over a given database.
 pub struct Binary {
@@ -108,6 +113,7 @@ pub fn command(home: &Path, database_url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loquent"));
     command
         .env_clear()
+        .envs(environment())
         .env("PATH", variable("PATH").unwrap_or_default())
         .env("HOME", home)
         .env("LOQUENT_DATA_DIR", home)
