@@ -1,5 +1,7 @@
 //! The composition root: builds every handle, in the order of their dependencies, and takes them down again.
 
+mod offer;
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
@@ -10,11 +12,11 @@ use crate::{
     config::{self, Config},
     domains::{
         accounts::{self, Accounts, Passwords, SigningKey, TokenSettings, Tokens},
-        catalog::{Catalog, ModelDefinition, PlanDefinition, Prices},
+        catalog::{Catalog, ModelDefinition},
         conversations::Conversations,
         credits::CreditLedger,
         generations::{GenerationSettings, Generations, LogSettings, Parts},
-        settings::{BuiltIn, Settings},
+        settings::Settings,
     },
     graphql::{Api, admission::Admission, extension::Rules, graphiql, guard, schema_builder},
     housekeeping,
@@ -38,6 +40,8 @@ use crate::{
     },
     server::{self, Operators, Sample},
 };
+
+pub use offer::built_in_settings;
 
 /// Everything that runs in one process.
 pub struct App {
@@ -79,10 +83,11 @@ impl App {
             true => Hints::start(database_url, &tasks, stop_log.clone())?,
             false => Hints::off(),
         };
-        let models: Vec<ModelDefinition> = models(config).collect();
-        let settings = Settings::new(requests.clone(), built_in_settings(config));
+        let models: Vec<ModelDefinition> = offer::models(config).collect();
+        let settings = Settings::new(requests.clone(), offer::built_in_settings(config));
         settings.load().await?;
-        let catalog = Catalog::start(&requests, &clock, &plan(config), &models, settings.clone()).await?;
+        let catalog =
+            Catalog::start(&requests, &clock, &offer::plan(config), &models, settings.clone()).await?;
         let credits = CreditLedger::new(requests.clone(), clock.clone(), catalog.clone());
         let accounts = Accounts::new(accounts::Parts {
             db: requests.clone(),
@@ -108,12 +113,10 @@ impl App {
         let generations = Generations::start(parts, generation_settings(config), stop_log.clone()).await?;
         tasks.spawn(housekeeping::run(background.clone(), accounts.clone(), clock.clone(), stop_log.clone()));
         let news = News::default();
-        tasks.spawn(until(stop_log.clone(), settings.clone().follow(news.changes(Scope::Settings))));
+        tasks.spawn_until(stop_log.clone(), settings.clone().follow(news.changes(Scope::Settings)));
         let looks = hints.subscribe(Channel::Control);
-        tasks.spawn(until(
-            stop_log.clone(),
-            news.follow(background.clone(), looks, Arc::new(accounts.clone())),
-        ));
+        let news = news.follow(background.clone(), looks, Arc::new(accounts.clone()));
+        tasks.spawn_until(stop_log.clone(), news);
         tasks.spawn(metrics::keep_up(stop_log.clone()));
         let schema = schema_builder()
             .extension(Rules { admission: Some(admission(config)) })
@@ -201,11 +204,6 @@ impl App {
     }
 }
 
-/// Ends with `stop`.
-async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
-    stop.run_until_cancelled_owned(work).await;
-}
-
 fn keys(keys: &[config::SigningKey]) -> Vec<SigningKey> {
     keys.iter().map(|key| SigningKey { kid: key.kid.clone(), secret: key.secret.clone() }).collect()
 }
@@ -237,63 +235,6 @@ fn admission(config: &Config) -> Admission {
     Admission {
         introspection: config.graphql.introspection.into(),
         operation_cost: config.limits.operation_cost,
-    }
-}
-
-/// What settings are where nobody changed them.
-pub fn built_in_settings(config: &Config) -> BuiltIn {
-    BuiltIn {
-        default_model: config.default_model.clone(),
-        models: models(config).map(|model| model.key).collect(),
-    }
-}
-
-fn plan(config: &Config) -> PlanDefinition {
-    let plan = &config.plan;
-    PlanDefinition {
-        key: plan.key.clone(),
-        name: plan.name.clone(),
-        credits: plan.credits,
-        min_output_tokens: plan.min_output_tokens,
-    }
-}
-
-/// The built-in model and those of the configured providers.
-fn models(config: &Config) -> impl Iterator<Item = ModelDefinition> {
-    let configured = config.providers.iter().flat_map(|(provider, settings)| {
-        settings.models.iter().map(|(key, model)| ModelDefinition {
-            key: key.clone(),
-            name: model.name.clone(),
-            provider: provider.clone(),
-            upstream_name: model.upstream.clone(),
-            context_tokens: model.context_tokens,
-            max_output_tokens: model.max_output_tokens,
-            prices: Prices {
-                input: model.prices.input,
-                cached_input: model.prices.cached_input.unwrap_or(model.prices.input),
-                output: model.prices.output,
-            },
-            costs: [
-                model.prices.cost_input_usd,
-                model.prices.cost_cached_input_usd.or(model.prices.cost_input_usd),
-                model.prices.cost_output_usd,
-            ],
-        })
-    });
-    std::iter::once(echo()).chain(configured)
-}
-
-/// The built-in model: 0.2 credits for a thousand tokens in, one for a thousand out, so that a short talk shows.
-fn echo() -> ModelDefinition {
-    ModelDefinition {
-        key: config::ECHO.to_owned(),
-        name: "Echo".to_owned(),
-        provider: Echo::KEY.to_owned(),
-        upstream_name: config::ECHO.to_owned(),
-        context_tokens: 128_000,
-        max_output_tokens: 10_000,
-        prices: Prices { input: 200_000_000, cached_input: 200_000_000, output: 1_000_000_000 },
-        costs: [Some(0); 3],
     }
 }
 

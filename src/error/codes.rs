@@ -91,10 +91,9 @@ codes! {
     /// A referenced object does not exist or may not be seen by the caller.
     NotFound = "NOT_FOUND", User, 404,
         "Forget the id that `field` names; the two cases cannot be told apart.";
-    /// The caller sees the object but the role in the account does not allow this, or the operator allows it to nobody at
-    /// the moment.
+    /// The caller sees the object but the role in the account does not allow this.
     RoleForbids = "FORBIDDEN", User, 403,
-        "Say so, or ask for a higher role with an owner of the account. Where `message` says that it is closed, ask later.";
+        "Say so, or ask for a higher role with an owner of the account. `signUp` answers so while nobody may join.";
     /// The object is not in a state that allows this, or was changed meanwhile.
     Conflict = "CONFLICT", User, 409,
         "Read the object again, and decide again.";

@@ -76,6 +76,8 @@ metrics! {
         "1 while hints of other processes are heard; 0 while they are not, or are switched off.";
     LISTENER_FAILURES: Counter = "loquent_listener_failures_total", [], Count,
         "Times that the connection for hints was lost or not had.";
+    NEWS_LOOKS: Counter = "loquent_news_looks_total", ["outcome"], Count,
+        "Looks at what other processes changed and revoked, once a second and more: ok or failed.";
     HOUSEKEEPING: Gauge = "loquent_housekeeping_last_success_timestamp_seconds", [], Seconds,
         "When housekeeping last succeeded, in seconds since 1970; it runs every ten minutes.";
 

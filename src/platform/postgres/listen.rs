@@ -97,9 +97,7 @@ impl Hints {
         let target = Target::parse(url)?;
         let this = Self::new(true);
         let listener = Listener { target, shared: Arc::clone(&this.0) };
-        tasks.spawn(async move {
-            stop.run_until_cancelled_owned(listener.run()).await;
-        });
+        tasks.spawn_until(stop, async move { listener.run().await });
         Ok(this)
     }
 

@@ -28,7 +28,10 @@ use super::{
     revocations::{Revocation, Subject},
     statement::statement,
 };
-use crate::error::{AppError, Result};
+use crate::{
+    error::{AppError, Result},
+    platform::metrics::names,
+};
 
 const PACE: Duration = Duration::from_secs(1);
 /// However many hints come, no more than so many looks.
@@ -85,11 +88,15 @@ impl News {
             let begun = Instant::now();
             match look(&db, memory.last_look).await {
                 Ok(seen) => {
+                    names::NEWS_LOOKS.add(["ok".into()], 1);
                     seen_at = begun;
                     self.compare(&seen.epochs);
                     memory.tell(seen, &*believer).await;
                 }
-                Err(error) => tracing::debug!(error = error.chain(), "no news; looking again in a second"),
+                Err(error) => {
+                    names::NEWS_LOOKS.add(["failed".into()], 1);
+                    tracing::debug!(error = error.chain(), "no news; looking again in a second");
+                }
             }
             if seen_at.elapsed() >= BLIND {
                 tracing::warn!("nothing is known of revocations for half a minute; nobody stays on trust");
