@@ -9,7 +9,13 @@ use crate::{
     app,
     config::Config,
     domains::settings::{Setting, Settings},
-    platform::postgres::{Db, migrate, pool::PoolSettings},
+    error::AppError,
+    platform::postgres::{
+        Db,
+        listen::{self, Channel},
+        migrate,
+        pool::PoolSettings,
+    },
 };
 
 pub async fn run(config: &Config, action: Action) -> anyhow::Result<Verdict> {
@@ -24,7 +30,7 @@ async fn work(config: &Config, url: &str, action: Action) -> anyhow::Result<Verd
         bail!("the database lacks migrations; run `loquent migrate up` first");
     }
     let db = Db::try_new(url, PoolSettings { name: "settings", size: 1, wait: Duration::from_secs(10) })?;
-    let settings = Settings::new(db, app::built_in_settings(config));
+    let settings = Settings::new(db.clone(), app::built_in_settings(config));
     settings.load().await?;
     match action {
         Action::List => settings.list().iter().for_each(show),
@@ -34,14 +40,28 @@ async fn work(config: &Config, url: &str, action: Action) -> anyhow::Result<Verd
         },
         Action::Set { key, value } => {
             settings.set(&key, &value).await?;
+            hint(config, &db).await;
             say(format_args!("{key} is set; every process has it within two seconds"));
         }
         Action::Reset { key } => {
             settings.reset(&key).await?;
+            hint(config, &db).await;
             say(format_args!("{key} is as built in; every process has it within two seconds"));
         }
     }
     Ok(Verdict::Passed)
+}
+
+/// Lets the processes look at once. Without it they look within a second.
+async fn hint(config: &Config, db: &Db) {
+    if !config.database.is_notifying {
+        return;
+    }
+    let sent =
+        async { Ok::<_, AppError>(listen::send_once(&mut *db.conn().await?, Channel::Control).await?) };
+    if let Err(error) = sent.await {
+        tracing::debug!(error = error.chain(), "no hint was sent");
+    }
 }
 
 fn show(setting: &Setting) {

@@ -260,6 +260,11 @@ impl Listener {
     }
 }
 
+/// Tells all processes once, for a command that ends at once and has no [`Hints`]. Not within a transaction.
+pub async fn send_once(conn: &mut AsyncPgConnection, channel: Channel) -> QueryResult<()> {
+    conn.batch_execute(&format!("NOTIFY {}", channel.name())).await
+}
+
 /// The next notification. Can be dropped without losing one.
 async fn next(conn: &mut AsyncPgConnection) -> anyhow::Result<PgNotification> {
     let notification: Option<QueryResult<PgNotification>> =
