@@ -22,6 +22,7 @@ mod flights;
 mod generations;
 mod guard;
 mod inputs;
+mod jobs;
 mod live;
 mod migrations;
 mod ops;

@@ -142,6 +142,11 @@ impl Hints {
 pub struct Looks(watch::Receiver<()>);
 
 impl Looks {
+    /// Forgets the hints so far: whoever looks now sees what they were about.
+    pub fn mark_seen(&mut self) {
+        self.0.mark_unchanged();
+    }
+
     /// Completes when there was a hint since the last call, or a reason to fear that one was missed. Can be dropped and
     /// called again.
     pub async fn next(&mut self) {
