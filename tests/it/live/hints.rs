@@ -1,18 +1,25 @@
 //! Hints: heard by other processes, few however many are given, and back after the connection is lost.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use loquent::platform::{
-    postgres::listen::{Channel, Hints, Looks},
+    postgres::{
+        embedded::{self, Options, Profile},
+        listen::{Channel, Hints, Looks},
+    },
     tasks::Tasks,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{
-    db::TestDb,
-    processes::eventually,
-    rows::{execute, row_when},
+use crate::{
+    embedded::owner::{options, scratch},
+    support::{
+        db::TestDb,
+        processes::eventually,
+        rows::{execute, row_when},
+    },
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -136,6 +143,32 @@ async fn after_a_lost_connection_everybody_is_told_to_look() {
     }
     println!("hints_lost_connection n={ROUNDS} ok");
     pair.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_has_gone_silent_is_made_anew() {
+    // A server of its own: others would wait for a process of the server that stands still.
+    let home = scratch();
+    let private = Options { profile: Profile::Disposable, ..options(home.path()) };
+    let cluster = embedded::start(&private).await.unwrap();
+    cluster.ensure_database("loquent").await.unwrap();
+    let url = cluster.url("loquent");
+    let (tasks, stop) = (Tasks::default(), CancellationToken::new());
+    let hints = Hints::start(&url, &tasks, stop.clone()).unwrap();
+    assert!(eventually(PATIENCE, || hints.outage().is_none()).await);
+    let listener = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'NOTIFY%' AND state = 'idle'";
+    let pid = row_when(&url, PATIENCE, listener).await["pid"].as_i64().unwrap();
+    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    kill_process(pid, Signal::STOP).unwrap();
+    let stopped = Instant::now();
+    assert!(eventually(PATIENCE, || hints.outage().is_some()).await, "nobody noticed");
+    let noticed = stopped.elapsed();
+    assert!(eventually(PATIENCE, || hints.outage().is_none()).await, "it did not come back");
+    println!("hints_silent_connection n=1 noticed after {noticed:?} ok");
+    kill_process(pid, Signal::CONT).unwrap();
+    stop.cancel();
+    assert!(tasks.wait(PATIENCE).await);
+    cluster.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
