@@ -117,10 +117,9 @@ fn is_flush(flight: &Flight) -> bool {
     flight.sql.contains("INSERT INTO stream_events")
 }
 
-/// A flush whose first array, the ids of messages, has no dimension.
+/// A flush of nothing: an array without a dimension is twelve bytes, and no other parameter is.
 fn is_pulse(flight: &Flight) -> bool {
-    let ids = flight.values.get(3).and_then(Option::as_ref);
-    is_flush(flight) && ids.is_some_and(|ids| ids.len() == 12)
+    is_flush(flight) && flight.values.iter().flatten().any(|value| value.len() == 12)
 }
 
 fn is_session_check(flight: &Flight) -> bool {
