@@ -15,11 +15,11 @@ use crate::{
         credits::CreditLedger,
         generations::{GenerationSettings, Generations, LogSettings, Parts},
     },
-    graphql::{Api, admission::Admission, extension::Rules, graphiql, guard, schema_builder},
+    graphql::{Api, admission::Admission, extension::Rules, guard, schema_builder},
     housekeeping,
     platform::{
         clock::Clock,
-        metrics,
+        metrics::{self, names},
         postgres::{Db, pool::PoolSettings},
         tasks::Tasks,
     },
@@ -29,7 +29,7 @@ use crate::{
         openai_compatible::{OpenAiCompatible, OpenAiCompatibleSettings},
         registry::Registry,
     },
-    server::{self, Operators, Sample},
+    server::{self, Operators, Routes, Sample},
 };
 
 /// Everything that runs in one process.
@@ -121,8 +121,8 @@ impl App {
         })
     }
 
-    /// What the HTTP server is made of; with `graphiql` it has the explorer too.
-    pub fn server(&self, config: &Config, graphiql: Option<graphiql::Settings>) -> server::State {
+    /// What the HTTP server is made of.
+    pub fn server(&self, config: &Config, routes: Routes) -> server::State {
         server::State {
             api: self.api.clone(),
             tasks: self.tasks.clone(),
@@ -131,14 +131,17 @@ impl App {
             checks: checks::all(self.pools(), self.generations.clone(), self.providers.clone()),
             operators: Operators::new(config.is_dev, config.server.metrics_token.as_ref()),
             sample: self.sample(),
-            graphiql,
+            routes,
         }
     }
 
-    /// Measures the pools.
+    /// Measures the pools and the lease.
     fn sample(&self) -> Sample {
-        let pools = self.pools();
-        Arc::new(move || pools.iter().for_each(Db::measure))
+        let (pools, generations) = (self.pools(), self.generations.clone());
+        Arc::new(move || {
+            pools.iter().for_each(Db::measure);
+            names::LEASE_AGE.set([], generations.silence().as_secs_f64());
+        })
     }
 
     fn pools(&self) -> [Db; 2] {

@@ -210,6 +210,7 @@ diesel::table! {
         steady_since -> Timestamptz,
         version -> Text,
         started_at -> Timestamptz,
+        host -> Text,
     }
 }
 
