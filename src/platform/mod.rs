@@ -6,5 +6,6 @@ pub mod ids;
 pub mod metrics;
 pub mod places;
 pub mod postgres;
+pub mod replica;
 pub mod tasks;
 pub mod telemetry;
