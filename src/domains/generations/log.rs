@@ -130,10 +130,10 @@ impl LogWriter {
     /// # Errors
     /// `SERVICE_UNAVAILABLE` when it has none in time.
     pub async fn renewed(&self, fenced: Uuid) -> Result<()> {
-        let mut identity = self.identity.clone();
-        let renewed = identity.wait_for(|identity| identity.replica_id != fenced);
-        let in_time = matches!(tokio::time::timeout(RENEWAL_LIMIT, renewed).await, Ok(Ok(_)));
-        if in_time { Ok(()) } else { Err(AppError::unavailable(anyhow::anyhow!("this process is fenced"))) }
+        match tokio::time::timeout(RENEWAL_LIMIT, self.replica.other_than(fenced)).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) | Err(_) => Err(AppError::unavailable(anyhow::anyhow!("this process is fenced"))),
+        }
     }
 
     /// Waits for room for one more piece. What is said with it is stored when a later [`Self::close`] returns, and
