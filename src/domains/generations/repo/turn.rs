@@ -16,7 +16,7 @@ use crate::{
             prompt::PastTurn,
         },
     },
-    platform::postgres::{idempotency::Intent, statement::statement},
+    platform::postgres::{idempotency::Intent, only, statement::statement},
 };
 
 /// Turns of history that are read at most.
@@ -251,8 +251,9 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
         .bind::<sql_types::BigInt, _>(i64::from(turn.quote.min))
         .bind::<sql_types::Jsonb, _>(turn.quote.lines())
         .bind::<sql_types::Text, _>(&turn.description)
-        .get_result(conn)
+        .load(conn)
         .await
+        .and_then(only)
         .map(Acceptance::Accepted)
         .or_else(refusal)
 }
@@ -340,8 +341,9 @@ pub async fn finish_turn(
         .bind::<sql_types::Text, _>(ending.resolution.kind.as_str())
         .bind::<sql_types::Jsonb, _>(ending.resolution.kind.actual())
         .bind::<sql_types::Text, _>(&ending.description)
-        .get_result(conn)
+        .load(conn)
         .await
+        .and_then(only)
         .optional()?;
     let finished = |row: FinishedRow| {
         let balance = Balance { available: row.available, held: row.held, revision: row.revision };
