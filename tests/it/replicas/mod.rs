@@ -4,3 +4,4 @@ mod commands;
 mod database_restart;
 mod dead_runner;
 mod fenced;
+mod many_runs;
