@@ -28,8 +28,8 @@ use crate::{
 };
 
 const PACE: Duration = Duration::from_secs(2);
-/// Runs read at a time, and how many of them are ended at once: a process with all the runs it may have is taken over in
-/// the seconds that are left after its lease.
+/// Runs read at a time, and how many of them are ended at once. Pages follow each other without a pause: after the lease
+/// of a process with thousands of runs only seconds are left.
 const PAGE: i64 = 200;
 const AT_ONCE: usize = 4;
 /// A round that takes longer, because the server is not heard of, is given up; the next begins afresh.
