@@ -7,5 +7,6 @@ pub mod metrics;
 pub mod places;
 pub mod postgres;
 pub mod replica;
+pub mod request;
 pub mod tasks;
 pub mod telemetry;
