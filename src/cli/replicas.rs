@@ -28,8 +28,8 @@ async fn list(url: &str, limit: u16) -> anyhow::Result<Verdict> {
     let db = Db::try_new(url, PoolSettings { name: "replicas", size: 1, wait: Duration::from_secs(10) })?;
     let found = replicas::list(&mut *db.conn().await?, i64::from(limit)).await?;
     say(format_args!(
-        "{:<36}  {:<7}  {:>8}  {:>7}  {:<20}  {:<9}  HOST",
-        "ID", "STATE", "LEASE", "ANSWERS", "STARTED", "VERSION"
+        "{:<36}  {:<7}  {:>8}  {:>7}  {:>4}  {:<20}  {:<9}  HOST",
+        "ID", "STATE", "LEASE", "ANSWERS", "JOBS", "STARTED", "VERSION"
     ));
     found.iter().for_each(|replica| say(line(replica)));
     let in_state = |state: &str| found.iter().filter(|replica| replica.state == state).count();
@@ -44,12 +44,14 @@ async fn list(url: &str, limit: u16) -> anyhow::Result<Verdict> {
 }
 
 fn line(replica: &ReplicaRow) -> String {
-    let ReplicaRow { id, host, version, started_at, lease_left_ms, state, generations } = replica;
+    let ReplicaRow { id, host, version, started_at, lease_left_ms, state, generations, jobs } = replica;
     // A name that somebody chose must not be able to command the terminal.
     let host: String = host.chars().filter(|char| !char.is_control()).collect();
     let started = started_at.format("%Y-%m-%dT%H:%M:%SZ");
     let lease = lease_left_ms / 1000;
-    format!("{id}  {state:<7}  {lease:>6} s  {generations:>7}  {started:<20}  {version:<9}  {host}")
+    format!(
+        "{id}  {state:<7}  {lease:>6} s  {generations:>7}  {jobs:>4}  {started:<20}  {version:<9}  {host}"
+    )
 }
 
 #[cfg(test)]
@@ -69,8 +71,9 @@ mod tests {
             lease_left_ms: -12_345,
             state: "lost".to_owned(),
             generations: 3,
+            jobs: 2,
         };
-        let expected = "00000000-0000-0000-0000-000000000000  lost        -12 s        3  \
+        let expected = "00000000-0000-0000-0000-000000000000  lost        -12 s        3     2  \
                         1970-01-01T00:00:00Z  0.1.0      web-1[2J";
         assert_eq!(line(&replica), expected);
     }

@@ -36,6 +36,9 @@ pub struct ReplicaRow {
     /// Answers that it has begun and nobody has ended.
     #[diesel(sql_type = sql_types::BigInt)]
     pub generations: i64,
+    /// Jobs that it has claimed and nobody has ended or taken over.
+    #[diesel(sql_type = sql_types::BigInt)]
+    pub jobs: i64,
 }
 
 /// Announces a process that starts, with a lease of `lease_ms` milliseconds.
@@ -101,7 +104,8 @@ pub async fn list(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<R
     const SQL: &str = "\
         SELECT r.id, r.host, r.version, r.started_at, s.state, \
                (extract(epoch FROM r.lease_until - loquent_now()) * 1000)::bigint AS lease_left_ms, \
-               (SELECT count(*) FROM generations g WHERE g.replica_id = r.id AND g.finished_at IS NULL) AS generations \
+               (SELECT count(*) FROM generations g WHERE g.replica_id = r.id AND g.finished_at IS NULL) AS generations, \
+               (SELECT count(*) FROM jobs j WHERE j.owner_id = r.id AND j.state = 'running') AS jobs \
           FROM replicas r, LATERAL (SELECT CASE WHEN r.drained_at IS NOT NULL THEN 'drained' \
                                                 WHEN r.fenced_at IS NOT NULL THEN 'fenced' \
                                                 WHEN r.lease_until < loquent_now() THEN 'lost' ELSE 'alive' END AS state) s \
