@@ -126,10 +126,13 @@ fn is_session_check(flight: &Flight) -> bool {
     flight.sql.contains(r#"FROM ("sessions" INNER JOIN "users""#)
 }
 
-/// What the process does every two seconds for those that died.
+/// What the process does every second or two for those that died, and for jobs that wait.
 fn is_sweep(flight: &Flight) -> bool {
-    const SWEEPS: [&str; 4] = [
+    const SWEEPS: [&str; 7] = [
         "SET fenced_at",
+        "AS n FROM replicas",
+        "UPDATE jobs ",
+        "FROM jobs ",
         "rotate_stream_log(",
         r#""generations"."finished_at" IS NULL"#,
         "SELECT loquent_now()",
