@@ -18,12 +18,12 @@ use crate::{
         generations::{GenerationSettings, Generations, LogSettings, Parts},
         settings::Settings,
     },
-    graphql::{Api, admission::Admission, extension::Rules, graphiql, guard, schema_builder},
+    graphql::{Api, admission::Admission, extension::Rules, guard, schema_builder},
     housekeeping,
     jobs::{JobHints, Registry as Jobs, Runner, RunnerSettings},
     platform::{
         clock::Clock,
-        metrics,
+        metrics::{self, names},
         postgres::{
             Db,
             epochs::Scope,
@@ -39,7 +39,7 @@ use crate::{
         openai_compatible::{OpenAiCompatible, OpenAiCompatibleSettings},
         registry::Registry,
     },
-    server::{self, Operators, Sample},
+    server::{self, Operators, Routes, Sample},
 };
 
 pub use offer::built_in_settings;
@@ -166,8 +166,8 @@ impl App {
         })
     }
 
-    /// What the HTTP server is made of; with `graphiql` it has the explorer too.
-    pub fn server(&self, config: &Config, graphiql: Option<graphiql::Settings>) -> server::State {
+    /// What the HTTP server is made of.
+    pub fn server(&self, config: &Config, routes: Routes) -> server::State {
         server::State {
             api: self.api.clone(),
             tasks: self.tasks.clone(),
@@ -181,14 +181,17 @@ impl App {
             ),
             operators: Operators::new(config.is_dev, config.server.metrics_token.as_ref()),
             sample: self.sample(),
-            graphiql,
+            routes,
         }
     }
 
-    /// Measures the pools.
+    /// Measures the pools and the lease.
     fn sample(&self) -> Sample {
-        let pools = self.pools();
-        Arc::new(move || pools.iter().for_each(Db::measure))
+        let (pools, generations) = (self.pools(), self.generations.clone());
+        Arc::new(move || {
+            pools.iter().for_each(Db::measure);
+            names::LEASE_AGE.set([], generations.silence().as_secs_f64());
+        })
     }
 
     fn pools(&self) -> [Db; 2] {

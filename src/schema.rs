@@ -242,6 +242,7 @@ diesel::table! {
         steady_since -> Timestamptz,
         version -> Text,
         started_at -> Timestamptz,
+        host -> Text,
     }
 }
 

@@ -9,9 +9,12 @@ mod demo;
 mod doctor;
 mod ledger;
 mod migrate;
+mod replicas;
+mod runner;
 mod schema;
 mod serve;
 mod settings;
+mod stopping;
 
 use std::{io::Write, process::ExitCode};
 
@@ -54,9 +57,11 @@ pub fn run(cli: &Cli) -> ExitCode {
 async fn work(command: Command, config: &Config) -> anyhow::Result<Verdict> {
     match command {
         Command::Serve(_) => serve::run(config).await,
+        Command::Runner(wishes) => runner::run(config, &wishes).await,
         Command::Migrate { action } => migrate::run(config, action).await,
         Command::Doctor(wishes) => doctor::run(config, &wishes).await,
         Command::Ledger { action: Ledger::Check } => ledger::run(config).await,
+        Command::Replicas(wishes) => replicas::run(config, wishes).await,
         Command::Schema { action } => schema::run(&action),
         Command::Settings { action } => settings::run(config, action).await,
     }

@@ -9,7 +9,10 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::failure::Failure;
-use crate::{error::AppError, platform::postgres::statement::statement};
+use crate::{
+    error::AppError,
+    platform::postgres::{only, statement::statement},
+};
 
 /// The random bits of an account's id, which are its lane; one bit less than a signed number has.
 const LANE_BITS: u64 = (1 << 62) - 1;
@@ -104,8 +107,9 @@ pub(super) async fn insert(conn: &mut AsyncPgConnection, new: NewJob) -> QueryRe
         .bind::<sql_types::SmallInt, _>(new.priority)
         .bind::<sql_types::SmallInt, _>(new.max_attempts)
         .bind::<sql_types::Nullable<sql_types::Text>, _>(new.request_id.as_deref())
-        .get_result(conn)
+        .load(conn)
         .await
+        .and_then(only)
         .optional()?;
     Ok(inserted.map(|job| job.id))
 }
@@ -275,8 +279,9 @@ pub(super) async fn fail(
         .bind::<sql_types::Uuid, _>(ticket.job_id)
         .bind::<sql_types::Uuid, _>(ticket.owner_id)
         .bind::<sql_types::Integer, _>(ticket.fence)
-        .get_result(conn)
+        .load(conn)
         .await
+        .and_then(only)
         .optional()
 }
 

@@ -228,6 +228,32 @@ fn sql_is_written_by_hand_in_few_places() {
     none("raw SQL stands in the listed files alone", broken);
 }
 
+/// `get_result` returns with the first row, which a server that goes down may send before it has committed.
+#[test]
+fn what_writes_is_awaited_to_its_end() {
+    let writes = [
+        "INSERT INTO",
+        "UPDATE ",
+        "DELETE FROM",
+        "SELECT ledger_",
+        "::update(",
+        "::insert_into(",
+        "::delete(",
+    ];
+    let mut broken = Vec::new();
+    for source in sources() {
+        for function in source.code.split("fn ") {
+            let function = &function.replace("FOR UPDATE", "");
+            let takes_first = function.contains(".get_result(") || function.contains(".get_result::<");
+            if takes_first && writes.iter().any(|write| function.contains(write)) {
+                let name = function.split(['(', '<']).next().unwrap();
+                broken.push(format!("{}: {name}", source.path));
+            }
+        }
+    }
+    none("what writes uses `load` and `only`, not `get_result`", broken);
+}
+
 #[test]
 fn only_a_hold_funds_a_call() {
     let funding: Vec<String> = sources()

@@ -126,16 +126,18 @@ fn is_session_check(flight: &Flight) -> bool {
     flight.sql.contains(r#"FROM ("sessions" INNER JOIN "users""#)
 }
 
-/// What the process asks and says by itself: news of the others, that it still hears itself, and whether jobs are due.
+/// What the process asks and says by itself: news of the others, and that it still hears itself.
 fn is_news(flight: &Flight) -> bool {
-    let is_about_jobs = flight.sql.contains("UPDATE jobs") || flight.sql.contains("FROM jobs");
-    flight.sql.contains("FROM cache_epochs") || flight.sql.starts_with("NOTIFY") || is_about_jobs
+    flight.sql.contains("FROM cache_epochs") || flight.sql.starts_with("NOTIFY")
 }
 
-/// What the process does every two seconds for those that died.
+/// What the process does every second or two for those that died, and for jobs that wait.
 fn is_sweep(flight: &Flight) -> bool {
-    const SWEEPS: [&str; 4] = [
+    const SWEEPS: [&str; 7] = [
         "SET fenced_at",
+        "AS n FROM replicas",
+        "UPDATE jobs ",
+        "FROM jobs ",
         "rotate_stream_log(",
         r#""generations"."finished_at" IS NULL"#,
         "SELECT loquent_now()",

@@ -28,6 +28,7 @@ mod migrations;
 mod ops;
 mod providers;
 mod relay;
+mod replicas;
 mod sdl;
 mod support;
 mod transport;

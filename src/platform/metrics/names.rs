@@ -46,6 +46,12 @@ metrics! {
 
     RUNS: Gauge = "loquent_generations_running", [], Count,
         "Answers that are being made by this process.";
+    REPLICAS: Gauge = "loquent_replicas", [], Count,
+        "Processes whose lease holds, as this one last read it from the database, every two seconds.";
+    REPLICAS_FENCED: Counter = "loquent_replicas_fenced_total", [], Count,
+        "Processes that this one declared dead because their lease was over.";
+    LEASE_AGE: Gauge = "loquent_lease_age_seconds", [], Seconds,
+        "Time since this process renewed its lease. Beyond the lease the others may end what it runs.";
     FLUSHES: Counter = "loquent_stream_log_flushes_total", ["outcome"], Count,
         "Attempts to store what answers said: ok, failed (repeated) or fenced (this process lost its lease).";
     FLUSH_SECONDS: Histogram = "loquent_stream_log_flush_duration_seconds", [], Seconds,

@@ -25,6 +25,12 @@ diesel::define_sql_function! {
     fn now() -> diesel::sql_types::Timestamptz;
 }
 
+/// The only row of a statement that writes, for `load(conn).await.and_then(only)`. Not `get_result`: that returns with the
+/// first row, and a server that is going down may send it before it has committed. `load` waits for the end, after the commit.
+pub fn only<T>(rows: Vec<T>) -> diesel::QueryResult<T> {
+    rows.into_iter().next().ok_or(diesel::result::Error::NotFound)
+}
+
 diesel::define_sql_function! {
     #[sql_name = "pg_advisory_xact_lock"]
     fn advisory_lock_in_tx(key: diesel::sql_types::BigInt);

@@ -79,6 +79,16 @@ fn commands_that_serve_nobody_need_no_keys() {
 }
 
 #[test]
+fn a_runner_needs_a_database_of_others_and_no_keys() {
+    let runner = || Flags { purpose: Purpose::Run, ..Flags::default() };
+    let missing = fault(runner(), "", &[]);
+    assert_eq!((missing.key.as_str(), missing.origin), ("database.url", None));
+    assert!(missing.fix.contains("DATABASE_URL"), "{}", missing.fix);
+    let config = loaded(runner(), "", &[("DATABASE_URL", "postgres://a@localhost/b")]);
+    assert!(config.auth.signing_keys.is_empty() && config.database.url.is_some());
+}
+
+#[test]
 fn without_a_home_the_directories_must_be_set() {
     let homeless = |env: &[(&str, &str)]| {
         loquent::config::Config::load(loquent::config::Sources {

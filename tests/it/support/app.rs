@@ -7,7 +7,7 @@ use loquent::{
     config::{Config, ConfigFile, Directories, Flags, SigningKey, Sources},
     jobs::Registry,
     platform::clock::Clock,
-    server::{Running, Server},
+    server::{Routes, Running, Server},
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -119,7 +119,7 @@ impl Builder {
             SigningKey { kid: "test".to_owned(), secret: "a signing key of the tests, long enough".into() };
         let app = App::start(&config, &[key], &url, Clock::default(), self.jobs).await.unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let running = Server::start(app.server(&config, None), listener).unwrap();
+        let running = Server::start(app.server(&config, Routes::All { graphiql: None }), listener).unwrap();
         let client = Client::anonymous(format!("http://{}", running.address));
         TestApp { client, provider, db, app, running: Some(running), is_closed: false }
     }

@@ -37,7 +37,7 @@ use loquent::{
         postgres::{Db, listen::Hints, pool::PoolSettings},
         tasks::Tasks,
     },
-    server::{Check, Operators, Running, Server, State},
+    server::{Check, Operators, Routes, Running, Server, State},
 };
 use tokio::{net::TcpListener, sync::Semaphore};
 use uuid::Uuid;
@@ -253,7 +253,7 @@ impl Site {
             clock: clock.clone(),
             settings,
             checks,
-            graphiql: Some(loquent::graphql::graphiql::Settings::default()),
+            routes: Routes::All { graphiql: Some(loquent::graphql::graphiql::Settings::default()) },
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let running = Server::start(state, listener).unwrap();

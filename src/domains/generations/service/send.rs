@@ -101,6 +101,8 @@ impl Generations {
             match accepted? {
                 Acceptance::Accepted(accepted) => return Ok(self.launch(plan, place, accepted)),
                 Acceptance::MovedOn => {}
+                // The place in the hub makes the log look often, so it learns of the fence within a moment.
+                Acceptance::Fenced => self.log.renewed(plan.turn.replica_id).await?,
                 Acceptance::Insufficient { required, available } => {
                     return Err(insufficient(required, available));
                 }
