@@ -10,6 +10,7 @@ pub mod domains;
 pub mod error;
 pub mod graphql;
 mod housekeeping;
+pub mod jobs;
 pub mod platform;
 pub mod providers;
 pub mod schema;
