@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     domains::accounts::Accounts,
     error::Result,
+    jobs,
     platform::{
         clock::Clock,
         metrics::names,
@@ -43,7 +44,8 @@ async fn clear(db: &Db, accounts: &Accounts) -> Result<()> {
     partitions::ensure(&mut conn).await?;
     let keys = idempotency::prune(&mut conn, ROUND).await?;
     let processes = replicas::prune(&mut conn).await?;
+    let jobs = jobs::prune(&mut conn, ROUND).await?;
     let sessions = accounts.prune(&mut conn, ROUND).await?;
-    tracing::debug!(keys, processes, sessions, "cleared what is over");
+    tracing::debug!(keys, processes, sessions, jobs, "cleared what is over");
     Ok(())
 }

@@ -7,6 +7,7 @@ mod banner;
 mod database;
 mod demo;
 mod doctor;
+mod jobs;
 mod ledger;
 mod migrate;
 mod schema;
@@ -55,6 +56,7 @@ async fn work(command: Command, config: &Config) -> anyhow::Result<Verdict> {
         Command::Serve(_) => serve::run(config).await,
         Command::Migrate { action } => migrate::run(config, action).await,
         Command::Doctor(wishes) => doctor::run(config, &wishes).await,
+        Command::Jobs { action } => jobs::run(config, action).await,
         Command::Ledger { action: Ledger::Check } => ledger::run(config).await,
         Command::Schema { action } => schema::run(&action),
     }

@@ -41,11 +41,16 @@
 //! }
 //! ```
 
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/adding-a-job.md")]
+struct AddingAJob;
+
 mod failure;
 mod hints;
 mod job;
-pub mod queue;
+mod queue;
 mod registry;
+pub mod repo;
 mod run;
 mod runner;
 mod slots;
@@ -54,6 +59,7 @@ mod upkeep;
 pub use failure::Failure;
 pub use hints::JobHints;
 pub use job::{Job, Options, enqueue};
+pub use queue::{CLAIM, prune};
 pub use registry::Registry;
 pub use run::Run;
 pub use runner::{Runner, RunnerSettings};
