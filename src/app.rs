@@ -19,8 +19,7 @@ use crate::{
         settings::Settings,
     },
     graphql::{Api, admission::Admission, extension::Rules, guard, schema_builder},
-    housekeeping,
-    jobs::{JobHints, Registry as Jobs, Runner, RunnerSettings},
+    jobs::{JobHints, Registry as Jobs, Runner, RunnerSettings, cron::Scheduler},
     platform::{
         clock::Clock,
         metrics::{self, names},
@@ -40,6 +39,7 @@ use crate::{
         registry::Registry,
     },
     server::{self, Operators, Routes, Sample},
+    upkeep,
 };
 
 pub use offer::built_in_settings;
@@ -71,7 +71,7 @@ impl App {
         signing_keys: &[config::SigningKey],
         database_url: &str,
         clock: Clock,
-        jobs: Jobs,
+        mut jobs: Jobs,
     ) -> anyhow::Result<Self> {
         metrics::install();
         let wait = Duration::from_millis(config.database.wait_ms);
@@ -118,6 +118,7 @@ impl App {
         };
         let generations = Generations::start(parts, generation_settings(config), stop_log.clone()).await?;
         let job_hints = JobHints::new(hints.clone());
+        upkeep::register(&mut jobs, &background, &accounts)?;
         let runner = Runner::start(
             background.clone(),
             &tasks,
@@ -127,12 +128,15 @@ impl App {
             runner_settings(config),
             stop_log.clone(),
         );
-        tasks.spawn(housekeeping::run(background.clone(), accounts.clone(), clock.clone(), stop_log.clone()));
         let news = News::default();
         tasks.spawn_until(stop_log.clone(), settings.clone().follow(news.changes(Scope::Settings)));
         let looks = hints.subscribe(Channel::Control);
         let news = news.follow(background.clone(), looks, Arc::new(accounts.clone()));
         tasks.spawn_until(stop_log.clone(), news);
+        let scheduler = Scheduler::new(background.clone(), job_hints.clone(), upkeep::entries()?);
+        scheduler.declare().await?;
+        tasks.spawn(scheduler.run(tasks.draining().clone()));
+        tasks.spawn(upkeep::observe(background.clone(), stop_log.clone()));
         tasks.spawn(metrics::keep_up(stop_log.clone()));
         let schema = schema_builder()
             .extension(Rules { admission: Some(admission(config)) })

@@ -4,9 +4,11 @@
 
 pub mod args;
 mod banner;
+mod cron;
 mod database;
 mod demo;
 mod doctor;
+mod jobs;
 mod ledger;
 mod migrate;
 mod replicas;
@@ -18,7 +20,7 @@ mod stopping;
 
 use std::{io::Write, process::ExitCode};
 
-use args::{Cli, Command, Ledger};
+use args::{Cli, Command, Cron, Ledger};
 
 use crate::{
     config::{Config, Sources},
@@ -60,8 +62,10 @@ async fn work(command: Command, config: &Config) -> anyhow::Result<Verdict> {
         Command::Runner(wishes) => runner::run(config, &wishes).await,
         Command::Migrate { action } => migrate::run(config, action).await,
         Command::Doctor(wishes) => doctor::run(config, &wishes).await,
+        Command::Jobs { action } => jobs::run(config, action).await,
         Command::Ledger { action: Ledger::Check } => ledger::run(config).await,
         Command::Replicas(wishes) => replicas::run(config, wishes).await,
+        Command::Cron { action: Cron::List } => cron::run(config).await,
         Command::Schema { action } => schema::run(&action),
         Command::Settings { action } => settings::run(config, action).await,
     }

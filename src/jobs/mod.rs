@@ -29,7 +29,7 @@
 //!
 //!     async fn run(self, _: (), run: Run) -> Result<(), Failure> {
 //!         // The effect and the end of the job are one commit.
-//!         run.complete(|conn| async move { store_count(conn, self.message_id).await }.boxed()).await
+//!         run.complete(move |conn| async move { store_count(conn, self.message_id).await }.boxed()).await
 //!     }
 //! }
 //! # async fn store_count(_: &mut diesel_async::AsyncPgConnection, _: uuid::Uuid) -> Result<()> { Ok(()) }
@@ -41,11 +41,18 @@
 //! }
 //! ```
 
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/adding-a-job.md")]
+struct AddingAJob;
+
+pub mod cron;
 mod failure;
+mod finisher;
 mod hints;
 mod job;
-pub mod queue;
+mod queue;
 mod registry;
+pub mod repo;
 mod run;
 mod runner;
 mod slots;
@@ -54,6 +61,7 @@ mod upkeep;
 pub use failure::Failure;
 pub use hints::JobHints;
 pub use job::{Job, Options, enqueue};
+pub use queue::{CLAIM, prune};
 pub use registry::Registry;
 pub use run::Run;
 pub use runner::{Runner, RunnerSettings};

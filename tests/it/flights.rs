@@ -131,18 +131,20 @@ fn is_news(flight: &Flight) -> bool {
     flight.sql.contains("FROM cache_epochs") || flight.sql.starts_with("NOTIFY")
 }
 
-/// What the process does every second or two for those that died, and for jobs that wait.
+/// What the process does every second or two for those that died, and for what is due.
 fn is_sweep(flight: &Flight) -> bool {
-    const SWEEPS: [&str; 7] = [
+    const SWEEPS: [&str; 8] = [
         "SET fenced_at",
         "AS n FROM replicas",
-        "UPDATE jobs ",
-        "FROM jobs ",
         "rotate_stream_log(",
         r#""generations"."finished_at" IS NULL"#,
         "SELECT loquent_now()",
+        r#"FROM "cron_entries""#,
+        r#"FROM "ledger_checks""#,
+        "to_regclass('messages_'",
     ];
-    SWEEPS.iter().any(|text| flight.sql.contains(text))
+    // All of the queue of jobs is background work.
+    SWEEPS.iter().any(|text| flight.sql.contains(text)) || flight.sql.contains(" jobs ")
 }
 
 fn work(mut flights: Vec<Flight>) -> Vec<Flight> {

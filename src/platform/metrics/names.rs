@@ -70,6 +70,12 @@ metrics! {
     CREDITS_OVERRUN: Counter = "loquent_microcredits_overrun_total", [], Count,
         "Used beyond what was reserved and never charged, in millionths of a credit. Growth means that prices or estimates are wrong.";
 
+    JOBS: Gauge = "loquent_jobs", ["queue", "state"], Count,
+        "Jobs that are scheduled, ready or running, as the database has them every 15 s; counted up to 100,000 in all.";
+    JOBS_OLDEST: Gauge = "loquent_jobs_oldest_ready_seconds", ["queue"], Seconds,
+        "How long the oldest job that is ready has waited for a runner.";
+    JOBS_DEAD: Gauge = "loquent_jobs_dead", ["name"], Count,
+        "Dead letters, which wait for somebody to retry or discard them.";
     JOB_ATTEMPTS: Counter = "loquent_job_attempts_total", ["name", "outcome"], Count,
         "Attempts that ended: done, failed, panicked, timed_out (all three are tried again), dead (the last one), crashed (with its process), given_back (this process stopped) or lost (another process has the job).";
     JOB_SECONDS: Histogram = "loquent_job_duration_seconds", ["name"], Seconds,
@@ -89,8 +95,16 @@ metrics! {
         "Times that the connection for hints was lost or not had.";
     NEWS_LOOKS: Counter = "loquent_news_looks_total", ["outcome"], Count,
         "Looks at what other processes changed and revoked, once a second and more: ok or failed.";
-    HOUSEKEEPING: Gauge = "loquent_housekeeping_last_success_timestamp_seconds", [], Seconds,
-        "When housekeeping last succeeded, in seconds since 1970; it runs every ten minutes.";
+    CRON_TICKS: Counter = "loquent_cron_ticks_total", ["name"], Count,
+        "Ticks of the timetable whose job this process has enqueued; each is enqueued by one process.";
+    CRON_LATE: Gauge = "loquent_cron_late_seconds", [], Seconds,
+        "How long the oldest due entry has waited at the last look of this process, a second ago at most; 0 when none is due.";
+    PARTITION_MONTHS: Gauge = "loquent_partition_months_ahead", [], Count,
+        "Months after this one that have their partition. Below 2 somebody has to look.";
+    LEDGER_DIFFERENCES: Gauge = "loquent_ledger_differences", [], Count,
+        "Differences that the last check of the books found, whichever process made it. Any is a fault of ours.";
+    LEDGER_CHECKED: Gauge = "loquent_ledger_last_check_timestamp_seconds", [], Seconds,
+        "When the books were last checked, in seconds since 1970; that is every hour.";
 
     BUILD_INFO: Gauge = "loquent_build_info", ["version"], Count,
         "Always 1.";

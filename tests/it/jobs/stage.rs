@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::FutureExt;
 use loquent::{
-    error::{AppError, ErrorCode},
+    error::{AppError, ErrorCode, Result},
     jobs::{Failure, Job, Options, Registry, Run, enqueue},
     platform::request,
 };
@@ -33,8 +33,10 @@ pub enum Act {
     Panic,
     /// Writes an effect and the end in one commit, and then fails.
     Complete,
-    /// Writes an effect in a transaction of its own.
-    Write,
+    /// Enqueues another job, which returns.
+    Enqueue,
+    /// Ends only at its deadline.
+    Forever,
     /// Waits, and then writes what it may not write any more.
     WriteLate,
 }
@@ -93,13 +95,23 @@ impl Job for Play {
             Act::Never => Err(Failure::never(broken())),
             Act::Panic => panic!("the actor falls"),
             Act::Complete => {
-                run.complete(|conn| async move { Ok(note(conn, name).await) }.boxed()).await?;
+                run.complete(|conn| async move { note(conn, name).await }.boxed()).await?;
                 Err(broken().into())
             }
-            Act::Write => run.transaction(|conn| async move { Ok(note(conn, name).await) }.boxed()).await,
+            Act::Enqueue => {
+                run.complete(|conn| {
+                    async move {
+                        let next = Play { name: "by a job".to_owned(), act: Act::Return };
+                        enqueue(conn, &next, Options::default()).await.map(drop)
+                    }
+                    .boxed()
+                })
+                .await
+            }
+            Act::Forever => std::future::pending().await,
             Act::WriteLate => {
                 stage.exits.acquire().await.unwrap().forget();
-                let written = run.transaction(|conn| async move { Ok(note(conn, name).await) }.boxed()).await;
+                let written = run.transaction(|conn| async move { note(conn, name).await }.boxed()).await;
                 stage.late.send(written.is_ok()).await.unwrap();
                 written
             }
@@ -108,12 +120,12 @@ impl Job for Play {
 }
 
 /// An effect, as a row.
-pub async fn note(conn: &mut AsyncPgConnection, name: String) {
+pub async fn note(conn: &mut AsyncPgConnection, name: String) -> Result<()> {
     diesel::sql_query("INSERT INTO effects (name) VALUES ($1)")
         .bind::<diesel::sql_types::Text, _>(name)
         .execute(conn)
-        .await
-        .unwrap();
+        .await?;
+    Ok(())
 }
 
 /// The test's side.
@@ -172,6 +184,20 @@ impl Stage {
 
     pub async fn effects(&self) -> i64 {
         row(&self.app.db.url, "SELECT count(*) AS n FROM effects").await["n"].as_i64().unwrap()
+    }
+
+    /// Ends the pause before the next attempt of whatever has failed.
+    pub async fn hasten(&self) {
+        execute(&self.app.db.url, "UPDATE jobs SET run_at = loquent_now() WHERE state = 'scheduled'").await;
+    }
+
+    /// Moves the time of the database so far from the real one.
+    pub async fn advance(&self, by: &str) {
+        let sql = format!(
+            "CREATE OR REPLACE FUNCTION loquent_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE AS \
+             $$SELECT clock_timestamp() + interval '{by}'$$"
+        );
+        execute(&self.app.db.url, &sql).await;
     }
 
     /// The time of the database.

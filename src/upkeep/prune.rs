@@ -1,0 +1,67 @@
+//! What must not grow without end.
+
+use std::time::Duration;
+
+use diesel_async::AsyncPgConnection;
+use futures_util::FutureExt;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    domains::accounts::Accounts,
+    error::Result,
+    jobs::{self, Failure, Job, Run, cron},
+    platform::postgres::{idempotency, replicas, revocations},
+};
+
+/// Rows removed in one transaction.
+const ROUND: i64 = 2_000;
+/// Transactions of a job; what is left then is for the next tick.
+const ROUNDS: usize = 50;
+
+/// Removes one kind of row that is over.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prune {
+    IdempotencyKeys,
+    Sessions,
+    Jobs,
+    Replicas,
+    CronTicks,
+    Revocations,
+}
+
+impl Job for Prune {
+    const NAME: &'static str = "upkeep.prune";
+    const MAX_ATTEMPTS: i16 = 3;
+    const PRIORITY: i16 = 200;
+    const LIMIT: Duration = Duration::from_secs(120);
+    type Context = Accounts;
+
+    async fn run(self, accounts: Accounts, run: Run) -> Result<(), Failure> {
+        let mut total = 0;
+        for _ in 0..ROUNDS {
+            let accounts = accounts.clone();
+            let removed =
+                run.transaction(move |conn| async move { self.round(conn, &accounts).await }.boxed()).await?;
+            total += removed;
+            if i64::try_from(removed).is_ok_and(|removed| removed < ROUND) {
+                break;
+            }
+        }
+        tracing::debug!(rows = total, kind = ?self, "cleared what is over");
+        Ok(())
+    }
+}
+
+impl Prune {
+    async fn round(self, conn: &mut AsyncPgConnection, accounts: &Accounts) -> Result<usize> {
+        Ok(match self {
+            Self::IdempotencyKeys => idempotency::prune(conn, ROUND).await?,
+            Self::Sessions => accounts.prune(conn, ROUND).await?,
+            Self::Jobs => jobs::prune(conn, ROUND).await?,
+            Self::Replicas => replicas::prune(conn).await?,
+            Self::CronTicks => cron::prune_ticks(conn).await?,
+            Self::Revocations => revocations::prune(conn, ROUND).await?,
+        })
+    }
+}
