@@ -134,7 +134,8 @@ fn is_sweep(flight: &Flight) -> bool {
         r#""generations"."finished_at" IS NULL"#,
         "SELECT loquent_now()",
     ];
-    SWEEPS.iter().any(|text| flight.sql.contains(text))
+    // All of the queue of jobs is background work.
+    SWEEPS.iter().any(|text| flight.sql.contains(text)) || flight.sql.contains(" jobs ")
 }
 
 fn work(mut flights: Vec<Flight>) -> Vec<Flight> {
