@@ -21,6 +21,7 @@ schema:
 # Measure the edge beside a bare handler.
 bench:
     cargo bench --bench edge
+    cargo bench --bench jobs
 
 # Make the files of a new migration, such as `just migration create_files`.
 migration name:

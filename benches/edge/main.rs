@@ -25,11 +25,12 @@ mod product;
 #[path = "../../tests/it/support/proxy.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
 mod proxy;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod sockets;
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
-use loquent::platform::postgres::{embedded, migrate};
 use serde_json::{Value, json};
 
 use bare::Bare;
@@ -57,26 +58,12 @@ async fn main() {
     // Cargo says `--bench`; anything else is the part that is asked for.
     let part = words.into_iter().skip(1).find(|word| !word.starts_with("--"));
     let home = tempfile::tempdir().unwrap();
-    let cluster = database(home.path()).await;
+    let cluster = shared::database(home.path()).await;
     let is_within = measure(home.path(), &cluster.url("bench"), part.as_deref()).await;
     cluster.stop().await;
     if !is_within {
         std::process::exit(1);
     }
-}
-
-async fn database(home: &Path) -> embedded::Cluster {
-    let options = embedded::Options {
-        search_path: std::env::var_os("PATH"),
-        data_dir: home.join("data"),
-        cache_dir: home.join("cache"),
-        is_download_allowed: true,
-        ..embedded::Options::default()
-    };
-    let cluster = embedded::start(&options).await.unwrap();
-    cluster.ensure_database("bench").await.unwrap();
-    migrate::up(&cluster.url("bench")).await.unwrap();
-    cluster
 }
 
 async fn measure(home: &Path, url: &str, part: Option<&str>) -> bool {

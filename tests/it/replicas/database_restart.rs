@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::future::join_all;
 use loquent::platform::postgres::{
     embedded::{self, Cluster, Options},
@@ -17,6 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
     embedded::owner::{options, scratch},
@@ -84,7 +86,7 @@ async fn restart(name: &str, mode: Mode) {
 
     let mut long = Long::start(&mut dice, &provider, &near.client, &far.client).await;
     provider.always(Script::text("Short.", 1).usage(3, 1));
-    let load = Load::new(&[&near.client, &far.client]).await;
+    let load = Load::new(&url, &[&near.client, &far.client]).await;
     let restarts = async {
         let mut cluster = cluster;
         let mut slowest = Duration::ZERO;
@@ -112,7 +114,8 @@ async fn restart(name: &str, mode: Mode) {
     assert_eq!(replicas, json!({ "n": 3, "fenced": 0 }), "one that was only cut off was declared dead");
     long.end(&url).await;
     let verdict = load.look(&url).await;
-    println!("{name} rounds={rounds} {verdict} slowest={slowest:?} {} ok", check_ledger(&url));
+    let jobs = load.look_for_jobs().await;
+    println!("{name} rounds={rounds} {verdict} jobs={jobs} slowest={slowest:?} {} ok", check_ledger(&url));
     drop((near, far, runner));
     cluster.stop().await;
 }
@@ -192,20 +195,22 @@ struct Acknowledged {
     is_repeat: bool,
 }
 
-/// People who send one message after the other, each until it is accepted. What else works under load, such as jobs that
-/// are enqueued and counted, belongs beside [`Load::send`].
+/// People who send one message after the other, each until it is accepted, and somebody who enqueues jobs of the house.
 struct Load {
+    url: String,
     /// By the process that they send to.
     people: Vec<(usize, Client)>,
     /// Last success of each process.
     successes: watch::Sender<Vec<Option<Instant>>>,
     acknowledged: Mutex<Vec<Acknowledged>>,
     refusals: Mutex<BTreeMap<String, usize>>,
+    /// Jobs that the database has said it has.
+    enqueued: Mutex<Vec<Uuid>>,
     stop: CancellationToken,
 }
 
 impl Load {
-    async fn new(processes: &[&Client]) -> Self {
+    async fn new(url: &str, processes: &[&Client]) -> Self {
         let mut people = Vec::new();
         for (process, client) in processes.iter().enumerate() {
             for _ in 0..SENDERS {
@@ -213,17 +218,57 @@ impl Load {
             }
         }
         Self {
+            url: url.to_owned(),
             people,
             successes: watch::Sender::new(vec![None; processes.len()]),
             acknowledged: Mutex::default(),
             refusals: Mutex::default(),
+            enqueued: Mutex::default(),
             stop: CancellationToken::new(),
         }
     }
 
     /// Until it is told to stop, and what was begun is acknowledged.
     async fn run(&self) {
-        join_all(self.people.iter().map(|(process, person)| self.send(*process, person))).await;
+        let sending = join_all(self.people.iter().map(|(process, person)| self.send(*process, person)));
+        tokio::join!(sending, self.enqueue());
+    }
+
+    /// Jobs that the processes know and that harm nothing, as fast as they are taken.
+    async fn enqueue(&self) {
+        let mut session = None;
+        while !self.stop.is_cancelled() {
+            if session.is_none() {
+                session = AsyncPgConnection::establish(&self.url).await.ok();
+            }
+            let id = Uuid::now_v7();
+            let insert = format!(
+                "INSERT INTO jobs (id, queue, name, payload, max_attempts) \
+                 VALUES ('{id}', 'default', 'upkeep.prune', '\"replicas\"', 8)"
+            );
+            match &mut session {
+                Some(conn) if conn.batch_execute(&insert).await.is_ok() => {
+                    self.enqueued.lock().unwrap().push(id)
+                }
+                _ => {
+                    session = None;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits until every job that was enqueued is done; how many there were.
+    async fn look_for_jobs(&self) -> usize {
+        let enqueued: Vec<String> = self.enqueued.lock().unwrap().iter().map(Uuid::to_string).collect();
+        let all_done = format!(
+            "SELECT count(*) AS n FROM jobs WHERE id = ANY ('{{{}}}') AND state = 'done' HAVING count(*) = {}",
+            enqueued.join(","),
+            enqueued.len()
+        );
+        row_when(&self.url, Duration::from_secs(60), &all_done).await;
+        enqueued.len()
     }
 
     async fn send(&self, process: usize, person: &Client) {
@@ -287,6 +332,7 @@ impl Load {
         assert!(others.is_empty(), "refused otherwise than by being away: {refusals:?}");
         let refused: usize = refusals.values().sum();
         assert!(refused > 0, "the load did not notice the restarts");
-        format!("n={} refused={refused} interrupted={interrupted}", acknowledged.len())
+        let sent = acknowledged.len();
+        format!("n={sent} refused={refused} interrupted={interrupted}")
     }
 }
