@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     domains::generations::Generations,
     error::AppError,
-    platform::postgres::{Db, Facts, NoConnection, migrate},
+    platform::postgres::{Db, Facts, NoConnection, migrate, partitions},
     providers::registry::Registry,
     server::{Check, Condition, Finding},
 };
@@ -13,13 +13,14 @@ use crate::{
 /// All checks of a process. What is required keeps it out of the load balancer; the rest only shows.
 pub fn all(pools: [Db; 2], generations: Generations, providers: Registry) -> Vec<Check> {
     let [requests, _] = &pools;
-    let (requests, for_migrations) = (requests.clone(), requests.clone());
+    let (requests, for_migrations, for_partitions) = (requests.clone(), requests.clone(), requests.clone());
     vec![
         // First, so that what the other checks ask for does not count as waiting.
         Check::informative("pools", move || std::future::ready(usage(&pools))),
         Check::required("database", move || database(requests.clone())),
         Check::required("streamLog", move || std::future::ready(stream_log(&generations))),
         Check::informative("migrations", move || migrations(for_migrations.clone())),
+        Check::informative("partitions", move || months(for_partitions.clone())),
         Check::informative("providers", move || std::future::ready(last_calls(&providers))),
     ]
 }
@@ -61,6 +62,17 @@ async fn migrations(db: Db) -> Finding {
                 (false, _) => Condition::Fail,
             };
             found(condition, json!({ "pending": status.pending, "unknown": status.unknown }))
+        }
+        Err(error) => found(Condition::Fail, json!({ "reason": reason(&error) })),
+    }
+}
+
+async fn months(db: Db) -> Finding {
+    match async { Ok::<_, AppError>(partitions::months_ahead(&mut *db.conn().await?).await?) }.await {
+        Ok(months) => {
+            let is_enough = months >= partitions::LEAST_AHEAD;
+            let condition = if is_enough { Condition::Ok } else { Condition::Warn };
+            found(condition, json!({ "monthsAhead": months }))
         }
         Err(error) => found(Condition::Fail, json!({ "reason": reason(&error) })),
     }

@@ -25,6 +25,26 @@ diesel::table! {
 }
 
 diesel::table! {
+    cron_entries (name) {
+        name -> Text,
+        schedule -> Text,
+        time_zone -> Text,
+        catch_up -> Text,
+        next_tick_at -> Timestamptz,
+        is_enabled -> Bool,
+    }
+}
+
+diesel::table! {
+    cron_ticks (name, tick_at) {
+        name -> Text,
+        tick_at -> Timestamptz,
+        job_id -> Uuid,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     generations (id) {
         id -> Uuid,
         account_id -> Uuid,
@@ -106,6 +126,13 @@ diesel::table! {
         result -> Jsonb,
         created_at -> Timestamptz,
         expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    ledger_checks (checked_at) {
+        checked_at -> Timestamptz,
+        differences -> Int8,
     }
 }
 
@@ -271,6 +298,7 @@ diesel::table! {
 
 diesel::joinable!(conversations -> accounts (account_id));
 diesel::joinable!(conversations -> users (created_by));
+diesel::joinable!(cron_ticks -> cron_entries (name));
 diesel::joinable!(generations -> accounts (account_id));
 diesel::joinable!(generations -> conversations (conversation_id));
 diesel::joinable!(generations -> messages (message_id));
@@ -303,3 +331,4 @@ diesel::allow_tables_to_appear_in_same_query!(
     wallets,
 );
 diesel::allow_tables_to_appear_in_same_query!(model_prices, models,);
+diesel::allow_tables_to_appear_in_same_query!(cron_entries, cron_ticks,);

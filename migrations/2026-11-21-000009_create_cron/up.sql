@@ -18,4 +18,3 @@ CREATE TABLE cron_ticks (
   created_at timestamptz NOT NULL DEFAULT loquent_now(),
   CONSTRAINT cron_ticks_pkey PRIMARY KEY (name, tick_at)
 );
-CREATE INDEX cron_ticks_tick_at_idx ON cron_ticks (tick_at);

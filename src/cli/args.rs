@@ -40,7 +40,10 @@ impl Cli {
             Command::Doctor(doctor) => {
                 Flags { purpose: Purpose::Maintain, is_dev: doctor.is_dev, file, ..Flags::default() }
             }
-            Command::Migrate { .. } | Command::Schema { .. } | Command::Ledger { .. } => {
+            Command::Migrate { .. }
+            | Command::Schema { .. }
+            | Command::Ledger { .. }
+            | Command::Cron { .. } => {
                 Flags { purpose: Purpose::Maintain, file, ..Flags::default() }
             }
         }
@@ -68,6 +71,11 @@ pub enum Command {
     Ledger {
         #[command(subcommand)]
         action: Ledger,
+    },
+    /// The timetable
+    Cron {
+        #[command(subcommand)]
+        action: Cron,
     },
 }
 
@@ -142,6 +150,13 @@ pub enum Schema {
         /// Schema that takes its place [default: what this program serves]
         new: Option<PathBuf>,
     },
+}
+
+/// What to do with the timetable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum Cron {
+    /// Show every entry: when it ticks, when it ticked last, and what became of that
+    List,
 }
 
 /// What to do with the ledger.

@@ -4,6 +4,7 @@
 
 pub mod args;
 mod banner;
+mod cron;
 mod database;
 mod demo;
 mod doctor;
@@ -14,7 +15,7 @@ mod serve;
 
 use std::{io::Write, process::ExitCode};
 
-use args::{Cli, Command, Ledger};
+use args::{Cli, Command, Cron, Ledger};
 
 use crate::{
     config::{Config, Sources},
@@ -56,6 +57,7 @@ async fn work(command: Command, config: &Config) -> anyhow::Result<Verdict> {
         Command::Migrate { action } => migrate::run(config, action).await,
         Command::Doctor(wishes) => doctor::run(config, &wishes).await,
         Command::Ledger { action: Ledger::Check } => ledger::run(config).await,
+        Command::Cron { action: Cron::List } => cron::run(config).await,
         Command::Schema { action } => schema::run(&action),
     }
 }

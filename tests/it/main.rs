@@ -15,6 +15,7 @@ mod architecture;
 mod config;
 mod conversations;
 mod credits;
+mod cron;
 mod embedded;
 mod engine_contract;
 mod error_codes;

@@ -20,4 +20,4 @@ mod service;
 
 pub use hold::{Hold, Quote, Resolution, ResolutionKind, Terms, Usage, UsageSource};
 pub use model::{Balance, Credits, EntryKind, LedgerEntryRow};
-pub use service::{CreditLedger, Difference, check};
+pub use service::{CreditLedger, Difference, check, last_check, note_check};

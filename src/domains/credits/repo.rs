@@ -1,6 +1,7 @@
 //! Queries of the ledger. Balances move only in the database functions `ledger_grant`, `ledger_hold` and
 //! `ledger_settle`; the last two are called by the statements that begin and end the work they pay for.
 
+use chrono::{DateTime, Utc};
 use diesel::{prelude::*, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -8,7 +9,7 @@ use uuid::Uuid;
 use super::model::{Balance, EntryKind, LedgerEntryRow};
 use crate::{
     platform::postgres::statement::statement,
-    schema::{ledger_entries, members, wallets},
+    schema::{ledger_checks, ledger_entries, members, wallets},
 };
 
 /// An account has a wallet from its first day, so that what costs nothing can be held on it too.
@@ -132,6 +133,33 @@ pub struct Difference {
     /// Id of the row that breaks it.
     #[diesel(sql_type = sql_types::Uuid)]
     pub subject: Uuid,
+}
+
+/// Lets the statements of this transaction read all books there are, however long that takes within reason.
+pub async fn be_patient(conn: &mut AsyncPgConnection) -> QueryResult<()> {
+    statement("SET LOCAL statement_timeout = '10min'").execute(conn).await.map(drop)
+}
+
+/// Notes what a check has found, and forgets checks of more than 400 days ago.
+pub async fn insert_check(conn: &mut AsyncPgConnection, differences: i64) -> QueryResult<()> {
+    const FORGET: &str = "DELETE FROM ledger_checks WHERE checked_at < loquent_now() - interval '400 days'";
+    statement(FORGET).execute(conn).await?;
+    diesel::insert_into(ledger_checks::table)
+        .values(ledger_checks::differences.eq(differences))
+        .on_conflict_do_nothing()
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+/// When the books were checked last, and how many differences there were.
+pub async fn find_last_check(conn: &mut AsyncPgConnection) -> QueryResult<Option<(DateTime<Utc>, i64)>> {
+    ledger_checks::table
+        .order(ledger_checks::checked_at.desc())
+        .select((ledger_checks::checked_at, ledger_checks::differences))
+        .first(conn)
+        .await
+        .optional()
 }
 
 /// Everything the checker finds; empty when the books are right.

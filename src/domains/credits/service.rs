@@ -1,7 +1,8 @@
 //! Granting, reading and checking credits.
 
 use async_trait::async_trait;
-use diesel_async::AsyncPgConnection;
+use chrono::{DateTime, Utc};
+use diesel_async::{AsyncConnection, AsyncPgConnection};
 use uuid::Uuid;
 
 use super::{
@@ -52,11 +53,25 @@ impl CreditLedger {
     }
 }
 
-/// [`CreditLedger::check`] for commands that need nothing else.
+/// [`CreditLedger::check`] for those who need nothing else.
 pub async fn check(db: &Db) -> Result<(Checked, Vec<Difference>)> {
     let mut conn = db.conn().await?;
-    let counts = repo::count_checked_unscoped(&mut conn).await?;
-    Ok((counts, repo::list_differences_unscoped(&mut conn).await?))
+    conn.transaction(async |conn| {
+        repo::be_patient(conn).await?;
+        let counts = repo::count_checked_unscoped(conn).await?;
+        Ok((counts, repo::list_differences_unscoped(conn).await?))
+    })
+    .await
+}
+
+/// Notes what a check has found.
+pub async fn note_check(conn: &mut AsyncPgConnection, differences: usize) -> Result<()> {
+    Ok(repo::insert_check(conn, i64::try_from(differences).unwrap_or(i64::MAX)).await?)
+}
+
+/// When the books were checked last, and how many differences there were.
+pub async fn last_check(conn: &mut AsyncPgConnection) -> Result<Option<(DateTime<Utc>, i64)>> {
+    Ok(repo::find_last_check(conn).await?)
 }
 
 #[async_trait]

@@ -72,8 +72,16 @@ metrics! {
         "Callers that wait for a connection.";
     POOL_FAILURES: Counter = "loquent_db_pool_failures_total", ["pool", "reason"], Count,
         "Connections that were not had: timeout (all were busy for too long) or error (the database refused or is away).";
-    HOUSEKEEPING: Gauge = "loquent_housekeeping_last_success_timestamp_seconds", [], Seconds,
-        "When housekeeping last succeeded, in seconds since 1970; it runs every ten minutes.";
+    CRON_TICKS: Counter = "loquent_cron_ticks_total", ["name"], Count,
+        "Ticks of the timetable whose job this process has enqueued; each is enqueued by one process.";
+    CRON_LATE: Gauge = "loquent_cron_late_seconds", [], Seconds,
+        "How long the oldest due entry has waited at the last look of this process, a second ago at most; 0 when none is due.";
+    PARTITION_MONTHS: Gauge = "loquent_partition_months_ahead", [], Count,
+        "Months after this one that have their partition. Below 2 somebody has to look.";
+    LEDGER_DIFFERENCES: Gauge = "loquent_ledger_differences", [], Count,
+        "Differences that the last check of the books found, whichever process made it. Any is a fault of ours.";
+    LEDGER_CHECKED: Gauge = "loquent_ledger_last_check_timestamp_seconds", [], Seconds,
+        "When the books were last checked, in seconds since 1970; that is every hour.";
 
     BUILD_INFO: Gauge = "loquent_build_info", ["version"], Count,
         "Always 1.";

@@ -1,12 +1,13 @@
 //! Idempotency keys: the first result of an operation, kept for 24 hours. The row is inserted in the transaction
 //! of its effect, so a key exists exactly when the effect does; a concurrent twin waits on the primary key.
 
-use diesel::{prelude::*, upsert::excluded};
+use diesel::{prelude::*, sql_types, upsert::excluded};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::statement::statement;
 use crate::{
     error::{AppError, ErrorCode, Result},
     schema::idempotency_keys,
@@ -65,20 +66,13 @@ pub async fn find(
         .optional()
 }
 
-/// Removes expired keys, so many at most.
+/// Removes expired keys, so many at most. A key that is taken over in the same moment is another version of its row, and
+/// stays.
 pub async fn prune(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<usize> {
-    let expired = idempotency_keys::table
-        .filter(idempotency_keys::expires_at.le(super::now()))
-        .order(idempotency_keys::expires_at)
-        .limit(limit)
-        .select((idempotency_keys::user_id, idempotency_keys::operation, idempotency_keys::key))
-        .load::<(Uuid, String, String)>(conn)
-        .await?;
-    let mut removed = 0;
-    for key in expired {
-        removed += diesel::delete(idempotency_keys::table.find(key)).execute(conn).await?;
-    }
-    Ok(removed)
+    const SQL: &str = "\
+        DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(\
+          SELECT ctid FROM idempotency_keys WHERE expires_at <= loquent_now() ORDER BY expires_at LIMIT ?))";
+    statement(SQL).bind::<sql_types::BigInt, _>(limit).execute(conn).await
 }
 
 /// Stores the result. False when a twin committed first: undo the effect and read the twin's result instead.

@@ -37,6 +37,7 @@ async fn health_shows_every_part_to_operators() {
         ("database", "ok"),
         ("streamLog", "ok"),
         ("migrations", "ok"),
+        ("partitions", "ok"),
         ("providers", "warn"),
         ("pools", "ok"),
     ] {

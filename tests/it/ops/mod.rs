@@ -2,5 +2,5 @@
 
 mod doctor;
 mod health;
-mod metrics;
+pub mod metrics;
 mod tls;

@@ -1,0 +1,75 @@
+//! `loquent cron list`
+
+use std::time::Duration;
+
+use anyhow::bail;
+use chrono::{DateTime, Utc};
+
+use super::{Verdict, database::Database, say};
+use crate::{
+    config::Config,
+    jobs::cron::{self, LastTick, Listed},
+    platform::postgres::{Db, migrate, pool::PoolSettings},
+};
+
+const HEAD: [&str; 7] = ["NAME", "SCHEDULE", "ZONE", "MISSED", "LAST TICK", "NEXT TICK", "LAST RESULT"];
+
+pub async fn run(config: &Config) -> anyhow::Result<Verdict> {
+    let database = Database::open(config).await?;
+    let result = list(&database.url).await;
+    database.close().await;
+    result
+}
+
+async fn list(url: &str) -> anyhow::Result<Verdict> {
+    if !migrate::status(url).await?.pending.is_empty() {
+        bail!("the database lacks migrations, so there is no timetable; run `loquent migrate up` first");
+    }
+    let db = Db::try_new(url, PoolSettings { name: "cron", size: 1, wait: Duration::from_secs(10) })?;
+    let entries = cron::list(&mut *db.conn().await?).await?;
+    if entries.is_empty() {
+        say("no entries yet: the first start of `loquent serve` writes them");
+    } else {
+        table(&entries).iter().for_each(say);
+    }
+    Ok(Verdict::Passed)
+}
+
+/// The lines, in columns as wide as they need. Times are in UTC.
+fn table(entries: &[Listed]) -> Vec<String> {
+    let rows: Vec<[String; 7]> = std::iter::once(HEAD.map(str::to_owned)).chain(entries.iter().map(row)).collect();
+    let widths: Vec<usize> =
+        (0..HEAD.len()).map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0)).collect();
+    let line = |row: &[String; 7]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+fn row(listed: &Listed) -> [String; 7] {
+    let entry = &listed.entry;
+    let next = if entry.is_enabled { time(entry.next_tick_at) } else { "off".to_owned() };
+    [
+        entry.name.clone(),
+        entry.schedule.clone(),
+        entry.time_zone.clone(),
+        entry.catch_up.clone(),
+        listed.last.as_ref().map_or_else(|| "-".to_owned(), |last| time(last.at)),
+        next,
+        listed.last.as_ref().map_or_else(|| "-".to_owned(), result),
+    ]
+}
+
+fn time(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// State of the job; done jobs are removed after a while.
+fn result(last: &LastTick) -> String {
+    match &last.job {
+        Some((state, Some(reason))) => format!("{state}: {reason}"),
+        Some((state, None)) => state.clone(),
+        None => "removed since".to_owned(),
+    }
+}

@@ -1,0 +1,162 @@
+//! Looks every second for what is due. Every process looks, and none leads: whoever locks an entry first enqueues its
+//! jobs, notes its ticks and moves it on in one transaction, and the others pass by.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    entry::Entry,
+    repo::{self, EntryRow},
+    schedule::{BadSchedule, CatchUp, Due, Schedule},
+};
+use crate::{
+    error::{AppError, Result},
+    jobs::JobHints,
+    platform::{metrics::names, postgres::Db},
+};
+
+const PACE: Duration = Duration::from_secs(1);
+/// Ticks of an entry that are caught up in one transaction; the next look goes on.
+const ROUND: usize = 50;
+
+/// The scheduler of a process.
+pub struct Scheduler {
+    db: Db,
+    hints: JobHints,
+    entries: Vec<Entry>,
+}
+
+impl Scheduler {
+    /// `entries` is all there is: what is not among them is switched off by [`Scheduler::declare`].
+    pub fn new(db: Db, hints: JobHints, entries: Vec<Entry>) -> Self {
+        Self { db, hints, entries }
+    }
+
+    /// Takes over what the program declares: new entries begin, changed ones change, and those that are gone rest.
+    pub async fn declare(&self) -> Result<()> {
+        let mut conn = self.db.conn().await?;
+        for entry in &self.entries {
+            conn.transaction(async |conn| declare(conn, entry).await).await?;
+        }
+        for gone in repo::disable_others(&mut conn, &self.names()).await? {
+            tracing::info!(cron.name = gone, "no program declares this entry any more; it is switched off");
+        }
+        Ok(())
+    }
+
+    /// Looks until `stop` is cancelled.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(PACE);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = stop.cancelled() => return,
+            }
+            if let Err(error) = self.look().await {
+                tracing::warn!(error = error.chain(), "cron could not look; the next second tries again");
+            }
+        }
+    }
+
+    /// Does what is due, and returns how many ticks that were. When nothing is, this is one small statement.
+    pub async fn look(&self) -> Result<usize> {
+        let mut conn = self.db.conn().await?;
+        let due = repo::list_due(&mut conn, &self.names()).await?;
+        names::CRON_LATE.set([], due.iter().map(|(_, next, now)| seconds(*now - *next)).fold(0.0, f64::max));
+        let mut count = 0;
+        for (name, ..) in due {
+            let Some(entry) = self.entries.iter().find(|entry| entry.declared.name == name) else { continue };
+            match conn.transaction(async |conn| run_due(conn, entry).await).await {
+                Ok(ticks) => count += ticks,
+                Err(error) => {
+                    tracing::error!(error = error.chain(), cron.name = name, "a due entry could not run");
+                }
+            }
+        }
+        if count > 0 {
+            self.hints.nudge();
+        }
+        Ok(count)
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        self.entries.iter().map(|entry| entry.declared.name).collect()
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds are exact for 280,000 years")]
+fn seconds(delta: chrono::TimeDelta) -> f64 {
+    delta.num_milliseconds() as f64 / 1000.0
+}
+
+async fn declare(conn: &mut AsyncPgConnection, entry: &Entry) -> Result<()> {
+    let declared = &entry.declared;
+    let row = |next_tick_at| EntryRow {
+        name: declared.name.to_owned(),
+        schedule: declared.schedule.to_owned(),
+        time_zone: declared.zone.to_owned(),
+        catch_up: declared.catch_up.as_str().to_owned(),
+        next_tick_at,
+        is_enabled: true,
+    };
+    let first = entry.schedule.next_after(repo::current_time(conn).await?).map_err(AppError::internal)?;
+    repo::insert(conn, &row(first)).await?;
+    let (known, now) = repo::lock(conn, declared.name).await?;
+    let next = taken_over(&known, &row(first), &entry.schedule, now).map_err(AppError::internal)?;
+    if known != row(next) {
+        repo::update(conn, &row(next)).await?;
+        tracing::info!(cron.name = declared.name, "the entry is taken over as this program declares it");
+    }
+    Ok(())
+}
+
+/// The tick that an entry waits for as `declared`, after having been `known`.
+fn taken_over(
+    known: &EntryRow,
+    declared: &EntryRow,
+    schedule: &Schedule,
+    now: DateTime<Utc>,
+) -> Result<DateTime<Utc>, BadSchedule> {
+    if !known.is_enabled {
+        // What it would have done while nobody wanted it, was not missed.
+        return schedule.next_after(now);
+    }
+    if (&known.schedule, &known.time_zone) == (&declared.schedule, &declared.time_zone) {
+        return Ok(known.next_tick_at);
+    }
+    // What the old schedule has missed, the new one catches up from the same time on.
+    let missed_from = known.next_tick_at - chrono::TimeDelta::seconds(1);
+    schedule.next_after(missed_from.min(now))
+}
+
+/// Runs the due ticks of one entry, inside the caller's transaction.
+async fn run_due(conn: &mut AsyncPgConnection, entry: &Entry) -> Result<usize> {
+    let name = entry.declared.name;
+    let Some((row, now)) = repo::lock_due(conn, name).await? else { return Ok(0) };
+    let due = due(&row, now).map_err(AppError::internal)?;
+    let done = repo::list_ticks(conn, name, &due.ticks).await?;
+    let mut count = 0;
+    for tick in due.ticks.into_iter().filter(|tick| !done.contains(tick)) {
+        if let Some(job_id) = entry.enqueue(conn, tick).await? {
+            repo::insert_tick(conn, name, tick, job_id).await?;
+            count += 1;
+        }
+    }
+    repo::advance(conn, name, due.next).await?;
+    names::CRON_TICKS.add([name.into()], count as u64);
+    Ok(count)
+}
+
+/// By what the row says: this process may be older than the one that wrote it.
+fn due(row: &EntryRow, now: DateTime<Utc>) -> anyhow::Result<Due> {
+    let schedule = Schedule::parse(&row.schedule, &row.time_zone)?;
+    let Some(rule) = CatchUp::parse(&row.catch_up) else {
+        anyhow::bail!("there is no catch-up rule {:?}", row.catch_up);
+    };
+    Ok(Due::at(now, row.next_tick_at, &schedule, rule, ROUND)?)
+}

@@ -1,0 +1,58 @@
+//! What the house does for itself by the clock: it clears what is over, makes partitions ahead, and checks its books.
+//!
+//! [`entries`] is the whole timetable. Each entry is one job in the whole cluster, so what a process shows of their
+//! results it reads from the database ([`observe`]).
+
+mod books;
+mod observed;
+mod partitions;
+mod prune;
+
+pub use observed::observe;
+
+use crate::{
+    domains::accounts::Accounts,
+    jobs::{
+        Registry,
+        cron::{BadSchedule, CatchUp, Declaration, Entry},
+    },
+    platform::postgres::Db,
+};
+use books::CheckBooks;
+use partitions::MakePartitions;
+use prune::Prune;
+
+/// Every ten minutes, not all at the same time.
+const CLEARED: [(&str, &str, Prune); 5] = [
+    ("prune.idempotency_keys", "1-59/10 * * * *", Prune::IdempotencyKeys),
+    ("prune.sessions", "3-59/10 * * * *", Prune::Sessions),
+    ("prune.jobs", "5-59/10 * * * *", Prune::Jobs),
+    ("prune.replicas", "37 * * * *", Prune::Replicas),
+    ("prune.cron_ticks", "47 * * * *", Prune::CronTicks),
+];
+
+/// The timetable. A round that was missed is not made up for where the next one does its work.
+///
+/// # Errors
+/// When a schedule is none.
+pub fn entries() -> Result<Vec<Entry>, BadSchedule> {
+    let house = |name, schedule, catch_up| Declaration { name, schedule, zone: "UTC", catch_up };
+    let mut entries = vec![
+        Entry::try_new(house("messages.partitions", "15 4 * * *", CatchUp::Once), |_| MakePartitions)?,
+        Entry::try_new(house("credits.check_books", "7 * * * *", CatchUp::Once), |_| CheckBooks)?,
+    ];
+    for (name, schedule, prune) in CLEARED {
+        entries.push(Entry::try_new(house(name, schedule, CatchUp::Skip), move |_| prune)?);
+    }
+    Ok(entries)
+}
+
+/// Adds the jobs of the timetable.
+///
+/// # Errors
+/// Those of [`Registry::register`].
+pub fn register(registry: &mut Registry, background: &Db, accounts: &Accounts) -> anyhow::Result<()> {
+    registry.register::<Prune>(accounts.clone())?;
+    registry.register::<MakePartitions>(())?;
+    registry.register::<CheckBooks>(background.clone())
+}

@@ -1,0 +1,65 @@
+//! What must not grow without end.
+
+use std::time::Duration;
+
+use diesel_async::AsyncPgConnection;
+use futures_util::FutureExt;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    domains::accounts::Accounts,
+    error::Result,
+    jobs::{Failure, Job, Run, cron, queue},
+    platform::postgres::{idempotency, replicas},
+};
+
+/// Rows removed in one transaction.
+const ROUND: i64 = 2_000;
+/// Transactions of a job; what is left then is for the next tick.
+const ROUNDS: usize = 50;
+
+/// Removes one kind of row that is over.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prune {
+    IdempotencyKeys,
+    Sessions,
+    Jobs,
+    Replicas,
+    CronTicks,
+}
+
+impl Job for Prune {
+    const NAME: &'static str = "upkeep.prune";
+    const MAX_ATTEMPTS: i16 = 3;
+    const PRIORITY: i16 = 200;
+    const LIMIT: Duration = Duration::from_secs(120);
+    type Context = Accounts;
+
+    async fn run(self, accounts: Accounts, run: Run) -> Result<(), Failure> {
+        let mut total = 0;
+        for _ in 0..ROUNDS {
+            let accounts = accounts.clone();
+            let round = |conn| async move { self.round(conn, &accounts).await }.boxed();
+            let removed = run.transaction(round).await?;
+            total += removed;
+            if i64::try_from(removed).is_ok_and(|removed| removed < ROUND) {
+                break;
+            }
+        }
+        tracing::debug!(rows = total, kind = ?self, "cleared what is over");
+        Ok(())
+    }
+}
+
+impl Prune {
+    async fn round(self, conn: &mut AsyncPgConnection, accounts: &Accounts) -> Result<usize> {
+        Ok(match self {
+            Self::IdempotencyKeys => idempotency::prune(conn, ROUND).await?,
+            Self::Sessions => accounts.prune(conn, ROUND).await?,
+            Self::Jobs => queue::prune(conn, ROUND).await?,
+            Self::Replicas => replicas::prune(conn).await?,
+            Self::CronTicks => cron::prune_ticks(conn).await?,
+        })
+    }
+}
