@@ -16,7 +16,7 @@ use crate::{
         generations::{GenerationSettings, Generations, LogSettings, Parts},
     },
     graphql::{Api, admission::Admission, extension::Rules, graphiql, guard, schema_builder},
-    housekeeping,
+    jobs::{JobHints, Registry as Jobs, Runner, RunnerSettings, cron::Scheduler},
     platform::{
         clock::Clock,
         metrics,
@@ -30,6 +30,7 @@ use crate::{
         registry::Registry,
     },
     server::{self, Operators, Sample},
+    upkeep,
 };
 
 /// Everything that runs in one process.
@@ -38,6 +39,9 @@ pub struct App {
     pub accounts: Accounts,
     pub credits: CreditLedger,
     pub generations: Generations,
+    /// Wakes the runner after something was enqueued.
+    pub job_hints: JobHints,
+    runner: Runner,
     pub clock: Clock,
     pub tasks: Tasks,
     providers: Registry,
@@ -48,12 +52,14 @@ pub struct App {
 }
 
 impl App {
-    /// Builds the app over a migrated database. `signing_keys` are those of the configuration, or the development key.
+    /// Builds the app over a migrated database. `signing_keys` are those of the configuration, or the development key;
+    /// `jobs` are kinds of jobs beside the product's own.
     pub async fn start(
         config: &Config,
         signing_keys: &[config::SigningKey],
         database_url: &str,
         clock: Clock,
+        mut jobs: Jobs,
     ) -> anyhow::Result<Self> {
         metrics::install();
         let wait = Duration::from_millis(config.database.wait_ms);
@@ -91,7 +97,21 @@ impl App {
             providers: Arc::new(providers.clone()),
         };
         let generations = Generations::start(parts, generation_settings(config), stop_log.clone()).await?;
-        tasks.spawn(housekeeping::run(background.clone(), accounts.clone(), clock.clone(), stop_log.clone()));
+        let job_hints = JobHints::default();
+        upkeep::register(&mut jobs, &background, &accounts)?;
+        let runner = Runner::start(
+            background.clone(),
+            &tasks,
+            generations.replica(),
+            jobs,
+            job_hints.clone(),
+            runner_settings(config),
+            stop_log.clone(),
+        );
+        let scheduler = Scheduler::new(background.clone(), job_hints.clone(), upkeep::entries()?);
+        scheduler.declare().await?;
+        tasks.spawn(scheduler.run(tasks.draining().clone()));
+        tasks.spawn(upkeep::observe(background.clone(), stop_log.clone()));
         tasks.spawn(metrics::keep_up(stop_log.clone()));
         let schema = schema_builder()
             .extension(Rules { admission: Some(admission(config)) })
@@ -112,6 +132,8 @@ impl App {
             accounts,
             credits,
             generations,
+            job_hints,
+            runner,
             clock,
             tasks,
             providers,
@@ -145,15 +167,16 @@ impl App {
         [self.requests.clone(), self.background.clone()]
     }
 
-    /// Lets running answers finish until `deadline`, ends the rest as interrupted, stores what is left to store, and
-    /// closes the pools. The caller has closed the sockets before. True when nothing was left behind; a database that does
+    /// Lets running answers and jobs finish until `deadline`, ends the rest of the answers as interrupted, gives the rest of
+    /// the jobs back, stores what is left to store, and closes the pools. The caller has closed the sockets before. True when nothing was left behind; a database that does
     /// not answer costs at most four seconds more.
     pub async fn stop(&self, deadline: Instant) -> bool {
         self.tasks.draining().cancel();
         if tokio::time::timeout_at(deadline, self.no_runs()).await.is_err() {
             tracing::warn!(
-                runs = self.generations.running(),
-                "time is over; the running answers are interrupted"
+                answers = self.generations.running(),
+                jobs = self.runner.running(),
+                "time is over; what still runs is interrupted"
             );
         }
         self.tasks.stopping().cancel();
@@ -166,7 +189,7 @@ impl App {
     }
 
     async fn no_runs(&self) {
-        while self.generations.running() > 0 {
+        while self.generations.running() > 0 || self.runner.running() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -196,6 +219,14 @@ fn generation_settings(config: &Config) -> GenerationSettings {
         limit: Duration::from_secs(streams.max_generation_seconds),
         // A slot of the log stays for three turns of the ring, so the beginning of a running answer is always there.
         retention: Duration::from_secs((streams.retention_minutes * 60).max(streams.max_generation_seconds)),
+    }
+}
+
+fn runner_settings(config: &Config) -> RunnerSettings {
+    RunnerSettings {
+        concurrency: config.jobs.concurrency,
+        account_share: config.jobs.account_share,
+        lease: Duration::from_millis(config.streams.lease_ms),
     }
 }
 

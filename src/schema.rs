@@ -130,6 +130,31 @@ diesel::table! {
 }
 
 diesel::table! {
+    jobs (id) {
+        id -> Uuid,
+        queue -> Text,
+        name -> Text,
+        account_id -> Nullable<Uuid>,
+        lane -> Int8,
+        payload -> Jsonb,
+        unique_key -> Nullable<Text>,
+        state -> Text,
+        priority -> Int2,
+        run_at -> Timestamptz,
+        attempts -> Int2,
+        max_attempts -> Int2,
+        fence -> Int4,
+        owner_id -> Nullable<Uuid>,
+        claimed_at -> Nullable<Timestamptz>,
+        deadline_at -> Nullable<Timestamptz>,
+        request_id -> Nullable<Text>,
+        reason -> Nullable<Text>,
+        created_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     ledger_checks (checked_at) {
         checked_at -> Timestamptz,
         differences -> Int8,

@@ -14,6 +14,7 @@ use crate::{
     app::App,
     config::{self, Config},
     graphql::graphiql,
+    jobs::Registry,
     platform::{clock::Clock, postgres::migrate},
     server::{Running, Server, descriptors},
 };
@@ -43,7 +44,7 @@ async fn serve(config: &Config, listener: TcpListener, database: &Database) -> a
         tracing::info!(name, "applied a migration");
     }
     let keys = signing_keys(config)?;
-    let app = App::start(config, &keys, &database.url, Clock::default()).await?;
+    let app = App::start(config, &keys, &database.url, Clock::default(), Registry::default()).await?;
     let demo = match config.is_dev {
         true => demo::find_or_create(&app.accounts, &config.database.data_dir).await?,
         false => None,

@@ -9,6 +9,7 @@ mod database;
 mod example;
 mod faults;
 mod graphql;
+mod jobs;
 mod layers;
 mod limits;
 mod models;
@@ -25,6 +26,7 @@ pub use self::{
     database::Database,
     faults::{ConfigFaults, Fault},
     graphql::{Graphql, Introspection},
+    jobs::Jobs,
     limits::{Limits, Streams},
     models::{DefaultPlan, ECHO, Model, Prices, Provider, ProviderKind},
     server::{Log, Server},
@@ -41,6 +43,7 @@ pub struct Config {
     pub database: Database,
     pub auth: Auth,
     pub streams: Streams,
+    pub jobs: Jobs,
     pub limits: Limits,
     pub graphql: Graphql,
     pub plan: DefaultPlan,
@@ -71,6 +74,7 @@ impl Config {
             database: Database::read(reader, directories),
             auth: Auth::read(reader, is_dev, flags.purpose),
             streams: Streams::read(reader),
+            jobs: Jobs::read(reader),
             limits: Limits::read(reader),
             graphql: Graphql::read(reader, is_dev),
             plan: DefaultPlan::read(reader),

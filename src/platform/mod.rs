@@ -6,5 +6,7 @@ pub mod ids;
 pub mod metrics;
 pub mod places;
 pub mod postgres;
+pub mod replica;
+pub mod request;
 pub mod tasks;
 pub mod telemetry;

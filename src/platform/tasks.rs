@@ -5,6 +5,7 @@ use std::{future::Future, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::request;
 use crate::error::{AppError, Result};
 
 /// Spawner and shutdown signals of the process; clones share both.
@@ -30,6 +31,7 @@ impl Tasks {
     ) -> Result<T> {
         // The span goes along, so that what the task logs is found under the id of its request.
         let work = tracing::Instrument::instrument(work, tracing::Span::current());
+        let work = request::on_behalf(request::current(), work);
         match tokio::spawn(self.tracker.track_future(work)).await {
             Ok(result) => result,
             Err(error) => Err(AppError::internal(error)),

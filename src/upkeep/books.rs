@@ -30,15 +30,11 @@ impl Job for CheckBooks {
         for difference in differences.iter().take(SHOWN) {
             tracing::error!(problem = difference.problem, subject = %difference.subject, "the books differ");
         }
-        if !differences.is_empty() {
-            let (wallets, entries) = (checked.wallets, checked.entries);
-            tracing::error!(
-                differences = differences.len(),
-                wallets,
-                entries,
-                "the books are not in order; `loquent ledger check` lists all of it"
-            );
+        let count = differences.len();
+        if count > 0 {
+            let wallets = checked.wallets;
+            tracing::error!(count, wallets, "the books are not in order; `loquent ledger check` lists all");
         }
-        run.complete(|conn| async move { credits::note_check(conn, differences.len()).await }.boxed()).await
+        run.complete(move |conn| async move { credits::note_check(conn, count).await }.boxed()).await
     }
 }

@@ -40,8 +40,8 @@ impl Job for Prune {
         let mut total = 0;
         for _ in 0..ROUNDS {
             let accounts = accounts.clone();
-            let round = |conn| async move { self.round(conn, &accounts).await }.boxed();
-            let removed = run.transaction(round).await?;
+            let removed =
+                run.transaction(move |conn| async move { self.round(conn, &accounts).await }.boxed()).await?;
             total += removed;
             if i64::try_from(removed).is_ok_and(|removed| removed < ROUND) {
                 break;

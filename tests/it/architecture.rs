@@ -11,11 +11,12 @@ use std::{
 const LEVELS: [&str; 5] = ["accounts", "catalog", "credits", "conversations", "generations"];
 
 /// Files in which SQL is written by hand, each because Diesel's typed queries cannot say it.
-const RAW_SQL: [&str; 5] = [
+const RAW_SQL: [&str; 6] = [
     "domains/conversations/repo/branch.rs",
     "domains/credits/repo.rs",
     "domains/generations/repo/log.rs",
     "domains/generations/repo/turn.rs",
+    "jobs/queue.rs",
     "platform/postgres/",
 ];
 
@@ -196,7 +197,8 @@ fn libraries_stay_in_their_rooms() {
 
 #[test]
 fn diesel_stays_in_models_and_repositories() {
-    let rooms = ["/model.rs", "/repo.rs", "/repo/", "platform/postgres/", "schema.rs", "error.rs"];
+    let rooms =
+        ["/model.rs", "/repo.rs", "/repo/", "platform/postgres/", "schema.rs", "error.rs", "jobs/queue.rs"];
     let mut broken = Vec::new();
     for source in sources() {
         let is_room = rooms.iter().any(|room| source.path.contains(room));

@@ -23,6 +23,7 @@ mod flights;
 mod generations;
 mod guard;
 mod inputs;
+mod jobs;
 mod migrations;
 mod ops;
 mod providers;

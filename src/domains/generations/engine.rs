@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     hub::Place,
-    log::{Identity, LogWriter},
+    log::LogWriter,
     model::{Draft, Failure, FinishReason, Finished, PartKind},
     prompt::estimate_tokens,
     repo::{self, Ending},
@@ -22,7 +22,7 @@ use crate::{
         credits::{Hold, Terms, Usage, UsageSource},
     },
     error::{AppError, ErrorCode, Result},
-    platform::{postgres::Db, tasks::Tasks},
+    platform::{postgres::Db, replica::Identity, tasks::Tasks},
     providers::{
         error::{ProviderError, ProviderErrorKind},
         types::{

@@ -33,6 +33,7 @@ use crate::{
         ids::new_uuid,
         metrics::names,
         postgres::{Db, replicas},
+        replica::{Identity, Replica},
         tasks::Tasks,
     },
 };
@@ -69,16 +70,8 @@ impl LogSettings {
 #[derive(Clone)]
 pub struct LogWriter {
     commands: mpsc::Sender<Command>,
-    identity: watch::Receiver<Identity>,
+    replica: Replica,
     flushed: watch::Receiver<Instant>,
-}
-
-/// Who this process is at the moment.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    pub replica_id: Uuid,
-    /// Cancelled when another process fenced this identity: write nothing more for it.
-    pub fenced: CancellationToken,
 }
 
 enum Command {
@@ -99,7 +92,7 @@ impl LogWriter {
     ) -> Result<Self> {
         let identity = announce(&db, &clock, settings).await?;
         let (commands, receiver) = mpsc::channel(BUFFER);
-        let (identities, identity) = watch::channel(identity);
+        let (identities, replica) = Replica::new(identity);
         let (flushes, flushed) = watch::channel(Instant::now());
         let flusher = Flusher {
             db,
@@ -112,7 +105,7 @@ impl LogWriter {
             sequences: HashMap::new(),
         };
         tasks.spawn(flusher.run(stop));
-        Ok(Self { commands, identity, flushed })
+        Ok(Self { commands, replica, flushed })
     }
 
     /// Time since the last flush that succeeded; beyond the lease, this process is dead to the others.
@@ -121,7 +114,12 @@ impl LogWriter {
     }
 
     pub fn identity(&self) -> Identity {
-        self.identity.borrow().clone()
+        self.replica.current()
+    }
+
+    /// The identity whose lease the log renews.
+    pub fn replica(&self) -> &Replica {
+        &self.replica
     }
 
     /// Waits for room for one more piece. What is said with it is stored when a later [`Self::close`] returns, and
@@ -157,7 +155,7 @@ async fn announce(db: &Db, clock: &Clock, settings: LogSettings) -> Result<Ident
     let replica_id = new_uuid(clock);
     let mut conn = db.conn().await?;
     replicas::insert(&mut conn, replica_id, settings.lease_ms()).await?;
-    Ok(Identity { replica_id, fenced: CancellationToken::new() })
+    Ok(Identity::new(replica_id))
 }
 
 /// Pieces that wait, in order, with neighbours joined.

@@ -10,6 +10,7 @@ use super::{Transport, answer, measure::Measured, prefer, request::Operation};
 use crate::{
     error::{AppError, ErrorCode, Result},
     graphql::{Caller, Patience, guard::OperationKind},
+    platform::request,
 };
 
 /// Names longer than this are cut in the log.
@@ -24,7 +25,9 @@ impl Transport {
         let kind = operation.kind;
         // Nobody waits for a caller who has gone.
         let _patience = caller.patience.as_ref().map(Patience::end_on_drop);
+        let request_id = Some(Arc::clone(&caller.request_id.0));
         let work = Arc::clone(self).execute(operation, caller).instrument(span);
+        let work = request::on_behalf(request_id, work);
         match kind {
             OperationKind::Mutation => self.tasks.run(work).await,
             OperationKind::Query | OperationKind::Subscription => work.await,

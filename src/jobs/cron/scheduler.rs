@@ -1,10 +1,11 @@
 //! Looks every second for what is due. Every process looks, and none leads: whoever locks an entry first enqueues its
 //! jobs, notes its ticks and moves it on in one transaction, and the others pass by.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use diesel_async::{AsyncConnection, AsyncPgConnection};
+use diesel_async::AsyncPgConnection;
+use futures_util::FutureExt;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -27,21 +28,22 @@ const ROUND: usize = 50;
 pub struct Scheduler {
     db: Db,
     hints: JobHints,
-    entries: Vec<Entry>,
+    entries: Vec<Arc<Entry>>,
 }
 
 impl Scheduler {
     /// `entries` is all there is: what is not among them is switched off by [`Scheduler::declare`].
     pub fn new(db: Db, hints: JobHints, entries: Vec<Entry>) -> Self {
-        Self { db, hints, entries }
+        Self { db, hints, entries: entries.into_iter().map(Arc::new).collect() }
     }
 
     /// Takes over what the program declares: new entries begin, changed ones change, and those that are gone rest.
     pub async fn declare(&self) -> Result<()> {
-        let mut conn = self.db.conn().await?;
         for entry in &self.entries {
-            conn.transaction(async |conn| declare(conn, entry).await).await?;
+            let entry = Arc::clone(entry);
+            self.db.transaction(|conn| async move { declare(conn, &entry).await }.boxed()).await?;
         }
+        let mut conn = self.db.conn().await?;
         for gone in repo::disable_others(&mut conn, &self.names()).await? {
             tracing::info!(cron.name = gone, "no program declares this entry any more; it is switched off");
         }
@@ -65,13 +67,14 @@ impl Scheduler {
 
     /// Does what is due, and returns how many ticks that were. When nothing is, this is one small statement.
     pub async fn look(&self) -> Result<usize> {
-        let mut conn = self.db.conn().await?;
-        let due = repo::list_due(&mut conn, &self.names()).await?;
+        let due = repo::list_due(&mut *self.db.conn().await?, &self.names()).await?;
         names::CRON_LATE.set([], due.iter().map(|(_, next, now)| seconds(*now - *next)).fold(0.0, f64::max));
         let mut count = 0;
         for (name, ..) in due {
             let Some(entry) = self.entries.iter().find(|entry| entry.declared.name == name) else { continue };
-            match conn.transaction(async |conn| run_due(conn, entry).await).await {
+            let entry = Arc::clone(entry);
+            let ticks = self.db.transaction(|conn| async move { run_due(conn, &entry).await }.boxed());
+            match ticks.await {
                 Ok(ticks) => count += ticks,
                 Err(error) => {
                     tracing::error!(error = error.chain(), cron.name = name, "a due entry could not run");

@@ -64,6 +64,11 @@ metrics! {
     CREDITS_OVERRUN: Counter = "loquent_microcredits_overrun_total", [], Count,
         "Used beyond what was reserved and never charged, in millionths of a credit. Growth means that prices or estimates are wrong.";
 
+    JOB_ATTEMPTS: Counter = "loquent_job_attempts_total", ["name", "outcome"], Count,
+        "Attempts that ended: done, failed, panicked, timed_out (all three are tried again), dead (the last one), crashed (with its process), given_back (this process stopped) or lost (another process has the job).";
+    JOB_SECONDS: Histogram = "loquent_job_duration_seconds", ["name"], Seconds,
+        "Time of an attempt, the writing of its end included.";
+
     POOL_CONNECTIONS: Gauge = "loquent_db_pool_connections", ["pool", "state"], Count,
         "Database connections, idle or in_use.";
     POOL_MAX: Gauge = "loquent_db_pool_max_connections", ["pool"], Count,

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use deadpool::managed::TimeoutType;
 use diesel_async::{
-    AsyncPgConnection,
+    AsyncConnection, AsyncPgConnection,
     pooled_connection::{
         AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
         deadpool::{Hook, HookError, Object, Pool, PoolError},
     },
 };
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 
 use super::connect::Target;
 use crate::{
@@ -94,6 +94,27 @@ impl Db {
         })
     }
 
+    /// Runs `work` in a transaction. When the caller goes away in the midst of it, its connection is closed, so that
+    /// what it has locked is free at once and not when somebody else borrows the connection.
+    ///
+    /// # Errors
+    /// Those of `work`, which undo it, of [`Self::conn`] and of the database.
+    pub async fn transaction<T, E>(
+        &self,
+        work: impl for<'c> FnOnce(&'c mut AsyncPgConnection) -> BoxFuture<'c, Result<T, E>> + Send,
+    ) -> Result<T, E>
+    where
+        T: Send,
+        E: From<AppError> + From<diesel::result::Error> + Send,
+    {
+        let mut lent = ClosedOnDrop(None);
+        let conn = lent.0.insert(self.conn().await?);
+        let result = conn.transaction(async |conn| work(conn).await).await;
+        // It has come to its end, so the connection can be used again; the pool looks whether it is whole.
+        drop(lent.0.take());
+        result
+    }
+
     pub fn name(&self) -> &'static str {
         self.name
     }
@@ -124,6 +145,17 @@ impl Db {
     /// Ends all idle connections; those on loan end when they return.
     pub fn close(&self) {
         self.pool.close();
+    }
+}
+
+/// A connection that is closed instead of going back to its pool.
+struct ClosedOnDrop(Option<Conn>);
+
+impl Drop for ClosedOnDrop {
+    fn drop(&mut self) {
+        if let Some(conn) = self.0.take() {
+            drop(Object::take(conn));
+        }
     }
 }
 

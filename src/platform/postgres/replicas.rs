@@ -58,6 +58,7 @@ pub async fn prune(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
     const SQL: &str = "\
         DELETE FROM replicas r WHERE r.lease_until < loquent_now() - interval '1 day' \
            AND (r.fenced_at IS NOT NULL OR r.drained_at IS NOT NULL) \
-           AND NOT EXISTS (SELECT FROM generations g WHERE g.replica_id = r.id AND g.finished_at IS NULL)";
+           AND NOT EXISTS (SELECT FROM generations g WHERE g.replica_id = r.id AND g.finished_at IS NULL) \
+           AND NOT EXISTS (SELECT FROM jobs j WHERE j.owner_id = r.id AND j.state = 'running')";
     statement(SQL).execute(conn).await
 }

@@ -1,5 +1,5 @@
 use loquent::{
-    config::{DefaultPlan, Flags, Limits, Purpose, Streams},
+    config::{DefaultPlan, Flags, Jobs, Limits, Purpose, Streams},
     platform::telemetry::LogFormat,
 };
 
@@ -18,6 +18,7 @@ fn development_needs_nothing() {
     let streams =
         Streams { flush_ms: 10, lease_ms: 8000, max_generation_seconds: 300, retention_minutes: 15 };
     assert_eq!(config.streams, streams);
+    assert_eq!(config.jobs, Jobs { concurrency: 8, account_share: 4 });
     let limits = Limits {
         body_bytes: 1_048_576,
         body_bytes_in_flight: 67_108_864,

@@ -128,7 +128,7 @@ impl Job for Record {
     type Context = ();
 
     async fn run(self, (): (), run: Run) -> Result<(), Failure> {
-        run.complete(|conn| {
+        run.complete(move |conn| {
             async move {
                 let sql = format!("INSERT INTO effects VALUES ('{}', '{}')", self.entry, self.tick_at);
                 diesel_async::RunQueryDsl::execute(diesel::sql_query(sql), conn).await?;

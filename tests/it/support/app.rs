@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt::Write, net::Ipv4Addr, time::Duration};
 use loquent::{
     app::App,
     config::{Config, ConfigFile, Directories, Flags, SigningKey, Sources},
+    jobs::Registry,
     platform::clock::Clock,
     server::{Running, Server},
 };
@@ -33,6 +34,7 @@ pub struct Builder {
     settings: String,
     is_production: bool,
     database_url: Option<String>,
+    jobs: Registry,
 }
 
 impl TestApp {
@@ -54,6 +56,9 @@ impl TestApp {
         let (checked, differences) = self.app.credits.check().await.unwrap();
         let is_clean = self.app.stop(tokio::time::Instant::now() + Duration::from_secs(5)).await;
         assert!(is_clean, "something still ran");
+        let running =
+            super::rows::row(&self.db.url, "SELECT count(*) AS n FROM jobs WHERE state = 'running'").await;
+        assert_eq!(running["n"], 0, "jobs are left running");
         assert!(differences.is_empty(), "{checked:?} {differences:?}");
         assert_eq!(checked.open_holds, 0, "holds are left");
     }
@@ -78,6 +83,12 @@ impl Builder {
     /// Adds lines of the configuration file, such as `[plan]\ncredits = "37"`.
     pub fn settings(mut self, toml: &str) -> Self {
         writeln!(self.settings, "{toml}").unwrap();
+        self
+    }
+
+    /// Runs jobs of the test's own kinds.
+    pub fn jobs(mut self, jobs: Registry) -> Self {
+        self.jobs = jobs;
         self
     }
 
@@ -106,7 +117,7 @@ impl Builder {
         config.is_dev = !self.is_production;
         let key =
             SigningKey { kid: "test".to_owned(), secret: "a signing key of the tests, long enough".into() };
-        let app = App::start(&config, &[key], &url, Clock::default()).await.unwrap();
+        let app = App::start(&config, &[key], &url, Clock::default(), self.jobs).await.unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let running = Server::start(app.server(&config, None), listener).unwrap();
         let client = Client::anonymous(format!("http://{}", running.address));

@@ -25,6 +25,7 @@ use crate::{
     platform::{
         clock::Clock,
         postgres::{Db, partitions},
+        replica::Replica,
         tasks::Tasks,
     },
     providers::registry::Registry,
@@ -111,6 +112,11 @@ impl Generations {
     /// Id of this process among its replicas; a new one after it lost its lease.
     pub fn replica_id(&self) -> Uuid {
         self.log.identity().replica_id
+    }
+
+    /// The identity that the stream log keeps alive.
+    pub fn replica(&self) -> Replica {
+        self.log.replica().clone()
     }
 
     /// Answers in progress in this process.

@@ -18,14 +18,13 @@ use crate::{
         generations::{
             engine::{Run, attempt_id},
             hub::Place,
-            log::Identity,
             model::{Content, GenerationRow},
             prompt::{self, Prompt, Reserve},
             repo::{self, Acceptance, Accepted, Context, NewTurn},
         },
     },
     error::{AppError, Details, ErrorCode, Result},
-    platform::{ids::new_uuid, postgres::idempotency::Intent},
+    platform::{ids::new_uuid, postgres::idempotency::Intent, replica::Identity},
     providers::types::{ChatProvider, ChatRequest},
 };
 

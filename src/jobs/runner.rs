@@ -1,0 +1,182 @@
+//! The runner of a process: one loop a queue that claims what there are free slots for, and a task for every run.
+//!
+//! A claim follows a nudge, a slot that becomes free while more may wait, and, as the net, every second. A process that
+//! lost its lease drops its runs where they are, writes nothing for them, and claims again under its new identity. One
+//! that drains claims nothing more; what still runs when its time is over is given back, and the attempt does not count.
+
+use std::{sync::Arc, time::Duration};
+
+use rand::RngExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    JobHints, Registry,
+    queue::{self, Claimed, Ticket, Wish},
+    slots::{Running, Slot},
+    upkeep::Upkeep,
+};
+use crate::{
+    error::Result,
+    platform::{
+        postgres::Db,
+        replica::{Identity, Replica},
+        tasks::Tasks,
+    },
+};
+
+/// How often a runner looks without being told.
+const POLL: Duration = Duration::from_secs(1);
+/// Lanes are numbered below this.
+const LANES: i64 = 1 << 62;
+
+/// Bounds of the runner of a process.
+#[derive(Debug, Clone, Copy)]
+pub struct RunnerSettings {
+    /// Runs at a time, of each queue; 0 runs nothing.
+    pub concurrency: usize,
+    /// Runs of one account in one queue, in all processes, beyond which others go first.
+    pub account_share: usize,
+    /// Lease of the process; takeovers look at least twice as often.
+    pub lease: Duration,
+}
+
+/// Handle of the runner; clones are the same.
+#[derive(Clone)]
+pub struct Runner {
+    running: Running,
+}
+
+/// What the loops share.
+struct Shared {
+    db: Db,
+    tasks: Tasks,
+    replica: Replica,
+    registry: Registry,
+    hints: JobHints,
+    settings: RunnerSettings,
+    running: Running,
+}
+
+impl Runner {
+    /// Starts claiming, and the upkeep of the queue, which ends with `stop`; claiming ends when `tasks` drains.
+    pub fn start(
+        db: Db,
+        tasks: &Tasks,
+        replica: Replica,
+        registry: Registry,
+        hints: JobHints,
+        settings: RunnerSettings,
+        stop: CancellationToken,
+    ) -> Self {
+        let running = Running::default();
+        let upkeep = Upkeep {
+            db: db.clone(),
+            replica: replica.clone(),
+            hints: hints.clone(),
+            running: running.clone(),
+            lease: settings.lease,
+        };
+        tasks.spawn(upkeep.run(stop));
+        let shared =
+            Shared { db, tasks: tasks.clone(), replica, registry, hints, settings, running: running.clone() };
+        let shared = Arc::new(shared);
+        for (name, kinds) in shared.registry.queues() {
+            if settings.concurrency > 0 {
+                tasks.spawn(Queue { name, kinds, shared: Arc::clone(&shared) }.run());
+            }
+        }
+        Self { running }
+    }
+
+    /// Runs in progress in this process.
+    pub fn running(&self) -> usize {
+        self.running.len()
+    }
+}
+
+/// The loop of one queue.
+struct Queue {
+    name: &'static str,
+    kinds: Vec<(&'static str, Duration)>,
+    shared: Arc<Shared>,
+}
+
+impl Queue {
+    async fn run(self) {
+        let draining = self.shared.tasks.draining().clone();
+        tokio::select! {
+            () = draining.cancelled() => {}
+            () = self.claim_forever() => {}
+        }
+    }
+
+    /// Ends only with the process.
+    async fn claim_forever(&self) {
+        let slots = Arc::new(Semaphore::new(self.shared.settings.concurrency));
+        let mut hints = self.shared.hints.subscribe();
+        loop {
+            let Some(identity) = self.shared.replica.alive().await else { return };
+            let Ok(first) = Arc::clone(&slots).acquire_owned().await else { return };
+            hints.mark_unchanged();
+            let free = 1 + slots.available_permits();
+            let claimed = self.claim(&identity, free).await;
+            let is_full = claimed.as_ref().is_ok_and(|claimed| claimed.len() >= free);
+            match claimed {
+                Ok(claimed) => self.launch(claimed, &identity, first, &slots),
+                Err(error) => {
+                    tracing::warn!(
+                        error = error.chain(),
+                        queue = self.name,
+                        "jobs cannot be claimed; trying again"
+                    );
+                }
+            }
+            if !is_full {
+                // A nudge, or in its absence a look.
+                let _ = tokio::time::timeout(POLL, hints.changed()).await;
+            }
+        }
+    }
+
+    async fn claim(&self, identity: &Identity, free: usize) -> Result<Vec<Claimed>> {
+        let wish = Wish {
+            queue: self.name,
+            owner_id: identity.replica_id,
+            free: i64::try_from(free).unwrap_or(i64::MAX),
+            share: i64::try_from(self.shared.settings.account_share).unwrap_or(i64::MAX),
+            pivot: rand::rng().random_range(0..LANES),
+            kinds: &self.kinds,
+        };
+        let mut conn = self.shared.db.conn().await?;
+        Ok(queue::claim(&mut conn, &wish).await?)
+    }
+
+    /// Starts every job that was claimed, each in a slot of its own.
+    fn launch(
+        &self,
+        claimed: Vec<Claimed>,
+        identity: &Identity,
+        first: OwnedSemaphorePermit,
+        slots: &Arc<Semaphore>,
+    ) {
+        let mut first = Some(first);
+        for job in claimed {
+            // Only this loop takes slots, so those that were counted as free still are.
+            let Some(permit) = first.take().or_else(|| Arc::clone(slots).try_acquire_owned().ok()) else {
+                continue;
+            };
+            // Claims ask for known kinds only.
+            let Some(kind) = self.shared.registry.get(&job.name) else { continue };
+            let ticket = Ticket { job_id: job.id, owner_id: identity.replica_id, fence: job.fence };
+            let slot = Slot {
+                _place: (self.shared.running.enter(job.id), permit),
+                ticket,
+                identity: identity.clone(),
+                db: self.shared.db.clone(),
+                tasks: self.shared.tasks.clone(),
+            };
+            slot.spawn(job, kind);
+        }
+    }
+}

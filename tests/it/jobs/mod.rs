@@ -1,0 +1,4 @@
+//! The queue and its runner.
+
+mod queue;
+mod stage;
