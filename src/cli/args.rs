@@ -43,9 +43,7 @@ impl Cli {
             Command::Migrate { .. }
             | Command::Schema { .. }
             | Command::Ledger { .. }
-            | Command::Cron { .. } => {
-                Flags { purpose: Purpose::Maintain, file, ..Flags::default() }
-            }
+            | Command::Cron { .. } => Flags { purpose: Purpose::Maintain, file, ..Flags::default() },
         }
     }
 }

@@ -37,7 +37,8 @@ async fn list(url: &str) -> anyhow::Result<Verdict> {
 
 /// The lines, in columns as wide as they need. Times are in UTC.
 fn table(entries: &[Listed]) -> Vec<String> {
-    let rows: Vec<[String; 7]> = std::iter::once(HEAD.map(str::to_owned)).chain(entries.iter().map(row)).collect();
+    let rows: Vec<[String; 7]> =
+        std::iter::once(HEAD.map(str::to_owned)).chain(entries.iter().map(row)).collect();
     let widths: Vec<usize> =
         (0..HEAD.len()).map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0)).collect();
     let line = |row: &[String; 7]| {

@@ -5,7 +5,10 @@ use diesel_async::AsyncPgConnection;
 use futures_util::{FutureExt, future::BoxFuture};
 use uuid::Uuid;
 
-use super::schedule::{BadSchedule, CatchUp, Schedule};
+use super::{
+    repo::EntryRow,
+    schedule::{BadSchedule, CatchUp, Schedule},
+};
 use crate::{
     error::Result,
     jobs::{self, Job, Options},
@@ -49,6 +52,19 @@ impl Entry {
             async move { jobs::enqueue(conn, &job, options).await }.boxed()
         });
         Ok(Self { declared, schedule, enqueue })
+    }
+
+    /// As a row that begins at `now`.
+    pub(super) fn row(&self, now: DateTime<Utc>) -> Result<EntryRow, BadSchedule> {
+        let declared = &self.declared;
+        Ok(EntryRow {
+            name: declared.name.to_owned(),
+            schedule: declared.schedule.to_owned(),
+            time_zone: declared.zone.to_owned(),
+            catch_up: declared.catch_up.as_str().to_owned(),
+            next_tick_at: self.schedule.next_after(now)?,
+            is_enabled: true,
+        })
     }
 
     /// Enqueues the job of a tick. `None` when it lives already.

@@ -64,20 +64,20 @@ pub async fn lock_due(
         .optional()
 }
 
-/// Takes an entry, waiting for who has it.
-pub async fn lock(conn: &mut AsyncPgConnection, name: &str) -> QueryResult<(EntryRow, DateTime<Utc>)> {
+/// Takes all entries, by name, waiting for who has them.
+pub async fn lock_all(conn: &mut AsyncPgConnection) -> QueryResult<Vec<EntryRow>> {
     cron_entries::table
-        .find(name)
-        .select((EntryRow::as_select(), now()))
+        .order(cron_entries::name)
+        .select(EntryRow::as_select())
         .for_no_key_update()
-        .first(conn)
+        .load(conn)
         .await
 }
 
-/// Adds an entry, unless one of its name exists.
-pub async fn insert(conn: &mut AsyncPgConnection, row: &EntryRow) -> QueryResult<()> {
+/// Adds those of the entries whose names are new.
+pub async fn insert(conn: &mut AsyncPgConnection, rows: &[&EntryRow]) -> QueryResult<()> {
     diesel::insert_into(cron_entries::table)
-        .values(row)
+        .values(rows.to_vec())
         .on_conflict_do_nothing()
         .execute(conn)
         .await
@@ -97,16 +97,6 @@ pub async fn update(conn: &mut AsyncPgConnection, row: &EntryRow) -> QueryResult
         .execute(conn)
         .await
         .map(drop)
-}
-
-/// Switches off what is not named, and says what that was.
-pub async fn disable_others(conn: &mut AsyncPgConnection, names: &[&str]) -> QueryResult<Vec<String>> {
-    diesel::update(cron_entries::table.filter(cron_entries::is_enabled))
-        .filter(cron_entries::name.ne_all(names))
-        .set(cron_entries::is_enabled.eq(false))
-        .returning(cron_entries::name)
-        .get_results(conn)
-        .await
 }
 
 /// Which of these ticks have run.
@@ -181,7 +171,8 @@ pub async fn list(conn: &mut AsyncPgConnection) -> QueryResult<Vec<Listed>> {
         .select((jobs::id, jobs::state, jobs::reason))
         .load(conn)
         .await?;
-    let mut jobs: HashMap<_, _> = known.into_iter().map(|(id, state, reason)| (id, (state, reason))).collect();
+    let mut jobs: HashMap<_, _> =
+        known.into_iter().map(|(id, state, reason)| (id, (state, reason))).collect();
     let mut last: HashMap<_, _> =
         ticks.into_iter().map(|(name, at, id)| (name, LastTick { at, job: jobs.remove(&id) })).collect();
     Ok(entries.into_iter().map(|entry| Listed { last: last.remove(&entry.name), entry }).collect())

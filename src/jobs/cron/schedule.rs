@@ -31,7 +31,9 @@ pub enum BadSchedule {
     Expression(String, String),
     #[error("{0:?} is no zone of the IANA database")]
     Zone(String),
-    #[error("{0:?} ticks every hour, so it is given in UTC: in local time it would pause when the clock goes back")]
+    #[error(
+        "{0:?} ticks every hour, so it is given in UTC: in local time it would pause when the clock goes back"
+    )]
     EveryHour(String),
     #[error("{0:?} never ticks")]
     Never(String),
@@ -81,8 +83,9 @@ impl Schedule {
 
     /// The first instant at which the local clock shows this, or has jumped over it.
     fn first_instant(&self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
-        let mut shown = (0..=LONGEST_GAP_MINUTES)
-            .filter_map(|later| self.zone.from_local_datetime(&(local + TimeDelta::minutes(later))).earliest());
+        let mut shown = (0..=LONGEST_GAP_MINUTES).filter_map(|later| {
+            self.zone.from_local_datetime(&(local + TimeDelta::minutes(later))).earliest()
+        });
         shown.next().map(|instant| instant.with_timezone(&Utc))
     }
 

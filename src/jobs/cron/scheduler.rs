@@ -1,7 +1,7 @@
 //! Looks every second for what is due. Every process looks, and none leads: whoever locks an entry first enqueues its
 //! jobs, notes its ticks and moves it on in one transaction, and the others pass by.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use diesel_async::AsyncPgConnection;
@@ -39,15 +39,8 @@ impl Scheduler {
 
     /// Takes over what the program declares: new entries begin, changed ones change, and those that are gone rest.
     pub async fn declare(&self) -> Result<()> {
-        for entry in &self.entries {
-            let entry = Arc::clone(entry);
-            self.db.transaction(|conn| async move { declare(conn, &entry).await }.boxed()).await?;
-        }
-        let mut conn = self.db.conn().await?;
-        for gone in repo::disable_others(&mut conn, &self.names()).await? {
-            tracing::info!(cron.name = gone, "no program declares this entry any more; it is switched off");
-        }
-        Ok(())
+        let entries = self.entries.clone();
+        self.db.transaction(|conn| async move { declare(conn, &entries).await }.boxed()).await
     }
 
     /// Looks until `stop` is cancelled.
@@ -97,23 +90,31 @@ fn seconds(delta: chrono::TimeDelta) -> f64 {
     delta.num_milliseconds() as f64 / 1000.0
 }
 
-async fn declare(conn: &mut AsyncPgConnection, entry: &Entry) -> Result<()> {
-    let declared = &entry.declared;
-    let row = |next_tick_at| EntryRow {
-        name: declared.name.to_owned(),
-        schedule: declared.schedule.to_owned(),
-        time_zone: declared.zone.to_owned(),
-        catch_up: declared.catch_up.as_str().to_owned(),
-        next_tick_at,
-        is_enabled: true,
-    };
-    let first = entry.schedule.next_after(repo::current_time(conn).await?).map_err(AppError::internal)?;
-    repo::insert(conn, &row(first)).await?;
-    let (known, now) = repo::lock(conn, declared.name).await?;
-    let next = taken_over(&known, &row(first), &entry.schedule, now).map_err(AppError::internal)?;
-    if known != row(next) {
-        repo::update(conn, &row(next)).await?;
-        tracing::info!(cron.name = declared.name, "the entry is taken over as this program declares it");
+async fn declare(conn: &mut AsyncPgConnection, entries: &[Arc<Entry>]) -> Result<()> {
+    let now = repo::current_time(conn).await?;
+    let mut declared = BTreeMap::new();
+    for entry in entries {
+        declared.insert(entry.declared.name, (entry.row(now).map_err(AppError::internal)?, entry));
+    }
+    // Sorted by name, as all who lock several do.
+    let rows: Vec<_> = declared.values().map(|(row, _)| row).collect();
+    repo::insert(conn, &rows).await?;
+    for known in repo::lock_all(conn).await? {
+        let wanted = match declared.remove(&*known.name) {
+            Some((mut row, entry)) => {
+                row.next_tick_at = taken_over(&known, &row, entry, now).map_err(AppError::internal)?;
+                row
+            }
+            None => EntryRow { is_enabled: false, ..known.clone() },
+        };
+        if known != wanted {
+            repo::update(conn, &wanted).await?;
+            tracing::info!(
+                cron.name = wanted.name,
+                cron.is_enabled = wanted.is_enabled,
+                "the entry is now as this program declares it"
+            );
+        }
     }
     Ok(())
 }
@@ -122,19 +123,19 @@ async fn declare(conn: &mut AsyncPgConnection, entry: &Entry) -> Result<()> {
 fn taken_over(
     known: &EntryRow,
     declared: &EntryRow,
-    schedule: &Schedule,
+    entry: &Entry,
     now: DateTime<Utc>,
 ) -> Result<DateTime<Utc>, BadSchedule> {
     if !known.is_enabled {
         // What it would have done while nobody wanted it, was not missed.
-        return schedule.next_after(now);
+        return entry.schedule.next_after(now);
     }
     if (&known.schedule, &known.time_zone) == (&declared.schedule, &declared.time_zone) {
         return Ok(known.next_tick_at);
     }
     // What the old schedule has missed, the new one catches up from the same time on.
     let missed_from = known.next_tick_at - chrono::TimeDelta::seconds(1);
-    schedule.next_after(missed_from.min(now))
+    entry.schedule.next_after(missed_from.min(now))
 }
 
 /// Runs the due ticks of one entry, inside the caller's transaction.

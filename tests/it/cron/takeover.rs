@@ -61,8 +61,16 @@ async fn a_changed_entry_is_taken_over_and_one_that_is_gone_rests() {
     assert_eq!(
         effects,
         [
-            "changed 01T01:00", "gone 01T01:00", "kept 01T01:00", "kept 01T02:00", "changed 01T02:45",
-            "kept 01T03:00", "changed 01T03:45", "kept 01T04:00", "changed 01T04:45", "gone 01T05:00",
+            "changed 01T01:00",
+            "gone 01T01:00",
+            "kept 01T01:00",
+            "kept 01T02:00",
+            "changed 01T02:45",
+            "kept 01T03:00",
+            "changed 01T03:45",
+            "kept 01T04:00",
+            "changed 01T04:45",
+            "gone 01T05:00",
             "kept 01T05:00",
         ]
     );
@@ -113,8 +121,11 @@ async fn an_entry_that_was_moved_back_by_hand_repeats_no_tick() {
     world.set(at("2026-05-01T03:30:00Z")).await;
     assert_eq!(look(&process).await, 3);
     world.settled().await;
-    crate::support::rows::execute(&world.db.url, "UPDATE cron_entries SET next_tick_at = '2026-05-01T02:00:00Z'")
-        .await;
+    crate::support::rows::execute(
+        &world.db.url,
+        "UPDATE cron_entries SET next_tick_at = '2026-05-01T02:00:00Z'",
+    )
+    .await;
     assert_eq!(look(&process).await, 0);
     assert_eq!(world.due().await, 0);
     for process in process {

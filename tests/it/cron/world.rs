@@ -88,14 +88,17 @@ impl World {
 
     /// The ticks that were noted more than a minute after their time, or before it.
     pub async fn noted_late_or_early(&mut self) -> Vec<Tick> {
-        self.ticks("(SELECT * FROM cron_ticks WHERE created_at - tick_at NOT BETWEEN '0' AND interval '1 minute') t")
-            .await
+        self.ticks(
+            "(SELECT * FROM cron_ticks WHERE created_at - tick_at NOT BETWEEN '0' AND interval '1 minute') t",
+        )
+        .await
     }
 
     /// Waits until every job has had its effect.
     pub async fn settled(&self) {
         let limit = Duration::from_secs(120);
-        let query = "SELECT WHERE NOT EXISTS (SELECT FROM jobs WHERE state IN ('scheduled', 'ready', 'running'))";
+        let query =
+            "SELECT WHERE NOT EXISTS (SELECT FROM jobs WHERE state IN ('scheduled', 'ready', 'running'))";
         row_when(&self.db.url, limit, query).await;
     }
 }
