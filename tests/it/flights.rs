@@ -126,13 +126,16 @@ fn is_session_check(flight: &Flight) -> bool {
     flight.sql.contains(r#"FROM ("sessions" INNER JOIN "users""#)
 }
 
-/// What the process does every two seconds for those that died.
+/// What the process does every second or two for those that died, and for what is due.
 fn is_sweep(flight: &Flight) -> bool {
-    const SWEEPS: [&str; 4] = [
+    const SWEEPS: [&str; 7] = [
         "SET fenced_at",
         "rotate_stream_log(",
         r#""generations"."finished_at" IS NULL"#,
         "SELECT loquent_now()",
+        r#"FROM "cron_entries""#,
+        r#"FROM "ledger_checks""#,
+        "to_regclass('messages_'",
     ];
     SWEEPS.iter().any(|text| flight.sql.contains(text))
 }

@@ -157,7 +157,7 @@ impl Process {
         let db = Db::try_new(&world.db.url, settings).unwrap();
         let (hints, tasks, stop) = (JobHints::default(), Tasks::default(), CancellationToken::new());
         let id = Uuid::now_v7();
-        replicas::insert(&mut *db.conn().await.unwrap(), id, 1000).await.unwrap();
+        replicas::insert(&mut db.conn().await.unwrap(), id, 1000).await.unwrap();
         let (_, replica) = Replica::new(Identity::new(id));
         let mut registry = Registry::default();
         registry.register::<Record>(()).unwrap();
