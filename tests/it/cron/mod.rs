@@ -2,6 +2,8 @@
 
 mod calendar;
 mod house;
+pub mod killed;
+mod season;
 mod takeover;
 mod virtual_time;
 mod world;

@@ -153,10 +153,14 @@ pub struct Process {
 
 impl Process {
     pub async fn start(world: &World, declared: &[Declaration]) -> Self {
+        Self::start_as(Uuid::now_v7(), &world.db.url, declared).await
+    }
+
+    /// With this identity among the replicas.
+    pub async fn start_as(id: Uuid, url: &str, declared: &[Declaration]) -> Self {
         let settings = PoolSettings { name: "test", size: 8, wait: Duration::from_secs(10) };
-        let db = Db::try_new(&world.db.url, settings).unwrap();
+        let db = Db::try_new(url, settings).unwrap();
         let (hints, tasks, stop) = (JobHints::default(), Tasks::default(), CancellationToken::new());
-        let id = Uuid::now_v7();
         replicas::insert(&mut db.conn().await.unwrap(), id, 1000).await.unwrap();
         let (_, replica) = Replica::new(Identity::new(id));
         let mut registry = Registry::default();

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::cluster;
-use crate::embedded::owner;
+use crate::{cron::killed, embedded::owner};
 
 const ROLE: &str = "LOQUENT_TEST_ROLE";
 
@@ -19,6 +19,8 @@ pub enum Role {
     Owner,
     /// Has a test database until its standard input ends.
     Client,
+    /// Looks for what is due until its standard input ends.
+    Scheduler,
 }
 
 impl Role {
@@ -27,6 +29,7 @@ impl Role {
             Self::Keeper => "keeper",
             Self::Owner => "owner",
             Self::Client => "client",
+            Self::Scheduler => "scheduler",
         }
     }
 
@@ -57,6 +60,7 @@ async fn helper_processes_enter_here() {
         None => {}
         Some("keeper") => cluster::keep().await.expect("the cluster is kept"),
         Some("owner") => owner::own().await,
+        Some("scheduler") => killed::look_on().await,
         Some("client") => owner::use_a_test_database().await,
         Some(other) => panic!("there is no role {other}"),
     }
