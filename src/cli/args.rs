@@ -5,7 +5,11 @@ use std::{net::IpAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use url::Url;
 
-use crate::config::{Flags, Purpose};
+use crate::{
+    config::{Flags, Purpose},
+    jobs::repo::{JobRow, JobState},
+    platform::ids::Id,
+};
 
 /// The GraphQL backend for AI products.
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
@@ -43,6 +47,7 @@ impl Cli {
             Command::Migrate { .. }
             | Command::Schema { .. }
             | Command::Ledger { .. }
+            | Command::Jobs { .. }
             | Command::Cron { .. } => Flags { purpose: Purpose::Maintain, file, ..Flags::default() },
         }
     }
@@ -69,6 +74,11 @@ pub enum Command {
     Ledger {
         #[command(subcommand)]
         action: Ledger,
+    },
+    /// The work that waits, runs, or has failed for good
+    Jobs {
+        #[command(subcommand)]
+        action: Jobs,
     },
     /// The timetable
     Cron {
@@ -164,6 +174,45 @@ pub enum Ledger {
     Check,
 }
 
+/// What to do with jobs.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Jobs {
+    /// Show the newest jobs, with the reason of those that have failed
+    List {
+        /// Only in this state; may be given more than once [default: all but done and canceled]
+        #[arg(
+            long,
+            value_name = "STATE",
+            value_parser = job_state,
+            default_values = ["scheduled", "ready", "running", "dead"],
+            hide_default_value = true
+        )]
+        state: Vec<JobState>,
+        /// Only of this kind, such as `mail.send`
+        #[arg(long)]
+        name: Option<String>,
+        /// How many at most
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        limit: u16,
+    },
+    /// Let dead or discarded jobs begin again, with all their attempts
+    Retry {
+        #[arg(required = true, value_name = "ID", value_parser = Id::<JobRow>::parse)]
+        ids: Vec<Id<JobRow>>,
+    },
+    /// End jobs that are dead or wait; they are not tried again
+    Discard {
+        #[arg(required = true, value_name = "ID", value_parser = Id::<JobRow>::parse)]
+        ids: Vec<Id<JobRow>>,
+    },
+}
+
+fn job_state(text: &str) -> Result<JobState, String> {
+    let states = JobState::ALL.map(JobState::as_str).join(", ");
+    let found = JobState::ALL.into_iter().find(|state| state.as_str() == text);
+    found.ok_or_else(|| format!("the states are {states}"))
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -236,6 +285,10 @@ mod tests {
             "loquent serve --port 65536",
             "loquent migrate",
             "loquent doctor --url ftp://x",
+            "loquent jobs list --state asleep",
+            "loquent jobs list --limit 0",
+            "loquent jobs retry",
+            "loquent jobs discard msg_01k9ppzzzzzzzzzzzzzzzzzzzz",
             "loquent serve --allow-remote-dev",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");

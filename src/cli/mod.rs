@@ -8,6 +8,7 @@ mod cron;
 mod database;
 mod demo;
 mod doctor;
+mod jobs;
 mod ledger;
 mod migrate;
 mod schema;
@@ -56,6 +57,7 @@ async fn work(command: Command, config: &Config) -> anyhow::Result<Verdict> {
         Command::Serve(_) => serve::run(config).await,
         Command::Migrate { action } => migrate::run(config, action).await,
         Command::Doctor(wishes) => doctor::run(config, &wishes).await,
+        Command::Jobs { action } => jobs::run(config, action).await,
         Command::Ledger { action: Ledger::Check } => ledger::run(config).await,
         Command::Cron { action: Cron::List } => cron::run(config).await,
         Command::Schema { action } => schema::run(&action),

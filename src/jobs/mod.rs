@@ -41,12 +41,17 @@
 //! }
 //! ```
 
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/adding-a-job.md")]
+struct AddingAJob;
+
 pub mod cron;
 mod failure;
 mod hints;
 mod job;
-pub mod queue;
+mod queue;
 mod registry;
+pub mod repo;
 mod run;
 mod runner;
 mod slots;
@@ -55,6 +60,7 @@ mod upkeep;
 pub use failure::Failure;
 pub use hints::JobHints;
 pub use job::{Job, Options, enqueue};
+pub use queue::{CLAIM, prune};
 pub use registry::Registry;
 pub use run::Run;
 pub use runner::{Runner, RunnerSettings};

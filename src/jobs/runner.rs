@@ -4,7 +4,7 @@
 //! lost its lease drops its runs where they are, writes nothing for them, and claims again under its new identity. One
 //! that drains claims nothing more; what still runs when its time is over is given back, and the attempt does not count.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use rand::RngExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -76,6 +76,8 @@ impl Runner {
             hints: hints.clone(),
             running: running.clone(),
             lease: settings.lease,
+            seen: registry.queues().into_keys().map(str::to_owned).collect(),
+            dead: HashSet::new(),
         };
         tasks.spawn(upkeep.run(stop));
         let shared =
@@ -103,38 +105,58 @@ struct Queue {
 }
 
 impl Queue {
+    /// Claims until the process drains. A claim itself is never cut: what it has got would be in nobody's hands.
     async fn run(self) {
         let draining = self.shared.tasks.draining().clone();
-        tokio::select! {
-            () = draining.cancelled() => {}
-            () = self.claim_forever() => {}
-        }
-    }
-
-    /// Ends only with the process.
-    async fn claim_forever(&self) {
         let slots = Arc::new(Semaphore::new(self.shared.settings.concurrency));
         let mut hints = self.shared.hints.subscribe();
         loop {
-            let Some(identity) = self.shared.replica.alive().await else { return };
-            let Ok(first) = Arc::clone(&slots).acquire_owned().await else { return };
+            let (identity, first) = tokio::select! {
+                biased;
+                () = draining.cancelled() => return,
+                may_claim = self.may_claim(&slots) => match may_claim {
+                    Some(may_claim) => may_claim,
+                    None => return,
+                },
+            };
             hints.mark_unchanged();
-            let free = 1 + slots.available_permits();
-            let claimed = self.claim(&identity, free).await;
-            let is_full = claimed.as_ref().is_ok_and(|claimed| claimed.len() >= free);
-            match claimed {
-                Ok(claimed) => self.launch(claimed, &identity, first, &slots),
-                Err(error) => {
-                    tracing::warn!(
-                        error = error.chain(),
-                        queue = self.name,
-                        "jobs cannot be claimed; trying again"
-                    );
-                }
+            if self.claim_and_launch(&identity, first, &slots).await {
+                continue;
             }
-            if !is_full {
+            tokio::select! {
+                () = draining.cancelled() => return,
                 // A nudge, or in its absence a look.
-                let _ = tokio::time::timeout(POLL, hints.changed()).await;
+                _ = tokio::time::timeout(POLL, hints.changed()) => {}
+            }
+        }
+    }
+
+    /// Waits for a free slot and for an identity to claim under; `None` when the process ends.
+    async fn may_claim(&self, slots: &Arc<Semaphore>) -> Option<(Identity, OwnedSemaphorePermit)> {
+        let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+        Some((self.shared.replica.alive().await?, slot))
+    }
+
+    /// True when there was work, so there may be more.
+    async fn claim_and_launch(
+        &self,
+        identity: &Identity,
+        first: OwnedSemaphorePermit,
+        slots: &Arc<Semaphore>,
+    ) -> bool {
+        match self.claim(identity, 1 + slots.available_permits()).await {
+            Ok(claimed) => {
+                let has_work = !claimed.is_empty();
+                self.launch(claimed, identity, first, slots);
+                has_work
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = error.chain(),
+                    queue = self.name,
+                    "jobs cannot be claimed; the next look tries again"
+                );
+                false
             }
         }
     }

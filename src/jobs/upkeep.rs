@@ -1,9 +1,12 @@
 //! What every process does for the queue besides running: makes scheduled jobs ready, takes over the jobs of processes
-//! that are gone, gives back what it has claimed without knowing, and measures. Whoever is first does it.
+//! that are gone, gives back what it has claimed without knowing, and counts. Whoever is first does it.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::Duration,
+};
 
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::{JobHints, queue, slots::Running};
@@ -16,6 +19,9 @@ use crate::{
 const PACE: Duration = Duration::from_secs(1);
 /// How often jobs of processes that are gone are looked for.
 const TAKEOVER: Duration = Duration::from_secs(2);
+/// How often the queues are counted, and up to how many jobs.
+const COUNT: Duration = Duration::from_secs(15);
+const MAX_COUNT: i64 = 100_000;
 /// Jobs in one statement.
 const ROUND: i64 = 500;
 
@@ -26,25 +32,27 @@ pub(super) struct Upkeep {
     pub hints: JobHints,
     pub running: Running,
     pub lease: Duration,
+    /// Queues that have a metric.
+    pub seen: BTreeSet<String>,
+    /// Names that have dead letters.
+    pub dead: HashSet<String>,
 }
 
 impl Upkeep {
     /// Goes on until `stop` is cancelled.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         let takeover = TAKEOVER.min(self.lease / 2);
-        let mut ticks = tokio::time::interval(PACE.min(takeover));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut last_takeover = Instant::now();
+        let mut promotions = every(PACE);
+        let mut takeovers = every(takeover);
+        let mut counts = every(COUNT);
         loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
+            let round = tokio::select! {
+                _ = promotions.tick() => self.promote().await,
+                _ = takeovers.tick() => self.take_over().await,
+                _ = counts.tick() => self.count().await,
                 () = stop.cancelled() => return,
-            }
-            let is_takeover_due = last_takeover.elapsed() >= takeover;
-            if is_takeover_due {
-                last_takeover = Instant::now();
-            }
-            if let Err(error) = self.round(is_takeover_due).await {
+            };
+            if let Err(error) = round {
                 tracing::warn!(
                     error = error.chain(),
                     "the upkeep of jobs failed; the next round tries again"
@@ -53,22 +61,58 @@ impl Upkeep {
         }
     }
 
-    async fn round(&self, is_takeover_due: bool) -> Result<()> {
+    async fn promote(&self) -> Result<()> {
         let mut conn = self.db.conn().await?;
-        if is_takeover_due {
-            for ended in queue::take_over(&mut conn, ROUND).await? {
-                names::JOB_ATTEMPTS.add([ended.name.clone().into(), "crashed".into()], 1);
-                tracing::warn!(job.id = %ended.id, job.name = ended.name, "a job was taken from a process that is gone");
-                if ended.is_dead {
-                    ended.log();
-                }
-            }
-            let me = self.replica.current().replica_id;
-            queue::give_back_unknown(&mut conn, me, &self.running.ids()).await?;
-        }
         if queue::promote(&mut conn, ROUND).await? > 0 {
             self.hints.nudge();
         }
         Ok(())
     }
+
+    async fn take_over(&self) -> Result<()> {
+        let mut conn = self.db.conn().await?;
+        for ended in queue::take_over(&mut conn, ROUND).await? {
+            names::JOB_ATTEMPTS.add([ended.name.clone().into(), "crashed".into()], 1);
+            tracing::warn!(job.id = %ended.id, job.name = ended.name, "a job was taken from a process that is gone");
+            if ended.is_dead {
+                ended.log();
+            }
+        }
+        let me = self.replica.current().replica_id;
+        queue::give_back_unknown(&mut conn, me, &self.running.ids()).await?;
+        Ok(())
+    }
+
+    /// Every process says the same of the database; a queue that is empty now says so.
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+    async fn count(&mut self) -> Result<()> {
+        let mut conn = self.db.conn().await?;
+        let counts = queue::count(&mut conn, MAX_COUNT).await?;
+        let dead = queue::count_dead(&mut conn, MAX_COUNT).await?;
+        drop(conn);
+        self.seen.extend(counts.iter().map(|count| count.queue.clone()));
+        for name in &self.seen {
+            let of = |state| counts.iter().find(|count| count.queue == *name && count.state == state);
+            for state in ["scheduled", "ready", "running"] {
+                let jobs = of(state).map_or(0.0, |count| count.jobs as f64);
+                names::JOBS.set([name.clone().into(), state.into()], jobs);
+            }
+            let oldest = of("ready").map_or(0.0, |count| count.oldest_seconds);
+            names::JOBS_OLDEST.set([name.clone().into()], oldest);
+        }
+        for name in self.dead.drain() {
+            names::JOBS_DEAD.set([name.into()], 0.0);
+        }
+        for (name, jobs) in dead {
+            names::JOBS_DEAD.set([name.clone().into()], jobs as f64);
+            self.dead.insert(name);
+        }
+        Ok(())
+    }
+}
+
+fn every(pace: Duration) -> Interval {
+    let mut ticks = tokio::time::interval(pace);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }

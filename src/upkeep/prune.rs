@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     domains::accounts::Accounts,
     error::Result,
-    jobs::{Failure, Job, Run, cron, queue},
+    jobs::{self, Failure, Job, Run, cron},
     platform::postgres::{idempotency, replicas},
 };
 
@@ -57,7 +57,7 @@ impl Prune {
         Ok(match self {
             Self::IdempotencyKeys => idempotency::prune(conn, ROUND).await?,
             Self::Sessions => accounts.prune(conn, ROUND).await?,
-            Self::Jobs => queue::prune(conn, ROUND).await?,
+            Self::Jobs => jobs::prune(conn, ROUND).await?,
             Self::Replicas => replicas::prune(conn).await?,
             Self::CronTicks => cron::prune_ticks(conn).await?,
         })

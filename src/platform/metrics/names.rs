@@ -64,6 +64,12 @@ metrics! {
     CREDITS_OVERRUN: Counter = "loquent_microcredits_overrun_total", [], Count,
         "Used beyond what was reserved and never charged, in millionths of a credit. Growth means that prices or estimates are wrong.";
 
+    JOBS: Gauge = "loquent_jobs", ["queue", "state"], Count,
+        "Jobs that are scheduled, ready or running, as the database has them every 15 s; counted up to 100,000 in all.";
+    JOBS_OLDEST: Gauge = "loquent_jobs_oldest_ready_seconds", ["queue"], Seconds,
+        "How long the oldest job that is ready has waited for a runner.";
+    JOBS_DEAD: Gauge = "loquent_jobs_dead", ["name"], Count,
+        "Dead letters, which wait for somebody to retry or discard them.";
     JOB_ATTEMPTS: Counter = "loquent_job_attempts_total", ["name", "outcome"], Count,
         "Attempts that ended: done, failed, panicked, timed_out (all three are tried again), dead (the last one), crashed (with its process), given_back (this process stopped) or lost (another process has the job).";
     JOB_SECONDS: Histogram = "loquent_job_duration_seconds", ["name"], Seconds,

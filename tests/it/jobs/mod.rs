@@ -1,4 +1,13 @@
 //! The queue and its runner.
 
+mod asleep;
+mod command;
+mod cost;
+mod failures;
+mod fairness;
+mod fence;
+mod kills;
+mod poison;
 mod queue;
 mod stage;
+pub mod worker;

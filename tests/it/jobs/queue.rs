@@ -1,14 +1,18 @@
 //! From the transaction that enqueues a job to the end of its only attempt.
 
-use diesel_async::AsyncConnection;
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use loquent::{
     error::{AppError, ErrorCode},
-    jobs::{Options, enqueue},
+    jobs::{Options, enqueue, prune},
+    platform::request,
 };
 use serde_json::json;
 
-use super::stage::{Act, Play, Stage};
+use super::stage::{Act, Play, Stage, note};
 use crate::support::rows::{connect, row};
+
+const FAR: DateTime<Utc> = DateTime::from_timestamp(4_000_000_000, 0).unwrap();
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_runs_once_and_is_done() {
@@ -38,5 +42,132 @@ async fn a_job_is_there_exactly_when_its_transaction_is() {
     assert_eq!(row(&stage.app.db.url, "SELECT count(*) AS n FROM jobs").await["n"], 0);
     stage.enqueue("next", Act::Return, Options::default()).await;
     assert_eq!(stage.next().await.name, "next");
+    stage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unique_key_lets_one_live_job_in() {
+    let stage = Stage::open().await;
+    let key = || Options { unique_key: Some("only-one".to_owned()), ..Options::default() };
+    let first = stage.enqueue("first", Act::Wait, key()).await.unwrap();
+    assert_eq!(stage.enqueue("waiting twin", Act::Return, key()).await, None);
+    stage.next().await;
+    assert_eq!(stage.enqueue("twin of what runs", Act::Return, key()).await, None);
+    stage.exits.add_permits(1);
+    stage.job_when(first, "done").await;
+    assert!(stage.enqueue("second", Act::Return, key()).await.is_some());
+    assert_eq!(stage.next().await.name, "second");
+
+    // Of many at once exactly one gets in.
+    let twins = (0..20).map(|_| {
+        stage.enqueue(
+            "twin",
+            Act::Return,
+            Options { unique_key: Some("race".to_owned()), run_at: Some(FAR), ..Options::default() },
+        )
+    });
+    let entered = futures_util::future::join_all(twins).await;
+    assert_eq!(entered.iter().flatten().count(), 1);
+    stage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_most_urgent_goes_first_and_of_equals_the_oldest() {
+    let stage = Stage::open_with("[jobs]\nconcurrency = 1").await;
+    stage.enqueue("occupies the slot", Act::Wait, Options::default()).await;
+    stage.next().await;
+    for (name, priority) in [("late", Some(200)), ("usual 1", None), ("usual 2", None), ("urgent", Some(-5))]
+    {
+        stage.enqueue(name, Act::Return, Options { priority, ..Options::default() }).await;
+    }
+    stage.exits.add_permits(1);
+    for name in ["urgent", "usual 1", "usual 2", "late"] {
+        assert_eq!(stage.next().await.name, name);
+    }
+    stage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_waits_for_its_time() {
+    let stage = Stage::open().await;
+    let run_at = Some(stage.now().await + TimeDelta::hours(1));
+    let id = stage.enqueue("later", Act::Return, Options { run_at, ..Options::default() }).await.unwrap();
+    stage.enqueue("now", Act::Return, Options::default()).await;
+    assert_eq!(stage.next().await.name, "now");
+    stage.job_when(id, "scheduled").await;
+    stage.advance("1 hour").await;
+    assert_eq!(stage.next().await.name, "later");
+    stage.job_when(id, "done").await;
+    stage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_and_the_jobs_it_enqueues_carry_the_id_of_the_request() {
+    let stage = Stage::open().await;
+    let tasks = stage.app.app.tasks.clone();
+    let url = stage.app.db.url.clone();
+    let asked = request::on_behalf(Some("req-77".into()), async {
+        // A mutation works in a task that outlives its request.
+        let work = async move {
+            let job = Play { name: "asked for".to_owned(), act: Act::Enqueue };
+            enqueue(&mut connect(&url).await, &job, Options::default()).await
+        };
+        tasks.run(work).await.unwrap()
+    });
+    asked.await.unwrap();
+    for name in ["asked for", "by a job"] {
+        let begun = stage.next().await;
+        assert_eq!((begun.name.as_str(), begun.request_id.as_deref()), (name, Some("req-77")));
+    }
+    stage.enqueue("of nobody", Act::Return, Options::default()).await;
+    assert_eq!(stage.next().await.request_id, None);
+    stage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_leaves_all_or_nothing() {
+    let stage = Stage::open().await;
+    let (tasks, db) = (stage.app.app.tasks.clone(), stage.app.db.url.clone());
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let mut blocker = connect(&db).await;
+    blocker.batch_execute("BEGIN; LOCK TABLE effects").await.unwrap();
+    let url = db.clone();
+    let work = async move {
+        let mut conn = connect(&url).await;
+        let job = Play { name: "kept".to_owned(), act: Act::Return };
+        conn.transaction(async |conn| {
+            enqueue(conn, &job, Options::default()).await?;
+            begun.send(()).unwrap();
+            // Waits here while the client goes away.
+            note(conn, "effect".to_owned()).await;
+            Ok::<_, AppError>(())
+        })
+        .await
+    };
+    let request = tokio::spawn(async move { tasks.run(work).await });
+    has_begun.await.unwrap();
+    request.abort();
+    assert!(request.await.unwrap_err().is_cancelled());
+    assert_eq!(row(&db, "SELECT count(*) AS n FROM jobs").await["n"], 0);
+    blocker.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(stage.next().await.name, "kept");
+    assert_eq!(stage.effects().await, 1);
+    stage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn done_jobs_are_kept_for_a_week_and_dead_ones_until_somebody_decides() {
+    let stage = Stage::open().await;
+    let done = stage.enqueue("done", Act::Return, Options::default()).await.unwrap();
+    let dead = stage.enqueue("dead", Act::Never, Options::default()).await.unwrap();
+    stage.job_when(done, "done").await;
+    stage.job_when(dead, "dead").await;
+    let mut conn = connect(&stage.app.db.url).await;
+    stage.advance("167 hours").await;
+    assert_eq!(prune(&mut conn, 10).await.unwrap(), 0);
+    stage.advance("169 hours").await;
+    assert_eq!(prune(&mut conn, 10).await.unwrap(), 1);
+    stage.job_when(dead, "dead").await;
+    drop(conn);
     stage.close().await;
 }

@@ -35,6 +35,10 @@ pub enum Act {
     Complete,
     /// Writes an effect in a transaction of its own.
     Write,
+    /// Enqueues another job, which returns.
+    Enqueue,
+    /// Ends only at its deadline.
+    Forever,
     /// Waits, and then writes what it may not write any more.
     WriteLate,
 }
@@ -97,6 +101,17 @@ impl Job for Play {
                 Err(broken().into())
             }
             Act::Write => run.transaction(|conn| async move { Ok(note(conn, name).await) }.boxed()).await,
+            Act::Enqueue => {
+                run.complete(|conn| {
+                    async move {
+                        let next = Play { name: "by a job".to_owned(), act: Act::Return };
+                        enqueue(conn, &next, Options::default()).await.map(drop)
+                    }
+                    .boxed()
+                })
+                .await
+            }
+            Act::Forever => std::future::pending().await,
             Act::WriteLate => {
                 stage.exits.acquire().await.unwrap().forget();
                 let written = run.transaction(|conn| async move { Ok(note(conn, name).await) }.boxed()).await;
@@ -172,6 +187,20 @@ impl Stage {
 
     pub async fn effects(&self) -> i64 {
         row(&self.app.db.url, "SELECT count(*) AS n FROM effects").await["n"].as_i64().unwrap()
+    }
+
+    /// Ends the pause before the next attempt of whatever has failed.
+    pub async fn hasten(&self) {
+        execute(&self.app.db.url, "UPDATE jobs SET run_at = loquent_now() WHERE state = 'scheduled'").await;
+    }
+
+    /// Moves the time of the database so far from the real one.
+    pub async fn advance(&self, by: &str) {
+        let sql = format!(
+            "CREATE OR REPLACE FUNCTION loquent_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE AS \
+             $$SELECT clock_timestamp() + interval '{by}'$$"
+        );
+        execute(&self.app.db.url, &sql).await;
     }
 
     /// The time of the database.

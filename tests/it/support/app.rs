@@ -12,7 +12,7 @@ use loquent::{
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::{client::Client, db::TestDb, provider::ScriptedProvider};
+use super::{client::Client, db::TestDb, provider::ScriptedProvider, rows::row};
 
 /// Key of the model that the scripted provider serves: 1,000 credits for a million tokens in, as many out.
 pub const MODEL: &str = "scripted";
@@ -47,18 +47,22 @@ impl TestApp {
         Builder::default()
     }
 
-    /// Stops, and proves that it left nothing behind: no hold, and books that agree.
+    /// Stops, and proves that it left nothing behind: no hold, no job that runs, and books that agree.
     pub async fn close(mut self) {
+        self.stop(Duration::from_secs(5)).await;
+    }
+
+    /// The same, with so much time for what still runs; the database stays until the value goes.
+    pub async fn stop(&mut self, limit: Duration) {
         self.is_closed = true;
         if let Some(running) = self.running.take() {
             running.drain(Duration::from_secs(5)).await;
         }
         let (checked, differences) = self.app.credits.check().await.unwrap();
-        let is_clean = self.app.stop(tokio::time::Instant::now() + Duration::from_secs(5)).await;
+        let is_clean = self.app.stop(tokio::time::Instant::now() + limit).await;
         assert!(is_clean, "something still ran");
-        let running =
-            super::rows::row(&self.db.url, "SELECT count(*) AS n FROM jobs WHERE state = 'running'").await;
-        assert_eq!(running["n"], 0, "jobs are left running");
+        let jobs = row(&self.db.url, "SELECT count(*) AS running FROM jobs WHERE state = 'running'").await;
+        assert_eq!(jobs["running"], 0, "jobs are left running");
         assert!(differences.is_empty(), "{checked:?} {differences:?}");
         assert_eq!(checked.open_holds, 0, "holds are left");
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::cluster;
-use crate::{cron::killed, embedded::owner};
+use crate::{cron::killed, embedded::owner, jobs::worker};
 
 const ROLE: &str = "LOQUENT_TEST_ROLE";
 
@@ -19,6 +19,8 @@ pub enum Role {
     Owner,
     /// Has a test database until its standard input ends.
     Client,
+    /// Runs the jobs of the tests until its standard input ends.
+    Worker,
     /// Looks for what is due until its standard input ends.
     Scheduler,
 }
@@ -29,6 +31,7 @@ impl Role {
             Self::Keeper => "keeper",
             Self::Owner => "owner",
             Self::Client => "client",
+            Self::Worker => "worker",
             Self::Scheduler => "scheduler",
         }
     }
@@ -60,6 +63,7 @@ async fn helper_processes_enter_here() {
         None => {}
         Some("keeper") => cluster::keep().await.expect("the cluster is kept"),
         Some("owner") => owner::own().await,
+        Some("worker") => worker::work().await,
         Some("scheduler") => killed::look_on().await,
         Some("client") => owner::use_a_test_database().await,
         Some(other) => panic!("there is no role {other}"),

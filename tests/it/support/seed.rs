@@ -10,6 +10,17 @@ impl TestDb {
         rows::execute(&self.url, sql).await;
     }
 
+    /// Adds jobs past the application: a query for queue, name, payload, state, owner, attempts and their bound.
+    pub async fn fill_jobs(&self, query: &str) {
+        let columns = "queue, name, payload, state, owner_id, attempts, max_attempts";
+        self.execute(&format!(
+            "INSERT INTO jobs ({columns}, claimed_at) \
+             SELECT queue, name, payload::jsonb, state, owner_id::uuid, attempts, max_attempts, loquent_now() \
+               FROM ({query}) AS wanted ({columns})"
+        ))
+        .await;
+    }
+
     /// The rows of a query with one column named `line`.
     pub async fn lines(&self, sql: &str) -> Vec<String> {
         let found = rows::rows(&mut rows::connect(&self.url).await, sql).await;
