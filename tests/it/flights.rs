@@ -128,8 +128,9 @@ fn is_session_check(flight: &Flight) -> bool {
 
 /// What the process does every second or two for those that died, and for what is due.
 fn is_sweep(flight: &Flight) -> bool {
-    const SWEEPS: [&str; 7] = [
+    const SWEEPS: [&str; 8] = [
         "SET fenced_at",
+        "FROM jobs",
         "rotate_stream_log(",
         r#""generations"."finished_at" IS NULL"#,
         "SELECT loquent_now()",

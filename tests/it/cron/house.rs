@@ -21,9 +21,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// Lets entries tick now, as if their time had come.
 async fn let_tick(url: &str, names: &str) {
-    let sql = format!(
-        "UPDATE cron_entries SET next_tick_at = date_trunc('second', loquent_now()) WHERE name LIKE '{names}'"
-    );
+    let sql = format!("UPDATE cron_entries SET next_tick_at = loquent_now() WHERE name LIKE '{names}'");
     execute(url, &sql).await;
 }
 

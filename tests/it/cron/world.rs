@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::support::{
     db::TestDb,
-    rows::{connect, execute, row_when, rows},
+    rows::{connect, execute, rows},
 };
 
 /// Entry and instant of a tick.
@@ -94,12 +94,21 @@ impl World {
         .await
     }
 
-    /// Waits until every job has had its effect.
-    pub async fn settled(&self) {
-        let limit = Duration::from_secs(120);
-        let query =
-            "SELECT WHERE NOT EXISTS (SELECT FROM jobs WHERE state IN ('scheduled', 'ready', 'running'))";
-        row_when(&self.db.url, limit, query).await;
+    /// Lets the time go on, second by second for twenty minutes at most, until every job has had its effect: one that was
+    /// taken over waits a moment before it is tried again.
+    pub async fn settled(&mut self) {
+        use diesel_async::SimpleAsyncConnection;
+        let mut polls = tokio::time::interval(Duration::from_millis(50));
+        for _ in 0..20 * 60 {
+            let live = "SELECT FROM jobs WHERE state IN ('scheduled', 'ready', 'running')";
+            if rows(&mut self.conn, live).await.is_empty() {
+                return;
+            }
+            let second = "UPDATE virtual_time SET now = now + interval '1 second'";
+            self.conn.batch_execute(second).await.unwrap();
+            polls.tick().await;
+        }
+        panic!("jobs are left");
     }
 }
 
