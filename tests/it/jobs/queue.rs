@@ -1,16 +1,26 @@
 //! From the transaction that enqueues a job to the end of its only attempt.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
+use futures_util::FutureExt;
 use loquent::{
-    error::{AppError, ErrorCode},
+    error::{AppError, ErrorCode, Result},
     jobs::{Options, enqueue, prune},
-    platform::request,
+    platform::{
+        metrics,
+        postgres::{Db, pool::PoolSettings},
+        request,
+    },
 };
 use serde_json::json;
 
 use super::stage::{Act, Play, Stage, note};
-use crate::support::rows::{connect, row};
+use crate::support::{
+    processes::eventually,
+    rows::{connect, row},
+};
 
 const FAR: DateTime<Utc> = DateTime::from_timestamp(4_000_000_000, 0).unwrap();
 
@@ -139,19 +149,47 @@ async fn a_client_that_hangs_up_leaves_all_or_nothing() {
             enqueue(conn, &job, Options::default()).await?;
             begun.send(()).unwrap();
             // Waits here while the client goes away.
-            note(conn, "effect".to_owned()).await;
-            Ok::<_, AppError>(())
+            note(conn, "effect".to_owned()).await
         })
         .await
     };
-    let request = tokio::spawn(async move { tasks.run(work).await });
-    has_begun.await.unwrap();
-    request.abort();
-    assert!(request.await.unwrap_err().is_cancelled());
+    let mut request = Box::pin(tasks.run(work));
+    tokio::select! {
+        result = &mut request => panic!("it does not wait: {result:?}"),
+        begun = has_begun => begun.unwrap(),
+    }
+    drop(request);
     assert_eq!(row(&db, "SELECT count(*) AS n FROM jobs").await["n"], 0);
     blocker.batch_execute("COMMIT").await.unwrap();
     assert_eq!(stage.next().await.name, "kept");
     assert_eq!(stage.effects().await, 1);
+    stage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_is_cut_leaves_no_lock() {
+    let stage = Stage::open().await;
+    let settings = PoolSettings { name: "test", size: 1, wait: Duration::from_secs(5) };
+    let db = Db::try_new(&stage.app.db.url, settings).unwrap();
+    let (locked, has_locked) = tokio::sync::oneshot::channel();
+    let mut cut = Box::pin(db.transaction(move |conn| {
+        async move {
+            conn.batch_execute("LOCK TABLE effects").await?;
+            locked.send(()).unwrap();
+            std::future::pending::<Result<()>>().await
+        }
+        .boxed()
+    }));
+    tokio::select! {
+        result = &mut cut => panic!("it does not wait: {result:?}"),
+        locked = has_locked => locked.unwrap(),
+    }
+    drop(cut);
+    // Nobody borrows the connection again, which would end its transaction too.
+    let mut other = connect(&stage.app.db.url).await;
+    other.batch_execute("SET lock_timeout = '5s'").await.unwrap();
+    note(&mut other, "free".to_owned()).await.unwrap();
+    drop(other);
     stage.close().await;
 }
 
@@ -169,5 +207,24 @@ async fn done_jobs_are_kept_for_a_week_and_dead_ones_until_somebody_decides() {
     assert_eq!(prune(&mut conn, 10).await.unwrap(), 1);
     stage.job_when(dead, "dead").await;
     drop(conn);
+    stage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_counted_by_queue_and_by_name() {
+    let stage = Stage::open().await;
+    let id = stage.enqueue("dies", Act::Never, Options::default()).await.unwrap();
+    stage.job_when(id, "dead").await;
+    let attempts = "loquent_job_attempts_total{name=\"tests.play\",outcome=\"dead\"}";
+    let is_counted = eventually(Duration::from_secs(5), || metrics::render().contains(attempts)).await;
+    let text = metrics::render();
+    assert!(is_counted, "{text}");
+    for name in [
+        "loquent_job_duration_seconds_count{name=\"tests.play\"}",
+        "loquent_jobs{queue=\"default\",state=\"running\"}",
+        "loquent_jobs_oldest_ready_seconds{queue=\"default\"}",
+    ] {
+        assert!(text.contains(name), "{name} in {text}");
+    }
     stage.close().await;
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::FutureExt;
 use loquent::{
-    error::{AppError, ErrorCode},
+    error::{AppError, ErrorCode, Result},
     jobs::{Failure, Job, Options, Registry, Run, enqueue},
     platform::request,
 };
@@ -33,8 +33,6 @@ pub enum Act {
     Panic,
     /// Writes an effect and the end in one commit, and then fails.
     Complete,
-    /// Writes an effect in a transaction of its own.
-    Write,
     /// Enqueues another job, which returns.
     Enqueue,
     /// Ends only at its deadline.
@@ -97,10 +95,9 @@ impl Job for Play {
             Act::Never => Err(Failure::never(broken())),
             Act::Panic => panic!("the actor falls"),
             Act::Complete => {
-                run.complete(|conn| async move { Ok(note(conn, name).await) }.boxed()).await?;
+                run.complete(|conn| async move { note(conn, name).await }.boxed()).await?;
                 Err(broken().into())
             }
-            Act::Write => run.transaction(|conn| async move { Ok(note(conn, name).await) }.boxed()).await,
             Act::Enqueue => {
                 run.complete(|conn| {
                     async move {
@@ -114,7 +111,7 @@ impl Job for Play {
             Act::Forever => std::future::pending().await,
             Act::WriteLate => {
                 stage.exits.acquire().await.unwrap().forget();
-                let written = run.transaction(|conn| async move { Ok(note(conn, name).await) }.boxed()).await;
+                let written = run.transaction(|conn| async move { note(conn, name).await }.boxed()).await;
                 stage.late.send(written.is_ok()).await.unwrap();
                 written
             }
@@ -123,12 +120,12 @@ impl Job for Play {
 }
 
 /// An effect, as a row.
-pub async fn note(conn: &mut AsyncPgConnection, name: String) {
+pub async fn note(conn: &mut AsyncPgConnection, name: String) -> Result<()> {
     diesel::sql_query("INSERT INTO effects (name) VALUES ($1)")
         .bind::<diesel::sql_types::Text, _>(name)
         .execute(conn)
-        .await
-        .unwrap();
+        .await?;
+    Ok(())
 }
 
 /// The test's side.

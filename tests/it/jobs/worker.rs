@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    task::JoinSet,
 };
 
 use crate::support::{app::config, cluster::variable, role::Role};
@@ -194,6 +195,24 @@ impl Drop for Worker {
 pub struct Counter {
     pub address: SocketAddr,
     keys: Arc<Mutex<Vec<String>>>,
+    _serving: JoinSet<()>,
+}
+
+async fn count(listener: TcpListener, keys: Arc<Mutex<Vec<String>>>) {
+    let mut connections = JoinSet::new();
+    while let Ok((connection, _)) = listener.accept().await {
+        while connections.try_join_next().is_some() {}
+        let keys = keys.clone();
+        connections.spawn(async move {
+            let mut connection = tokio::io::BufReader::new(connection);
+            let mut key = String::new();
+            // A caller that was killed has perhaps not said all of it: then it has no effect.
+            if connection.read_line(&mut key).await.is_ok() && key.ends_with('\n') {
+                keys.lock().unwrap().push(key.trim().to_owned());
+                let _ = connection.write_all(b"ok").await;
+            }
+        });
+    }
 }
 
 impl Counter {
@@ -201,23 +220,9 @@ impl Counter {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let keys = Arc::new(Mutex::new(Vec::new()));
-        let counted = keys.clone();
-        tokio::spawn(async move {
-            while let Ok((connection, _)) = listener.accept().await {
-                let keys = counted.clone();
-                tokio::spawn(async move {
-                    let mut connection = tokio::io::BufReader::new(connection);
-                    let mut key = String::new();
-                    // A caller that was killed has perhaps not said all of it: then it has no effect.
-                    if connection.read_line(&mut key).await.is_ok_and(|read| read > 0) && key.ends_with('\n')
-                    {
-                        keys.lock().unwrap().push(key.trim().to_owned());
-                        let _ = connection.write_all(b"ok").await;
-                    }
-                });
-            }
-        });
-        Self { address, keys }
+        let mut serving = JoinSet::new();
+        serving.spawn(count(listener, keys.clone()));
+        Self { address, keys, _serving: serving }
     }
 
     /// Effects so far, and how many different ones.
