@@ -27,8 +27,6 @@ use crate::{
 
 /// How often a runner looks without being told.
 const POLL: Duration = Duration::from_secs(1);
-/// Lanes are numbered below this.
-const LANES: i64 = 1 << 62;
 
 /// Bounds of the runner of a process.
 #[derive(Debug, Clone, Copy)]
@@ -167,7 +165,7 @@ impl Queue {
             owner_id: identity.replica_id,
             free: i64::try_from(free).unwrap_or(i64::MAX),
             share: i64::try_from(self.shared.settings.account_share).unwrap_or(i64::MAX),
-            pivot: rand::rng().random_range(0..LANES),
+            pivot: rand::rng().random_range(0..queue::LANES),
             kinds: &self.kinds,
         };
         let mut conn = self.shared.db.conn().await?;

@@ -22,8 +22,8 @@ pub(super) use self::{
     upkeep::{count, count_dead, give_back_unknown, promote, take_over},
 };
 
-/// The random bits of an account's id, which are its lane; one bit less than a signed number has.
-const LANE_BITS: u64 = (1 << 62) - 1;
+/// Lanes are numbered below this: as many bits of an account's id are random.
+pub(super) const LANES: i64 = 1 << 62;
 
 /// When a job that has failed `attempts` times is tried again: at random within a time that doubles from a second to
 /// an hour, so that what failed together does not come back together.
@@ -90,7 +90,7 @@ struct OnlyId {
 /// Lanes are spread evenly whenever their accounts were made, so that a random pivot is fair; 0 is the house.
 fn lane_of(account_id: Uuid) -> i64 {
     let (_, low) = account_id.as_u64_pair();
-    i64::try_from(low & LANE_BITS).unwrap_or(i64::MAX).max(1)
+    i64::try_from(low & (LANES.unsigned_abs() - 1)).unwrap_or(i64::MAX).max(1)
 }
 
 fn milliseconds(duration: Duration) -> i64 {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use diesel_async::SimpleAsyncConnection;
 use loquent::jobs::Options;
 use serde_json::json;
 
 use super::stage::{Act, Stage};
-use crate::support::rows::{execute, row_when};
+use crate::support::rows::{connect, execute, row_when};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_of_an_older_claim_is_refused_and_its_end_too() {
@@ -35,16 +36,14 @@ async fn a_write_under_a_lease_that_is_lost_is_refused_before_anybody_takes_over
     let stage = Stage::open().await;
     stage.enqueue("late", Act::WriteLate, Options::default()).await;
     stage.next().await;
-    // The process does not know it yet: its own statements keep finding another row.
-    execute(
-        &stage.app.db.url,
-        "INSERT INTO replicas (id, lease_until, fenced_at, version) VALUES (uuid_v7(), loquent_now(), loquent_now(), 'x'); \
-         UPDATE jobs SET owner_id = (SELECT id FROM replicas WHERE version = 'x')",
-    )
-    .await;
+    // The stream log stands still, so the process does not learn of its fence.
+    let mut blocker = connect(&stage.app.db.url).await;
+    blocker.batch_execute("BEGIN; LOCK TABLE stream_events").await.unwrap();
+    execute(&stage.app.db.url, "UPDATE replicas SET fenced_at = loquent_now()").await;
     stage.exits.add_permits(1);
     assert_eq!(stage.late.lock().await.recv().await, Some(false));
     assert_eq!(stage.effects().await, 0);
+    blocker.batch_execute("COMMIT").await.unwrap();
     // It is taken over and runs to its end.
     row_when(
         &stage.app.db.url,
