@@ -29,7 +29,7 @@
 //!
 //!     async fn run(self, _: (), run: Run) -> Result<(), Failure> {
 //!         // The effect and the end of the job are one commit.
-//!         run.complete(|conn| async move { store_count(conn, self.message_id).await }.boxed()).await
+//!         run.complete(move |conn| async move { store_count(conn, self.message_id).await }.boxed()).await
 //!     }
 //! }
 //! # async fn store_count(_: &mut diesel_async::AsyncPgConnection, _: uuid::Uuid) -> Result<()> { Ok(()) }
@@ -47,6 +47,7 @@ struct AddingAJob;
 
 pub mod cron;
 mod failure;
+mod finisher;
 mod hints;
 mod job;
 mod queue;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     JobHints, Registry,
+    finisher::Finisher,
     queue::{self, Claimed, Ticket, Wish},
     slots::{Running, Slot},
     upkeep::Upkeep,
@@ -54,6 +55,7 @@ struct Shared {
     hints: JobHints,
     settings: RunnerSettings,
     running: Running,
+    finisher: Finisher,
 }
 
 impl Runner {
@@ -78,8 +80,16 @@ impl Runner {
             dead: HashSet::new(),
         };
         tasks.spawn(upkeep.run(stop));
-        let shared =
-            Shared { db, tasks: tasks.clone(), replica, registry, hints, settings, running: running.clone() };
+        let shared = Shared {
+            finisher: Finisher::start(db.clone(), tasks),
+            db,
+            tasks: tasks.clone(),
+            replica,
+            registry,
+            hints,
+            settings,
+            running: running.clone(),
+        };
         let shared = Arc::new(shared);
         for (name, kinds) in shared.registry.queues() {
             if settings.concurrency > 0 {
@@ -194,6 +204,7 @@ impl Queue {
                 ticket,
                 identity: identity.clone(),
                 db: self.shared.db.clone(),
+                finisher: self.shared.finisher.clone(),
                 tasks: self.shared.tasks.clone(),
             };
             slot.spawn(job, kind);

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::{
     failure::{Failure, Next},
+    finisher::Finisher,
     queue::{self, Claimed, Ticket},
     registry::Kind,
     run::Run,
@@ -86,6 +87,7 @@ pub(super) struct Slot {
     pub ticket: Ticket,
     pub identity: Identity,
     pub db: Db,
+    pub finisher: Finisher,
     pub tasks: Tasks,
 }
 
@@ -189,21 +191,22 @@ impl Slot {
     }
 
     async fn try_write(&self, end: &End) -> Result<Written> {
-        let mut conn = self.db.conn().await?;
-        let is_written = match end {
-            End::Done => queue::complete(&mut conn, self.ticket).await?,
-            End::GivenBack => queue::give_back(&mut conn, self.ticket).await?,
-            End::Failed { reason, is_final, pause } => {
-                match queue::fail(&mut conn, self.ticket, reason, *is_final, *pause).await? {
-                    Some(ended) if ended.is_dead => {
-                        ended.log();
-                        return Ok(Written::Dead);
-                    }
-                    ended => ended.is_some(),
-                }
+        let (reason, is_final, pause) = match end {
+            End::Done => return Ok(Written::of(self.finisher.done(self.ticket).await?)),
+            End::GivenBack => {
+                let mut conn = self.db.conn().await?;
+                return Ok(Written::of(queue::give_back(&mut conn, self.ticket).await?));
             }
+            End::Failed { reason, is_final, pause } => (reason, *is_final, *pause),
         };
-        Ok(if is_written { Written::Yes } else { Written::Nothing })
+        let mut conn = self.db.conn().await?;
+        match queue::fail(&mut conn, self.ticket, reason, is_final, pause).await? {
+            Some(ended) if ended.is_dead => {
+                ended.log();
+                Ok(Written::Dead)
+            }
+            ended => Ok(Written::of(ended.is_some())),
+        }
     }
 }
 
@@ -231,6 +234,12 @@ enum Written {
     Dead,
     /// The job is somebody else's.
     Nothing,
+}
+
+impl Written {
+    fn of(is_written: bool) -> Self {
+        if is_written { Self::Yes } else { Self::Nothing }
+    }
 }
 
 /// Nothing was written, because the job is somebody else's.

@@ -52,6 +52,29 @@ impl Ended {
     }
 }
 
+/// As [`complete`] for many jobs; the ids of those that were still their runs'.
+pub(in crate::jobs) async fn complete_all(
+    conn: &mut AsyncPgConnection,
+    tickets: &[Ticket],
+) -> QueryResult<Vec<Uuid>> {
+    const SQL: &str = "\
+        UPDATE jobs SET state = 'done', owner_id = NULL, reason = NULL, finished_at = loquent_now() \
+          FROM unnest(?::uuid[], ?::uuid[], ?::int[]) AS mine (id, owner_id, fence) \
+         WHERE jobs.id = mine.id AND jobs.owner_id = mine.owner_id AND jobs.fence = mine.fence \
+           AND state = 'running' \
+           AND EXISTS (SELECT FROM replicas r WHERE r.id = mine.owner_id AND r.fenced_at IS NULL) RETURNING jobs.id";
+    let column = |get: fn(&Ticket) -> Uuid| tickets.iter().map(get).collect::<Vec<Uuid>>();
+    let done: Vec<OnlyId> = statement(SQL)
+        .bind::<sql_types::Array<sql_types::Uuid>, _>(column(|ticket| ticket.job_id))
+        .bind::<sql_types::Array<sql_types::Uuid>, _>(column(|ticket| ticket.owner_id))
+        .bind::<sql_types::Array<sql_types::Integer>, _>(
+            tickets.iter().map(|ticket| ticket.fence).collect::<Vec<i32>>(),
+        )
+        .load(conn)
+        .await?;
+    Ok(done.into_iter().map(|job| job.id).collect())
+}
+
 /// What became of a failed attempt.
 #[derive(Debug, QueryableByName)]
 pub(in crate::jobs) struct Ended {

@@ -18,7 +18,7 @@ use crate::{error::AppError, platform::postgres::statement::statement};
 pub use self::{claim::CLAIM, upkeep::prune};
 pub(super) use self::{
     claim::{Claimed, Wish, claim},
-    end::{Ended, complete, fail, give_back, guard},
+    end::{Ended, complete, complete_all, fail, give_back, guard},
     upkeep::{count, count_dead, give_back_unknown, promote, take_over},
 };
 

@@ -32,6 +32,24 @@ async fn a_write_of_an_older_claim_is_refused_and_its_end_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_returns_late_does_not_end_the_job_of_another_claim() {
+    let stage = Stage::open_with("[jobs]\nconcurrency = 1").await;
+    let id = stage.enqueue("late", Act::Wait, Options::default()).await.unwrap();
+    stage.next().await;
+    execute(&stage.app.db.url, "UPDATE jobs SET fence = fence + 1").await;
+    stage.exits.add_permits(1);
+    // The slot is free once the end was refused.
+    stage.enqueue("next", Act::Return, Options::default()).await;
+    assert_eq!(stage.next().await.name, "next");
+    assert_eq!(stage.job_when(id, "running").await["fence"], 2);
+    let undo = "UPDATE jobs SET state = 'ready', owner_id = NULL WHERE state = 'running'";
+    execute(&stage.app.db.url, undo).await;
+    stage.exits.add_permits(1);
+    stage.job_when(id, "done").await;
+    stage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_write_under_a_lease_that_is_lost_is_refused_before_anybody_takes_over() {
     let stage = Stage::open().await;
     stage.enqueue("late", Act::WriteLate, Options::default()).await;
