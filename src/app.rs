@@ -1,5 +1,7 @@
 //! The composition root: builds every handle, in the order of their dependencies, and takes them down again.
 
+mod offer;
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
@@ -9,18 +11,25 @@ use crate::{
     checks,
     config::{self, Config},
     domains::{
-        accounts::{Accounts, Passwords, SigningKey, TokenSettings, Tokens},
-        catalog::{Catalog, ModelDefinition, PlanDefinition, Prices},
+        accounts::{self, Accounts, Passwords, SigningKey, TokenSettings, Tokens},
+        catalog::{Catalog, ModelDefinition},
         conversations::Conversations,
         credits::CreditLedger,
         generations::{GenerationSettings, Generations, LogSettings, Parts},
+        settings::Settings,
     },
-    graphql::{Api, admission::Admission, extension::Rules, graphiql, guard, schema_builder},
+    graphql::{Api, admission::Admission, extension::Rules, guard, schema_builder},
     jobs::{JobHints, Registry as Jobs, Runner, RunnerSettings, cron::Scheduler},
     platform::{
         clock::Clock,
-        metrics,
-        postgres::{Db, pool::PoolSettings},
+        metrics::{self, names},
+        postgres::{
+            Db,
+            epochs::Scope,
+            listen::{Channel, Hints},
+            news::News,
+            pool::PoolSettings,
+        },
         tasks::Tasks,
     },
     providers::{
@@ -29,9 +38,11 @@ use crate::{
         openai_compatible::{OpenAiCompatible, OpenAiCompatibleSettings},
         registry::Registry,
     },
-    server::{self, Operators, Sample},
+    server::{self, Operators, Routes, Sample},
     upkeep,
 };
+
+pub use offer::built_in_settings;
 
 /// Everything that runs in one process.
 pub struct App {
@@ -44,6 +55,7 @@ pub struct App {
     runner: Runner,
     pub clock: Clock,
     pub tasks: Tasks,
+    hints: Hints,
     providers: Registry,
     requests: Db,
     background: Db,
@@ -72,21 +84,29 @@ impl App {
             PoolSettings { name: "background", size: config.database.background_pool, wait },
         )?;
         let tasks = Tasks::default();
-        let models: Vec<ModelDefinition> = models(config).collect();
+        let stop_log = CancellationToken::new();
+        let hints = match config.database.is_notifying {
+            true => Hints::start(database_url, &tasks, stop_log.clone())?,
+            false => Hints::off(),
+        };
+        let models: Vec<ModelDefinition> = offer::models(config).collect();
+        let settings = Settings::new(requests.clone(), offer::built_in_settings(config));
+        settings.load().await?;
         let catalog =
-            Catalog::start(&requests, &clock, &plan(config), &models, config.default_model.clone()).await?;
+            Catalog::start(&requests, &clock, &offer::plan(config), &models, settings.clone()).await?;
         let credits = CreditLedger::new(requests.clone(), clock.clone(), catalog.clone());
-        let accounts = Accounts::new(
-            requests.clone(),
-            clock.clone(),
-            tasks.clone(),
-            Tokens::new(&keys(signing_keys), clock.clone(), token_settings(config)),
-            Passwords::try_new()?,
-            Arc::new(credits.clone()),
-        );
+        let accounts = Accounts::new(accounts::Parts {
+            db: requests.clone(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+            hints: hints.clone(),
+            settings: settings.clone(),
+            tokens: Tokens::new(&keys(signing_keys), clock.clone(), token_settings(config)),
+            passwords: Passwords::try_new()?,
+            on_new_account: Arc::new(credits.clone()),
+        });
         let conversations =
             Conversations::new(requests.clone(), clock.clone(), tasks.clone(), catalog.clone());
-        let stop_log = CancellationToken::new();
         let providers = providers(config)?;
         let parts = Parts {
             requests: requests.clone(),
@@ -97,7 +117,7 @@ impl App {
             providers: Arc::new(providers.clone()),
         };
         let generations = Generations::start(parts, generation_settings(config), stop_log.clone()).await?;
-        let job_hints = JobHints::default();
+        let job_hints = JobHints::new(hints.clone());
         upkeep::register(&mut jobs, &background, &accounts)?;
         let runner = Runner::start(
             background.clone(),
@@ -112,6 +132,11 @@ impl App {
         scheduler.declare().await?;
         tasks.spawn(scheduler.run(tasks.draining().clone()));
         tasks.spawn(upkeep::observe(background.clone(), stop_log.clone()));
+        let news = News::default();
+        tasks.spawn_until(stop_log.clone(), settings.clone().follow(news.changes(Scope::Settings)));
+        let looks = hints.subscribe(Channel::Control);
+        let news = news.follow(background.clone(), looks, Arc::new(accounts.clone()));
+        tasks.spawn_until(stop_log.clone(), news);
         tasks.spawn(metrics::keep_up(stop_log.clone()));
         let schema = schema_builder()
             .extension(Rules { admission: Some(admission(config)) })
@@ -120,6 +145,7 @@ impl App {
             .data(credits.clone())
             .data(conversations)
             .data(generations.clone())
+            .data(settings)
             .finish();
         let api = Api {
             schema,
@@ -136,6 +162,7 @@ impl App {
             runner,
             clock,
             tasks,
+            hints,
             providers,
             requests,
             background,
@@ -143,24 +170,32 @@ impl App {
         })
     }
 
-    /// What the HTTP server is made of; with `graphiql` it has the explorer too.
-    pub fn server(&self, config: &Config, graphiql: Option<graphiql::Settings>) -> server::State {
+    /// What the HTTP server is made of.
+    pub fn server(&self, config: &Config, routes: Routes) -> server::State {
         server::State {
             api: self.api.clone(),
             tasks: self.tasks.clone(),
             clock: self.clock.clone(),
             settings: config.into(),
-            checks: checks::all(self.pools(), self.generations.clone(), self.providers.clone()),
+            checks: checks::all(
+                self.pools(),
+                self.generations.clone(),
+                self.providers.clone(),
+                self.hints.clone(),
+            ),
             operators: Operators::new(config.is_dev, config.server.metrics_token.as_ref()),
             sample: self.sample(),
-            graphiql,
+            routes,
         }
     }
 
-    /// Measures the pools.
+    /// Measures the pools and the lease.
     fn sample(&self) -> Sample {
-        let pools = self.pools();
-        Arc::new(move || pools.iter().for_each(Db::measure))
+        let (pools, generations) = (self.pools(), self.generations.clone());
+        Arc::new(move || {
+            pools.iter().for_each(Db::measure);
+            names::LEASE_AGE.set([], generations.silence().as_secs_f64());
+        })
     }
 
     fn pools(&self) -> [Db; 2] {
@@ -234,55 +269,6 @@ fn admission(config: &Config) -> Admission {
     Admission {
         introspection: config.graphql.introspection.into(),
         operation_cost: config.limits.operation_cost,
-    }
-}
-
-fn plan(config: &Config) -> PlanDefinition {
-    let plan = &config.plan;
-    PlanDefinition {
-        key: plan.key.clone(),
-        name: plan.name.clone(),
-        credits: plan.credits,
-        min_output_tokens: plan.min_output_tokens,
-    }
-}
-
-/// The built-in model and those of the configured providers.
-fn models(config: &Config) -> impl Iterator<Item = ModelDefinition> {
-    let configured = config.providers.iter().flat_map(|(provider, settings)| {
-        settings.models.iter().map(|(key, model)| ModelDefinition {
-            key: key.clone(),
-            name: model.name.clone(),
-            provider: provider.clone(),
-            upstream_name: model.upstream.clone(),
-            context_tokens: model.context_tokens,
-            max_output_tokens: model.max_output_tokens,
-            prices: Prices {
-                input: model.prices.input,
-                cached_input: model.prices.cached_input.unwrap_or(model.prices.input),
-                output: model.prices.output,
-            },
-            costs: [
-                model.prices.cost_input_usd,
-                model.prices.cost_cached_input_usd.or(model.prices.cost_input_usd),
-                model.prices.cost_output_usd,
-            ],
-        })
-    });
-    std::iter::once(echo()).chain(configured)
-}
-
-/// The built-in model: 0.2 credits for a thousand tokens in, one for a thousand out, so that a short talk shows.
-fn echo() -> ModelDefinition {
-    ModelDefinition {
-        key: config::ECHO.to_owned(),
-        name: "Echo".to_owned(),
-        provider: Echo::KEY.to_owned(),
-        upstream_name: config::ECHO.to_owned(),
-        context_tokens: 128_000,
-        max_output_tokens: 10_000,
-        prices: Prices { input: 200_000_000, cached_input: 200_000_000, output: 1_000_000_000 },
-        costs: [Some(0); 3],
     }
 }
 

@@ -1,17 +1,22 @@
 //! The parts of `/readyz` and `/health`. Details are for operators: numbers and states, never an address or a secret.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use crate::{
     domains::generations::Generations,
     error::AppError,
-    platform::postgres::{Db, Facts, NoConnection, migrate, partitions},
+    platform::postgres::{Db, Facts, NoConnection, listen::Hints, migrate, partitions},
     providers::registry::Registry,
     server::{Check, Condition, Finding},
 };
 
+/// The listener may be away for so long before anybody should look.
+const PATIENCE_WITH_LISTENER: Duration = Duration::from_secs(30);
+
 /// All checks of a process. What is required keeps it out of the load balancer; the rest only shows.
-pub fn all(pools: [Db; 2], generations: Generations, providers: Registry) -> Vec<Check> {
+pub fn all(pools: [Db; 2], generations: Generations, providers: Registry, hints: Hints) -> Vec<Check> {
     let [requests, _] = &pools;
     let (requests, for_migrations, for_partitions) = (requests.clone(), requests.clone(), requests.clone());
     vec![
@@ -21,6 +26,7 @@ pub fn all(pools: [Db; 2], generations: Generations, providers: Registry) -> Vec
         Check::required("streamLog", move || std::future::ready(stream_log(&generations))),
         Check::informative("migrations", move || migrations(for_migrations.clone())),
         Check::informative("partitions", move || months(for_partitions.clone())),
+        Check::informative("listener", move || std::future::ready(listener(&hints))),
         Check::informative("providers", move || std::future::ready(last_calls(&providers))),
     ]
 }
@@ -90,6 +96,19 @@ fn stream_log(generations: &Generations) -> Finding {
     )
 }
 
+/// Without hints everything works, only later; a short outage is nobody's business.
+fn listener(hints: &Hints) -> Finding {
+    if !hints.is_on() {
+        return found(Condition::Ok, json!({ "isOn": false }));
+    }
+    let outage = hints.outage();
+    let is_long = outage.is_some_and(|outage| outage > PATIENCE_WITH_LISTENER);
+    found(
+        if is_long { Condition::Warn } else { Condition::Ok },
+        json!({ "isOn": true, "isConnected": outage.is_none(), "awayForSeconds": outage.map(|away| away.as_secs()) }),
+    )
+}
+
 fn last_calls(providers: &Registry) -> Finding {
     let last = providers.standings().filter_map(|(key, standing)| Some((key, standing.get()?)));
     let mut condition = Condition::Ok;
@@ -126,6 +145,6 @@ fn found(condition: Condition, details: Value) -> Finding {
 }
 
 /// Milliseconds with one decimal.
-fn millis(duration: std::time::Duration) -> f64 {
+fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 10_000.0).round() / 10.0
 }

@@ -10,6 +10,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    cache_epochs (scope) {
+        scope -> Text,
+        epoch -> Int8,
+    }
+}
+
+diesel::table! {
     conversations (id) {
         id -> Uuid,
         account_id -> Uuid,
@@ -262,6 +269,16 @@ diesel::table! {
         steady_since -> Timestamptz,
         version -> Text,
         started_at -> Timestamptz,
+        host -> Text,
+    }
+}
+
+diesel::table! {
+    revocations (id) {
+        id -> Int8,
+        subject_kind -> Text,
+        subject_id -> Uuid,
+        created_at -> Timestamptz,
     }
 }
 
@@ -276,6 +293,14 @@ diesel::table! {
         expires_at -> Timestamptz,
         revoked_at -> Nullable<Timestamptz>,
         revoke_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    settings (key) {
+        key -> Text,
+        value -> Jsonb,
+        updated_at -> Timestamptz,
     }
 }
 

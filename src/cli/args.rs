@@ -41,6 +41,14 @@ impl Cli {
                 file,
                 is_remote_dev_allowed: serve.is_remote_dev_allowed,
             },
+            Command::Runner(runner) => Flags {
+                purpose: Purpose::Run,
+                is_dev: runner.is_dev,
+                host: runner.host,
+                port: runner.port,
+                file,
+                is_remote_dev_allowed: runner.is_remote_dev_allowed,
+            },
             Command::Doctor(doctor) => {
                 Flags { purpose: Purpose::Maintain, is_dev: doctor.is_dev, file, ..Flags::default() }
             }
@@ -48,7 +56,9 @@ impl Cli {
             | Command::Schema { .. }
             | Command::Ledger { .. }
             | Command::Jobs { .. }
-            | Command::Cron { .. } => Flags { purpose: Purpose::Maintain, file, ..Flags::default() },
+            | Command::Cron { .. }
+            | Command::Settings { .. }
+            | Command::Replicas(_) => Flags { purpose: Purpose::Maintain, file, ..Flags::default() },
         }
     }
 }
@@ -58,6 +68,8 @@ impl Cli {
 pub enum Command {
     /// Answer clients
     Serve(Serve),
+    /// Do background work only, beside processes that serve on the same database
+    Runner(Runner),
     /// Say what is wrong with this installation, and what to do
     Doctor(Doctor),
     /// Bring the database to the shape this version needs
@@ -85,6 +97,13 @@ pub enum Command {
         #[command(subcommand)]
         action: Cron,
     },
+    /// What can be changed while everything runs
+    Settings {
+        #[command(subcommand)]
+        action: Settings,
+    },
+    /// List the processes of this installation: those that live, and those that ended within a day
+    Replicas(Replicas),
 }
 
 /// How to answer clients.
@@ -102,6 +121,31 @@ pub struct Serve {
     /// Let --dev listen beyond this machine
     #[arg(long = "allow-remote-dev", requires = "is_dev")]
     pub is_remote_dev_allowed: bool,
+}
+
+/// How to do background work.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct Runner {
+    /// Weak secrets are fine, readable logs, metrics for everybody on this machine
+    #[arg(long = "dev")]
+    pub is_dev: bool,
+    /// Address for --port [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS", requires = "port")]
+    pub host: Option<IpAddr>,
+    /// Show /livez, /readyz, /health and /metrics on this port; 0 lets the system choose [default: listen nowhere]
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Let --dev listen beyond this machine
+    #[arg(long = "allow-remote-dev", requires = "is_dev")]
+    pub is_remote_dev_allowed: bool,
+}
+
+/// Which processes to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct Replicas {
+    /// Most lines
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
+    pub limit: u16,
 }
 
 /// How to look.
@@ -213,6 +257,23 @@ fn job_state(text: &str) -> Result<JobState, String> {
     found.ok_or_else(|| format!("the states are {states}"))
 }
 
+/// What to do with the settings of the platform.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Settings {
+    /// Show all of them with their values
+    List,
+    /// Write the value of one to standard output, as JSON
+    Get { key: String },
+    /// Change one for all processes, within two seconds
+    Set {
+        key: String,
+        /// JSON, or the bare words of a text
+        value: String,
+    },
+    /// Go back to the built-in value
+    Reset { key: String },
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -251,6 +312,20 @@ mod tests {
     }
 
     #[test]
+    fn a_runner_hands_its_flags_to_the_configuration() {
+        let cli = parse("loquent runner --host 0.0.0.0 --port 9100 --config a.toml");
+        let expected = Flags {
+            purpose: Purpose::Run,
+            host: Some(IpAddr::from([0, 0, 0, 0])),
+            port: Some(9100),
+            file: Some("a.toml".into()),
+            ..Flags::default()
+        };
+        assert_eq!(cli.flags(), expected);
+        assert_eq!(parse("loquent runner").flags().port, None);
+    }
+
+    #[test]
     fn the_other_commands_need_no_signing_keys() {
         let table = [
             ("loquent migrate up", Command::Migrate { action: Migrate::Up }),
@@ -270,6 +345,13 @@ mod tests {
                 Command::Schema { action: Schema::Check { old: "old.graphql".into(), new: None } },
             ),
             ("loquent ledger check", Command::Ledger { action: Ledger::Check }),
+            (
+                "loquent settings set chat.default_model echo",
+                Command::Settings {
+                    action: Settings::Set { key: "chat.default_model".into(), value: "echo".into() },
+                },
+            ),
+            ("loquent replicas --limit 7", Command::Replicas(Replicas { limit: 7 })),
         ];
         for (line, command) in table {
             let cli = parse(line);
@@ -290,6 +372,8 @@ mod tests {
             "loquent jobs retry",
             "loquent jobs discard msg_01k9ppzzzzzzzzzzzzzzzzzzzz",
             "loquent serve --allow-remote-dev",
+            "loquent runner --host 0.0.0.0",
+            "loquent replicas --limit 0",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

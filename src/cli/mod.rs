@@ -11,8 +11,12 @@ mod doctor;
 mod jobs;
 mod ledger;
 mod migrate;
+mod replicas;
+mod runner;
 mod schema;
 mod serve;
+mod settings;
+mod stopping;
 
 use std::{io::Write, process::ExitCode};
 
@@ -55,12 +59,15 @@ pub fn run(cli: &Cli) -> ExitCode {
 async fn work(command: Command, config: &Config) -> anyhow::Result<Verdict> {
     match command {
         Command::Serve(_) => serve::run(config).await,
+        Command::Runner(wishes) => runner::run(config, &wishes).await,
         Command::Migrate { action } => migrate::run(config, action).await,
         Command::Doctor(wishes) => doctor::run(config, &wishes).await,
         Command::Jobs { action } => jobs::run(config, action).await,
         Command::Ledger { action: Ledger::Check } => ledger::run(config).await,
         Command::Cron { action: Cron::List } => cron::run(config).await,
+        Command::Replicas(wishes) => replicas::run(config, wishes).await,
         Command::Schema { action } => schema::run(&action),
+        Command::Settings { action } => settings::run(config, action).await,
     }
 }
 

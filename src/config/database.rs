@@ -8,7 +8,7 @@ use super::{
     faults::Refusal,
     reader::{Reader, Section, filled},
     server::web_url,
-    sources::Directories,
+    sources::{Directories, Purpose},
 };
 use crate::platform::postgres::connect::Target;
 
@@ -35,14 +35,16 @@ pub struct Database {
     pub background_pool: usize,
     /// How long a request waits for a connection before it is told to come back.
     pub wait_ms: u64,
+    /// `notify`: whether processes tell each other to look at once; without it they look once a second.
+    pub is_notifying: bool,
 }
 
 impl Database {
-    pub(super) fn read(reader: &mut Reader, directories: Option<&Directories>) -> Self {
+    pub(super) fn read(reader: &mut Reader, directories: Option<&Directories>, purpose: Purpose) -> Self {
         let mut section = reader.section(&["database"]);
         let (data, cache) = directories.map(|usual| (&usual.data, &usual.cache)).unzip();
         Self {
-            url: section.parsed("url", postgres_url),
+            url: read_url(&mut section, purpose),
             data_dir: directory(&mut section, "data_dir", data),
             cache_dir: directory(&mut section, "cache_dir", cache),
             pg_bin: section.text("pg_bin").map(PathBuf::from),
@@ -52,7 +54,20 @@ impl Database {
             request_pool: section.whole("request_pool", 16, 1..=1000),
             background_pool: section.whole("background_pool", 8, 2..=1000),
             wait_ms: section.whole("wait_ms", 2000, 10..=60_000),
+            is_notifying: section.switch("notify", true),
         }
+    }
+}
+
+/// A bundled database belongs to the one process that brought it along, so there would be no work for a runner.
+fn read_url(section: &mut Section<'_>, purpose: Purpose) -> Option<SecretString> {
+    let missing = Refusal::new(
+        "is missing: a runner works for processes that serve, on their database",
+        "set DATABASE_URL to the address that they have",
+    );
+    match purpose {
+        Purpose::Run => section.required("url", missing, postgres_url),
+        Purpose::Serve | Purpose::Maintain => section.parsed("url", postgres_url),
     }
 }
 

@@ -71,7 +71,7 @@ impl Config {
         Self {
             is_dev,
             server: Server::read(reader, is_dev),
-            database: Database::read(reader, directories),
+            database: Database::read(reader, directories, flags.purpose),
             auth: Auth::read(reader, is_dev, flags.purpose),
             streams: Streams::read(reader),
             jobs: Jobs::read(reader),

@@ -25,6 +25,8 @@ pub enum Purpose {
     /// Answers clients: outside `--dev` it needs signing keys.
     #[default]
     Serve,
+    /// Does background work for those that serve: it needs the address of their database.
+    Run,
     /// Works on the database only.
     Maintain,
 }

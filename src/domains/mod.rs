@@ -5,3 +5,4 @@ pub mod catalog;
 pub mod conversations;
 pub mod credits;
 pub mod generations;
+pub mod settings;

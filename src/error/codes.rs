@@ -93,7 +93,7 @@ codes! {
         "Forget the id that `field` names; the two cases cannot be told apart.";
     /// The caller sees the object but the role in the account does not allow this.
     RoleForbids = "FORBIDDEN", User, 403,
-        "Say so, or ask for a higher role with an owner of the account.";
+        "Say so, or ask for a higher role with an owner of the account. `signUp` answers so while nobody may join.";
     /// The object is not in a state that allows this, or was changed meanwhile.
     Conflict = "CONFLICT", User, 409,
         "Read the object again, and decide again.";

@@ -3,7 +3,7 @@
 use async_graphql::{MergedObject, MergedSubscription, SchemaBuilder};
 
 use super::{guard, node::NodeQuery};
-use crate::domains::{accounts, catalog, conversations, credits, generations};
+use crate::domains::{accounts, catalog, conversations, credits, generations, settings};
 
 /// Reads. Root fields run side by side and one that fails leaves the others intact.
 #[derive(Default, MergedObject)]
@@ -13,6 +13,7 @@ pub struct Query(
     catalog::graphql::CatalogQuery,
     conversations::graphql::ConversationsQuery,
     generations::graphql::GenerationsQuery,
+    settings::graphql::SettingsQuery,
 );
 
 /// Writes. Root fields run one after the other, each whole or not at all.

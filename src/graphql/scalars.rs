@@ -39,6 +39,22 @@ impl From<chrono::DateTime<Utc>> for DateTime {
     }
 }
 
+/// JSON value whose shape belongs to the caller (tool arguments, metadata), at most 64 KiB and 64 levels deep.
+#[derive(Debug, Clone)]
+pub struct Json(pub serde_json::Value);
+
+/// JSON value whose shape belongs to the caller (tool arguments, metadata), at most 64 KiB and 64 levels deep.
+#[Scalar(name = "JSON", specified_by_url = "https://www.rfc-editor.org/rfc/rfc8259")]
+impl ScalarType for Json {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        Ok(Self(value.into_json()?))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::from_json(self.0.clone()).unwrap_or_default()
+    }
+}
+
 /// Exact decimal number sent as a string, such as `"12.500000"`; never a float.
 #[derive(Debug, Clone, Copy)]
 pub struct Decimal(pub Number);

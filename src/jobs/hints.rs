@@ -1,20 +1,25 @@
-//! A nudge for the runners of this process: there may be work. It carries nothing and may be lost, because every
-//! runner also looks once a second.
+//! A nudge for the runners: there may be work. It carries nothing and may be lost, because every runner also looks once a
+//! second. Runners of this process hear it at once, those of others by the hints between processes.
 
-use tokio::sync::watch;
+use crate::platform::postgres::listen::{Channel, Hints, Looks};
 
 /// Wakes the runners; clones wake the same ones.
-#[derive(Debug, Clone, Default)]
-pub struct JobHints(watch::Sender<()>);
+#[derive(Clone)]
+pub struct JobHints(Hints);
 
 impl JobHints {
+    /// Nudges by these hints.
+    pub fn new(hints: Hints) -> Self {
+        Self(hints)
+    }
+
     /// Says that there may be work, after the transaction that enqueued it.
     pub fn nudge(&self) {
-        self.0.send_replace(());
+        self.0.send(Channel::Jobs);
     }
 
     /// Sees every nudge after this call.
-    pub(super) fn subscribe(&self) -> watch::Receiver<()> {
-        self.0.subscribe()
+    pub(super) fn subscribe(&self) -> Looks {
+        self.0.subscribe(Channel::Jobs)
     }
 }

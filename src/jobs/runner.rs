@@ -127,14 +127,14 @@ impl Queue {
                     None => return,
                 },
             };
-            hints.mark_unchanged();
+            hints.mark_seen();
             if self.claim_and_launch(&identity, first, &slots).await {
                 continue;
             }
             tokio::select! {
                 () = draining.cancelled() => return,
                 // A nudge, or in its absence a look.
-                _ = tokio::time::timeout(POLL, hints.changed()) => {}
+                _ = tokio::time::timeout(POLL, hints.next()) => {}
             }
         }
     }

@@ -35,6 +35,12 @@ impl Replica {
         self.0.borrow().clone()
     }
 
+    /// Waits until the identity is another than `id`, for who learned of its fence first. `None` when there will be none.
+    pub async fn other_than(&self, id: Uuid) -> Option<Identity> {
+        let is_other = |identity: &Identity| identity.replica_id != id;
+        self.0.clone().wait_for(is_other).await.ok().map(|identity| identity.clone())
+    }
+
     /// Waits until the identity is one that nobody has fenced. `None` when there will be none: the process is ending.
     pub async fn alive(&self) -> Option<Identity> {
         let is_alive = |identity: &Identity| !identity.fenced.is_cancelled();

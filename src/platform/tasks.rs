@@ -23,6 +23,13 @@ impl Tasks {
         tokio::spawn(self.tracker.track_future(work));
     }
 
+    /// The same for work that has no end of its own; it is dropped where it stands when `stop` is cancelled.
+    pub fn spawn_until(&self, stop: CancellationToken, work: impl Future<Output = ()> + Send + 'static) {
+        self.spawn(async move {
+            stop.run_until_cancelled_owned(work).await;
+        });
+    }
+
     /// Runs `work` to its end whether or not the caller stays; a panic in it becomes an internal error.
     #[expect(clippy::disallowed_methods, reason = "the tracked spawn that all others must use")]
     pub async fn run<T: Send + 'static>(

@@ -57,8 +57,15 @@ pub struct State {
     pub operators: Operators,
     /// Measures for the metrics what is not counted where it happens.
     pub sample: Sample,
-    /// Mounts the explorer, and sends `/` there.
-    pub graphiql: Option<graphiql::Settings>,
+    pub routes: Routes,
+}
+
+/// What there is to ask for, besides health and metrics.
+pub enum Routes {
+    /// The API, with the explorer if there are settings for it; `/` then leads there.
+    All { graphiql: Option<graphiql::Settings> },
+    /// Nothing: the process works in the background.
+    Operators,
 }
 
 /// The HTTP server.
@@ -79,7 +86,7 @@ impl Server {
         let addresses = Places::new(transport.settings.connections_per_address);
         let router = health::router(Arc::clone(&transport), state.operators.clone(), state.checks)
             .merge(metrics::router(state.operators, state.sample));
-        let router = around(&transport, router, state.graphiql);
+        let router = around(&transport, router, state.routes);
         let accepting = connections::Accepting {
             listener,
             router,
@@ -153,15 +160,18 @@ impl Running {
     }
 }
 
-/// All routes, those of operators included, and what is around them.
-fn around(transport: &Arc<Transport>, operations: Router, graphiql: Option<graphiql::Settings>) -> Router {
-    let mut router = operations
-        .merge(transport::router(Arc::clone(transport)).layer(compression::layer()))
-        .merge(published::router(Arc::clone(transport)));
-    if let Some(settings) = graphiql {
+/// The routes of operators with those that are wanted, and what is around all of them.
+fn around(transport: &Arc<Transport>, operations: Router, routes: Routes) -> Router {
+    let mut router = operations;
+    if let Routes::All { graphiql } = routes {
         router = router
-            .merge(graphiql::router(settings))
-            .route("/", get(|| async { Redirect::temporary("/graphiql") }));
+            .merge(transport::router(Arc::clone(transport)).layer(compression::layer()))
+            .merge(published::router(Arc::clone(transport)));
+        if let Some(settings) = graphiql {
+            router = router
+                .merge(graphiql::router(settings))
+                .route("/", get(|| async { Redirect::temporary("/graphiql") }));
+        }
     }
     // What comes later is further out: a refusal has the headers of every layer that stands below it here.
     router

@@ -10,7 +10,7 @@ use crate::{
     domains::accounts::Accounts,
     error::Result,
     jobs::{self, Failure, Job, Run, cron},
-    platform::postgres::{idempotency, replicas},
+    platform::postgres::{idempotency, replicas, revocations},
 };
 
 /// Rows removed in one transaction.
@@ -24,6 +24,7 @@ const ROUNDS: usize = 50;
 pub enum Prune {
     IdempotencyKeys,
     Sessions,
+    Revocations,
     Jobs,
     Replicas,
     CronTicks,
@@ -57,6 +58,7 @@ impl Prune {
         Ok(match self {
             Self::IdempotencyKeys => idempotency::prune(conn, ROUND).await?,
             Self::Sessions => accounts.prune(conn, ROUND).await?,
+            Self::Revocations => revocations::prune(conn, ROUND).await?,
             Self::Jobs => jobs::prune(conn, ROUND).await?,
             Self::Replicas => replicas::prune(conn).await?,
             Self::CronTicks => cron::prune_ticks(conn).await?,

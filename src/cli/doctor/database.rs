@@ -137,7 +137,8 @@ fn skew(facts: &Facts, clock: &Clock) -> Finding {
 }
 
 fn connections(facts: &Facts, config: &Config) -> Finding {
-    let wanted = config.database.request_pool + config.database.background_pool;
+    let listener = usize::from(config.database.is_notifying);
+    let wanted = config.database.request_pool + config.database.background_pool + listener;
     let left = facts.max_connections.saturating_sub(facts.used_connections);
     let reason = format!(
         "a process takes up to {wanted}; {left} of {} are free at this moment",

@@ -2,7 +2,8 @@
 //!
 //! Owns who somebody is ([`Viewer`]) and which accounts they may act in ([`Membership`]). A session is a family
 //! of single-use refresh tokens; an access token is good for an hour and names its session, which is checked on
-//! every request against a cache of a few seconds, so that signing out ends it everywhere.
+//! every request against a cache of a few seconds. Whatever ends a session writes a revocation in the same transaction,
+//! and every process acts on it within two seconds.
 
 pub mod graphql;
 pub mod loaders;
@@ -14,5 +15,5 @@ mod tokens;
 
 pub use model::{AccountRow, MemberRole, Membership, SessionRow, UserRow};
 pub use passwords::Passwords;
-pub use service::{Accounts, NewAccountEffect, NewSession, NewUser, Origin, SignedIn, Viewer};
+pub use service::{Accounts, Ended, NewAccountEffect, NewSession, NewUser, Origin, Parts, SignedIn, Viewer};
 pub use tokens::{SigningKey, TokenSettings, Tokens};

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::model::{ModelRow, PlanRow, PriceRow};
 use crate::{
-    platform::postgres::now,
+    platform::postgres::{now, only},
     schema::{model_prices, models, plans},
 };
 
@@ -64,8 +64,9 @@ pub async fn upsert_model(conn: &mut AsyncPgConnection, model: &ModelRow) -> Que
             models::is_enabled.eq(true),
         ))
         .returning(models::id)
-        .get_result(conn)
+        .load(conn)
         .await
+        .and_then(only)
 }
 
 /// Switches off every model whose key is not among these.

@@ -10,20 +10,21 @@ use super::{
     repo,
 };
 use crate::{
+    domains::settings::Settings,
     error::{AppError, Result},
     platform::{clock::Clock, ids::new_uuid, postgres::Db},
 };
 
-/// The catalogue as of the start of the process; clones share it.
+/// The catalogue as of the start of the process, but for the default model, which is a setting; clones share it.
 #[derive(Clone)]
 pub struct Catalog {
     content: Arc<Content>,
+    settings: Settings,
 }
 
 struct Content {
     plan: PlanRow,
     models: Vec<Arc<Model>>,
-    default_model: String,
 }
 
 impl Catalog {
@@ -34,7 +35,7 @@ impl Catalog {
         clock: &Clock,
         plan: &PlanDefinition,
         models: &[ModelDefinition],
-        default_model: String,
+        settings: Settings,
     ) -> Result<Self> {
         let mut conn = db.conn().await?;
         conn.transaction(async |conn| {
@@ -48,7 +49,7 @@ impl Catalog {
         let rows = repo::list_models(&mut conn).await?;
         let prices = repo::list_prices(&mut conn).await?;
         let models = with_prices(rows, &prices);
-        Ok(Self { content: Arc::new(Content { plan, models, default_model }) })
+        Ok(Self { content: Arc::new(Content { plan, models }), settings })
     }
 
     /// Plan of every account, until plans can be chosen.
@@ -65,9 +66,9 @@ impl Catalog {
         self.content.models.iter().find(|model| model.key == key).cloned()
     }
 
-    /// Model of those who name none.
-    pub fn default_model(&self) -> &str {
-        &self.content.default_model
+    /// Model of those who name none, which an operator may change at any time.
+    pub fn default_model(&self) -> String {
+        self.settings.current().default_model
     }
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::model::{Balance, EntryKind, LedgerEntryRow};
 use crate::{
-    platform::postgres::statement::statement,
+    platform::postgres::{only, statement::statement},
     schema::{ledger_checks, ledger_entries, members, wallets},
 };
 
@@ -52,8 +52,9 @@ pub async fn insert_grant(conn: &mut AsyncPgConnection, grant: &NewGrant<'_>) ->
         .bind::<sql_types::SmallInt, _>(grant.priority)
         .bind::<sql_types::Nullable<sql_types::Uuid>, _>(grant.user_id)
         .bind::<sql_types::Text, _>(grant.description)
-        .get_result(conn)
-        .await?;
+        .load(conn)
+        .await
+        .and_then(only)?;
     Ok(row.is_new)
 }
 

@@ -194,11 +194,12 @@ impl Engine {
             resolution,
             description,
         };
+        let me = identity.replica_id;
         let mut pause = Duration::from_millis(50);
         loop {
             let attempt = async {
                 let mut conn = self.db.conn().await?;
-                Ok::<_, AppError>(repo::finish_turn(&mut conn, identity.replica_id, &ending).await?)
+                Ok::<_, AppError>(repo::finish_turn(&mut conn, me, me, &ending).await?)
             };
             match attempt.await {
                 Ok(Some((generation, balance))) => {
@@ -219,7 +220,7 @@ impl Engine {
                     place.finish(Finished { message, generation, balance });
                     return;
                 }
-                // Somebody else has ended it; watchers read how.
+                // Somebody else has ended it, or will, because this process is fenced; watchers read how.
                 Ok(None) => break,
                 Err(error) => {
                     tracing::warn!(error = error.chain(), "the end of a run cannot be stored; trying again")

@@ -48,8 +48,11 @@ const IDLE_PULSE: Duration = Duration::from_secs(2);
 /// What follows a piece within so short a time came with it, and goes into the same flush: an answer that arrives at
 /// once is one flush, and a first word after a silence still waits no longer than this.
 const LULL: Duration = Duration::from_millis(1);
-/// A statement that takes longer, because the server is not heard of, is given up and repeated.
-const FLUSH_LIMIT: Duration = Duration::from_secs(20);
+/// A statement that takes longer, because the server is not heard of, is given up and repeated on another connection:
+/// half a lease, so that the repeat comes in time, but within these bounds.
+const FLUSH_LIMITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(20)];
+/// Longest wait of a turn for the next identity of a process that was fenced.
+const RENEWAL_LIMIT: Duration = Duration::from_secs(5);
 
 /// Pace of the log.
 #[derive(Debug, Clone, Copy)]
@@ -120,6 +123,17 @@ impl LogWriter {
     /// The identity whose lease the log renews.
     pub fn replica(&self) -> &Replica {
         &self.replica
+    }
+
+    /// Waits until this process goes by another identity than `fenced`.
+    ///
+    /// # Errors
+    /// `SERVICE_UNAVAILABLE` when it has none in time.
+    pub async fn renewed(&self, fenced: Uuid) -> Result<()> {
+        match tokio::time::timeout(RENEWAL_LIMIT, self.replica.other_than(fenced)).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) | Err(_) => Err(AppError::unavailable(anyhow::anyhow!("this process is fenced"))),
+        }
     }
 
     /// Waits for room for one more piece. What is said with it is stored when a later [`Self::close`] returns, and
@@ -306,6 +320,9 @@ impl Flusher {
     /// there is nothing else it could do, and its runs wait for it.
     async fn commit(&self, batch: &Batch) -> Flushed {
         let replica_id = self.identities.borrow().replica_id;
+        let limit = (self.settings.lease / 2).clamp(FLUSH_LIMITS[0], FLUSH_LIMITS[1]);
+        // After an outage all leases are over, and whoever comes back first waits one lease for the others.
+        let longest_pause = IDLE_PULSE.min(self.settings.lease / 4);
         let mut is_repeat = false;
         let mut pause = Duration::from_millis(50);
         loop {
@@ -315,7 +332,7 @@ impl Flusher {
                 Ok::<_, AppError>(repo::flush(&mut conn, replica_id, lease_ms, batch, is_repeat).await?)
             };
             let started = Instant::now();
-            match tokio::time::timeout(FLUSH_LIMIT, attempt).await {
+            match tokio::time::timeout(limit, attempt).await {
                 Ok(Ok(flushed)) => {
                     names::FLUSH_SECONDS.observe([], started.elapsed());
                     return flushed;
@@ -334,7 +351,7 @@ impl Flusher {
             names::FLUSHES.add(["failed".into()], 1);
             is_repeat = true;
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(2));
+            pause = (pause * 2).min(longest_pause);
         }
     }
 
@@ -345,14 +362,18 @@ impl Flusher {
         self.sequences.clear();
         old.fenced.cancel();
         loop {
-            match announce(&self.db, &self.clock, self.settings).await {
-                Ok(identity) => {
+            let announced = announce(&self.db, &self.clock, self.settings);
+            match tokio::time::timeout(FLUSH_LIMITS[1], announced).await {
+                Ok(Ok(identity)) => {
                     self.identities.send_replace(identity);
+                    // The lease of the new identity holds from here on.
+                    self.flushes.send_replace(Instant::now());
                     return;
                 }
-                Err(error) => {
+                Ok(Err(error)) => {
                     tracing::warn!(error = error.chain(), "cannot announce this process again; trying again")
                 }
+                Err(_) => tracing::warn!("announcing this process takes too long; trying again"),
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }

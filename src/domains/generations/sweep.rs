@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use diesel_async::AsyncPgConnection;
+use futures_util::{StreamExt, stream};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -20,12 +21,19 @@ use crate::{
         credits::{Hold, Terms},
     },
     error::{AppError, Result},
-    platform::postgres::{Db, replicas},
+    platform::{
+        metrics::names,
+        postgres::{Db, replicas},
+    },
 };
 
 const PACE: Duration = Duration::from_secs(2);
-/// Runs ended in one round at most; the next round is two seconds later.
-const ROUND: i64 = 200;
+/// Runs read at a time, and how many of them are ended at once. Pages follow each other without a pause: after the lease
+/// of a process with thousands of runs only seconds are left.
+const PAGE: i64 = 200;
+const AT_ONCE: usize = 4;
+/// A round that takes longer, because the server is not heard of, is given up; the next begins afresh.
+const ROUND_LIMIT: Duration = Duration::from_secs(30);
 /// An unfinished run of this process that nobody here runs is abandoned after so long.
 const STALE_SECONDS: i64 = 10;
 
@@ -49,38 +57,68 @@ impl Sweeper {
                 _ = ticks.tick() => {}
                 () = stop.cancelled() => return,
             }
-            if let Err(error) = self.sweep().await {
-                tracing::warn!(error = error.chain(), "sweeping failed; the next round tries again");
+            match tokio::time::timeout(ROUND_LIMIT, self.sweep()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(error = error.chain(), "sweeping failed; the next round tries again");
+                }
+                Err(_) => tracing::warn!("sweeping takes too long; the next round tries again"),
             }
         }
     }
 
     async fn sweep(&self) -> Result<()> {
-        let replica_id = self.log.identity().replica_id;
-        let mut conn = self.db.conn().await?;
-        for gone in replicas::fence_dead(&mut conn, replica_id, self.settings.lease_ms()).await? {
-            tracing::warn!(replica.id = %gone, "a process is gone; its runs are ended here");
-        }
-        let mut orphans = repo::list_orphans_unscoped(&mut conn, ROUND).await?;
-        // A turn that was accepted while its answer was lost, or whose task broke, is ours but in nobody's hands.
-        let stale = repo::list_stale_unscoped(&mut conn, replica_id, STALE_SECONDS, ROUND).await?;
-        orphans.extend(stale.into_iter().filter(|generation| !self.hub.has(generation.id)));
-        for generation in orphans {
-            let id = generation.id;
-            if let Err(error) = end_orphan(&mut conn, generation).await {
-                tracing::error!(error = error.chain(), generation.id = %id, "an orphaned run could not be ended");
-            }
+        let me = self.log.identity().replica_id;
+        let lost = self.look(me).await?;
+        self.end_all(me, lost).await;
+        let mut last = Uuid::nil();
+        loop {
+            // Read before, so that no connection is held while others are waited for.
+            let orphans = repo::list_orphans_unscoped(&mut *self.db.conn().await?, last, PAGE).await?;
+            let Some(newest) = orphans.last() else { break };
+            last = newest.id;
+            self.end_all(me, orphans).await;
         }
         let seconds = i64::try_from(self.retention.as_secs()).unwrap_or(i64::MAX);
-        if repo::rotate(&mut conn, seconds).await? {
+        if repo::rotate(&mut *self.db.conn().await?, seconds).await? {
             tracing::debug!("the ring of the stream log has turned");
         }
         Ok(())
     }
+
+    /// Fences the dead and counts the living. Returns the runs of this process that nobody here runs: a turn whose
+    /// acceptance was lost on the way, or whose task broke.
+    async fn look(&self, me: Uuid) -> Result<Vec<GenerationRow>> {
+        let mut conn = self.db.conn().await?;
+        for gone in replicas::fence_dead(&mut conn, me, self.settings.lease_ms()).await? {
+            names::REPLICAS_FENCED.add([], 1);
+            tracing::warn!(replica.id = %gone, "a process is gone; its runs are ended here");
+        }
+        names::REPLICAS.set([], f64::from(replicas::count_alive(&mut conn).await?));
+        let stale = repo::list_stale_unscoped(&mut conn, me, STALE_SECONDS, PAGE).await?;
+        Ok(stale.into_iter().filter(|generation| !self.hub.has(generation.id)).collect())
+    }
+
+    async fn end_all(&self, me: Uuid, orphans: Vec<GenerationRow>) {
+        stream::iter(orphans).for_each_concurrent(AT_ONCE, |orphan| self.end(me, orphan)).await;
+    }
+
+    /// Ends one run; what fails is tried again in the next round.
+    async fn end(&self, writer: Uuid, generation: GenerationRow) {
+        let id = generation.id;
+        let work = async {
+            let mut conn = self.db.conn().await?;
+            end_orphan(&mut conn, writer, generation).await
+        };
+        if let Err(error) = work.await {
+            tracing::error!(error = error.chain(), generation.id = %id, "an orphaned run could not be ended");
+        }
+    }
 }
 
-/// Ends a run from what its log has: charged for the committed text, or returned in full when there is none.
-async fn end_orphan(conn: &mut AsyncPgConnection, generation: GenerationRow) -> Result<()> {
+/// Ends a run from what its log has: charged for the committed text, or returned in full when there is none. `writer` is
+/// this process.
+async fn end_orphan(conn: &mut AsyncPgConnection, writer: Uuid, generation: GenerationRow) -> Result<()> {
     let content = match generation.message_id {
         Some(message_id) => committed_text(conn, message_id).await?,
         None => Content::of_events([]),
@@ -106,7 +144,7 @@ async fn end_orphan(conn: &mut AsyncPgConnection, generation: GenerationRow) -> 
         resolution,
         description: super::service::describe_charge(&generation.model_key),
     };
-    if repo::finish_turn(conn, generation.replica_id, &ending).await?.is_some() {
+    if repo::finish_turn(conn, writer, generation.replica_id, &ending).await?.is_some() {
         ending.resolution.count();
         tracing::info!(generation.id = %generation.id, status = status.as_str(), "an orphaned run was ended");
     }

@@ -1,11 +1,15 @@
 //! Watching a message. One path for every reader: listen first, then read the message and its log in one round trip,
 //! then follow. Where the run is decides only how the reader follows: by the hub when it is here, by reading the log
-//! again when it is not. A reader that falls behind, or finds a hole, starts over from a snapshot.
+//! again when it is not. A reader that falls behind, or finds a hole, starts over from a snapshot. One that has begun
+//! waits for a database that is away, wherever the run is.
 
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    time::Instant,
+};
 use uuid::Uuid;
 
 use super::{
@@ -21,6 +25,9 @@ use crate::{
 
 /// Pace of reading the log of a run that is not here.
 const REMOTE_PACE: Duration = Duration::from_millis(100);
+/// How long a reader that has begun waits for a database that is away, and its longest pause between two questions.
+const OUTAGE_PATIENCE: Duration = Duration::from_secs(60);
+const OUTAGE_PACE: Duration = Duration::from_secs(2);
 /// How long a cancel waits for the end it asked for.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -74,13 +81,13 @@ pub async fn watch(
                                 yield event;
                                 break None;
                             }
-                            Live::ReadAgain => break reader.read().await?,
+                            Live::ReadAgain => break reader.read_again().await?,
                         }
                     }
                 }
                 Then::ReadAgain => {
                     tokio::time::sleep(REMOTE_PACE).await;
-                    reader.read().await?
+                    reader.read_again().await?
                 }
             };
         }
@@ -116,13 +123,29 @@ enum Live {
 }
 
 impl Reader {
-    /// Listens, then reads; `None` when the message is gone. Boxed, because a watcher mostly waits, and would be as large
-    /// as its reading.
-    fn read(&mut self) -> BoxFuture<'_, Result<Option<Step>>> {
-        self.read_unboxed().boxed()
+    /// Reads on, after an outage of the database too. Boxed, because a watcher mostly waits, and would be as large as its
+    /// reading.
+    fn read_again(&mut self) -> BoxFuture<'_, Result<Option<Step>>> {
+        let reading = async {
+            let deadline = Instant::now() + OUTAGE_PATIENCE;
+            let mut pause = REMOTE_PACE;
+            loop {
+                match self.read().await {
+                    Err(error)
+                        if error.code() == ErrorCode::ServiceUnavailable && Instant::now() < deadline =>
+                    {
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(OUTAGE_PACE);
+                    }
+                    outcome => return outcome,
+                }
+            }
+        };
+        reading.boxed()
     }
 
-    async fn read_unboxed(&mut self) -> Result<Option<Step>> {
+    /// Listens, then reads; `None` when the message is gone.
+    async fn read(&mut self) -> Result<Option<Step>> {
         let signals = self.hub.subscribe(self.message_id);
         let Some(watched) = self.find(self.position.unwrap_or(0)).await? else { return Ok(None) };
         let then = match signals {

@@ -7,11 +7,10 @@ use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     time::{Instant, Sleep, sleep},
 };
-use uuid::Uuid;
 
 use super::{Transport, credentials::Bearer};
 use crate::{
-    domains::accounts::Viewer,
+    domains::accounts::{Ended, Viewer},
     error::{AppError, ErrorCode, Result},
     platform::clock::Clock,
 };
@@ -25,7 +24,7 @@ pub struct Liveness {
     bearer: Bearer,
     transport: Arc<Transport>,
     expiry: Pin<Box<Sleep>>,
-    ended_sessions: Receiver<Uuid>,
+    ended_sessions: Receiver<Ended>,
 }
 
 impl Liveness {
@@ -72,13 +71,17 @@ impl Liveness {
     }
 
     /// A session somewhere has ended; is it this one? Who missed some asks.
-    async fn hear(&self, ended: std::result::Result<Uuid, RecvError>) -> Result<()> {
+    async fn hear(&self, ended: std::result::Result<Ended, RecvError>) -> Result<()> {
         match ended {
-            Ok(session_id) if session_id == self.viewer.session_id => {
+            Ok(Ended::Session(id)) if id == self.viewer.session_id => {
                 Err(AppError::new(ErrorCode::Unauthenticated, "This session has ended."))
             }
-            Ok(_) => Ok(()),
-            Err(RecvError::Lagged(_)) => Box::pin(self.require_session()).await,
+            Ok(Ended::SomeOf(user_id)) if user_id == self.viewer.user_id => {
+                Box::pin(self.require_session()).await
+            }
+            Ok(Ended::Session(_) | Ended::SomeOf(_)) => Ok(()),
+            Ok(Ended::Perhaps) | Err(RecvError::Lagged(_)) => Box::pin(self.require_session()).await,
+            Ok(Ended::OutOfSight) => Err(AppError::unavailable(anyhow::anyhow!("no news of sessions"))),
             Err(RecvError::Closed) => Err(AppError::unavailable(anyhow::anyhow!("shutting down"))),
         }
     }

@@ -7,7 +7,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::{OnlyId, Ticket, backoff, milliseconds};
-use crate::platform::postgres::statement::statement;
+use crate::platform::postgres::{only, statement::statement};
 
 /// The job is still this run's, and its process has not lost its lease. Binds id, owner and fence.
 macro_rules! still_mine {
@@ -24,8 +24,9 @@ pub(in crate::jobs) async fn guard(conn: &mut AsyncPgConnection, ticket: Ticket)
         .bind::<sql_types::Uuid, _>(ticket.job_id)
         .bind::<sql_types::Uuid, _>(ticket.owner_id)
         .bind::<sql_types::Integer, _>(ticket.fence)
-        .get_result(conn)
+        .load(conn)
         .await
+        .and_then(only)
         .optional()?;
     Ok(found.is_some())
 }
@@ -114,8 +115,9 @@ pub(in crate::jobs) async fn fail(
         .bind::<sql_types::Uuid, _>(ticket.job_id)
         .bind::<sql_types::Uuid, _>(ticket.owner_id)
         .bind::<sql_types::Integer, _>(ticket.fence)
-        .get_result(conn)
+        .load(conn)
         .await
+        .and_then(only)
         .optional()
 }
 

@@ -13,7 +13,10 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::failure::Failure;
-use crate::{error::AppError, platform::postgres::statement::statement};
+use crate::{
+    error::AppError,
+    platform::postgres::{only, statement::statement},
+};
 
 pub use self::{claim::CLAIM, upkeep::prune};
 pub(super) use self::{
@@ -75,8 +78,9 @@ pub(super) async fn insert(conn: &mut AsyncPgConnection, new: NewJob) -> QueryRe
         .bind::<sql_types::SmallInt, _>(new.priority)
         .bind::<sql_types::SmallInt, _>(new.max_attempts)
         .bind::<sql_types::Nullable<sql_types::Text>, _>(new.request_id.as_deref())
-        .get_result(conn)
+        .load(conn)
         .await
+        .and_then(only)
         .optional()?;
     Ok(inserted.map(|job| job.id))
 }

@@ -46,6 +46,12 @@ metrics! {
 
     RUNS: Gauge = "loquent_generations_running", [], Count,
         "Answers that are being made by this process.";
+    REPLICAS: Gauge = "loquent_replicas", [], Count,
+        "Processes whose lease holds, as this one last read it from the database, every two seconds.";
+    REPLICAS_FENCED: Counter = "loquent_replicas_fenced_total", [], Count,
+        "Processes that this one declared dead because their lease was over.";
+    LEASE_AGE: Gauge = "loquent_lease_age_seconds", [], Seconds,
+        "Time since this process renewed its lease. Beyond the lease the others may end what it runs.";
     FLUSHES: Counter = "loquent_stream_log_flushes_total", ["outcome"], Count,
         "Attempts to store what answers said: ok, failed (repeated) or fenced (this process lost its lease).";
     FLUSH_SECONDS: Histogram = "loquent_stream_log_flush_duration_seconds", [], Seconds,
@@ -93,6 +99,12 @@ metrics! {
         "Differences that the last check of the books found, whichever process made it. Any is a fault of ours.";
     LEDGER_CHECKED: Gauge = "loquent_ledger_last_check_timestamp_seconds", [], Seconds,
         "When the books were last checked, in seconds since 1970; that is every hour.";
+    LISTENER_CONNECTED: Gauge = "loquent_listener_connected", [], Count,
+        "1 while hints of other processes are heard; 0 while they are not, or are switched off.";
+    LISTENER_FAILURES: Counter = "loquent_listener_failures_total", [], Count,
+        "Times that the connection for hints was lost or not had.";
+    NEWS_LOOKS: Counter = "loquent_news_looks_total", ["outcome"], Count,
+        "Looks at what other processes changed and revoked, once a second and more: ok or failed.";
 
     BUILD_INFO: Gauge = "loquent_build_info", ["version"], Count,
         "Always 1.";

@@ -1,13 +1,18 @@
-//! PostgreSQL: connections, statements, and the rooms of shared machinery (idempotency, replicas).
+//! PostgreSQL: connections, statements, and the rooms of shared machinery (idempotency, replicas, hints,
+//! cache epochs, revocations).
 
 pub mod connect;
 pub mod embedded;
+pub mod epochs;
 mod facts;
 pub mod idempotency;
+pub mod listen;
 pub mod migrate;
+pub mod news;
 pub mod partitions;
 pub mod pool;
 pub mod replicas;
+pub mod revocations;
 pub mod statement;
 mod tls;
 
@@ -18,6 +23,12 @@ diesel::define_sql_function! {
     /// The database's "now"; tests move it.
     #[sql_name = "loquent_now"]
     fn now() -> diesel::sql_types::Timestamptz;
+}
+
+/// The only row of a statement that writes, for `load(conn).await.and_then(only)`. Not `get_result`: that returns with the
+/// first row, and a server that is going down may send it before it has committed. `load` waits for the end, after the commit.
+pub fn only<T>(rows: Vec<T>) -> diesel::QueryResult<T> {
+    rows.into_iter().next().ok_or(diesel::result::Error::NotFound)
 }
 
 diesel::define_sql_function! {

@@ -10,24 +10,24 @@ mod sign_in;
 const PASSWORD: &str = "violet-tractor-lantern";
 
 /// Somebody who is signed in, with both tokens.
-struct Person {
-    email: String,
-    client: Client,
-    refresh_token: String,
+pub struct Person {
+    pub email: String,
+    pub client: Client,
+    pub refresh_token: String,
 }
 
 const TOKENS: &str = "viewer { user { email } session { id } } tokens { accessToken refreshToken }
     userErrors { code message field }";
 
 impl Person {
-    async fn join(nobody: &Client) -> Self {
+    pub async fn join(nobody: &Client) -> Self {
         let email = format!("{}@example.com", uuid::Uuid::now_v7().simple());
         let answer = sign_up(nobody, &email, PASSWORD).await;
         Self::of(nobody, email, &answer.data()["signUp"])
     }
 
     /// The same person on another device.
-    async fn sign_in(&self) -> Self {
+    pub async fn sign_in(&self) -> Self {
         let nobody = Client::anonymous(&self.client.base_url);
         let answer = sign_in(&nobody, &self.email, PASSWORD).await;
         Self::of(&nobody, self.email.clone(), &answer.data()["signIn"])
@@ -40,7 +40,7 @@ impl Person {
     }
 
     /// Whether the API knows the access token.
-    async fn is_signed_in(&self) -> bool {
+    pub async fn is_signed_in(&self) -> bool {
         let answer = whoami(&self.client).await;
         match answer.errors().is_empty() {
             true => answer.data()["viewer"]["user"]["email"] == self.email.as_str(),
@@ -51,7 +51,7 @@ impl Person {
         }
     }
 
-    async fn sign_out(&self, everywhere: bool) {
+    pub async fn sign_out(&self, everywhere: bool) {
         let mutation = "mutation($everywhere: Boolean!) {
             signOut(input: { everywhere: $everywhere }) { isAccepted userErrors { code } } }";
         let answer = self.client.gql(mutation, json!({ "everywhere": everywhere })).await;
@@ -63,7 +63,7 @@ async fn whoami(client: &Client) -> Answer {
     client.gql("{ viewer { user { email } } }", json!({})).await
 }
 
-async fn sign_up(client: &Client, email: &str, password: &str) -> Answer {
+pub async fn sign_up(client: &Client, email: &str, password: &str) -> Answer {
     let mutation = format!("mutation($input: SignUpInput!) {{ signUp(input: $input) {{ {TOKENS} }} }}");
     client.gql(&mutation, json!({ "input": { "email": email, "password": password } })).await
 }
@@ -74,7 +74,7 @@ async fn sign_in(client: &Client, email: &str, password: &str) -> Answer {
 }
 
 /// The payload of a refresh.
-async fn refresh(client: &Client, token: &str) -> Value {
+pub async fn refresh(client: &Client, token: &str) -> Value {
     let mutation = format!(
         "mutation($token: String!) {{ refreshSession(input: {{ refreshToken: $token }}) {{ {TOKENS} }} }}"
     );

@@ -51,7 +51,7 @@ fn development_needs_nothing() {
     assert_eq!(lives, (60, 7, 30, 10));
     let database = &config.database;
     assert!(database.url.is_none() && database.pg_bin.is_none() && database.npm_registry.is_none());
-    assert!(database.is_download_allowed);
+    assert!(database.is_download_allowed && database.is_notifying);
     assert_eq!((database.request_pool, database.background_pool, database.wait_ms), (16, 8, 2000));
     assert_eq!(database.data_dir.to_str(), Some("/data"));
     assert_eq!(database.cache_dir.to_str(), Some("/cache"));
@@ -76,6 +76,16 @@ fn production_needs_signing_keys_and_logs_json() {
 fn commands_that_serve_nobody_need_no_keys() {
     let flags = Flags { purpose: Purpose::Maintain, ..Flags::default() };
     assert!(loaded(flags, "", &[]).auth.signing_keys.is_empty());
+}
+
+#[test]
+fn a_runner_needs_a_database_of_others_and_no_keys() {
+    let runner = || Flags { purpose: Purpose::Run, ..Flags::default() };
+    let missing = fault(runner(), "", &[]);
+    assert_eq!((missing.key.as_str(), missing.origin), ("database.url", None));
+    assert!(missing.fix.contains("DATABASE_URL"), "{}", missing.fix);
+    let config = loaded(runner(), "", &[("DATABASE_URL", "postgres://a@localhost/b")]);
+    assert!(config.auth.signing_keys.is_empty() && config.database.url.is_some());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use loquent::{
         cron::{Declaration, Entry, Scheduler},
     },
     platform::{
-        postgres::{Db, pool::PoolSettings, replicas},
+        postgres::{Db, listen::Hints, pool::PoolSettings, replicas},
         replica::{Identity, Replica},
         tasks::Tasks,
     },
@@ -169,7 +169,7 @@ impl Process {
     pub async fn start_as(id: Uuid, url: &str, declared: &[Declaration]) -> Self {
         let settings = PoolSettings { name: "test", size: 8, wait: Duration::from_secs(10) };
         let db = Db::try_new(url, settings).unwrap();
-        let (hints, tasks, stop) = (JobHints::default(), Tasks::default(), CancellationToken::new());
+        let (hints, tasks, stop) = (JobHints::new(Hints::off()), Tasks::default(), CancellationToken::new());
         replicas::insert(&mut db.conn().await.unwrap(), id, 1000).await.unwrap();
         let (_, replica) = Replica::new(Identity::new(id));
         let mut registry = Registry::default();

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::support::{
+    app::new_key,
     client::Client,
     feed::Feed,
     provider::ScriptedProvider,
@@ -25,10 +26,20 @@ pub struct Fed {
 impl Fed {
     /// Asks for an answer of these pieces; the provider has been called when this returns, and has said nothing.
     pub async fn start(provider: &ScriptedProvider, person: &Client, pieces: &[String]) -> Self {
+        Self::start_under(&new_key(), provider, person, pieces).await
+    }
+
+    /// The same under an idempotency key of the test's.
+    pub async fn start_under(
+        key: &str,
+        provider: &ScriptedProvider,
+        person: &Client,
+        pieces: &[String],
+    ) -> Self {
         let (script, feed) = Feed::new(pieces);
         let calls = provider.calls();
         provider.then(script);
-        let sent = person.send_text("Go on.", json!({ "options": { "maxOutputTokens": 1000 } })).await;
+        let sent = Self::send(key, person).await;
         assert_eq!(sent["userErrors"], json!([]), "{sent}");
         provider.called(calls + 1).await;
         let id = |value: &serde_json::Value| value["id"].as_str().unwrap().to_owned();
@@ -40,6 +51,12 @@ impl Fed {
             conversation_id: id(&sent["conversation"]),
             feed,
         }
+    }
+
+    /// Asks as [`Self::start_under`] does, or again.
+    pub async fn send(key: &str, person: &Client) -> serde_json::Value {
+        let more = json!({ "idempotencyKey": key, "options": { "maxOutputTokens": 1000 } });
+        person.send_text("Go on.", more).await
     }
 
     /// Starts as many as there are answers given.

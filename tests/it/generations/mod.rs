@@ -3,7 +3,7 @@
 mod abandoned;
 mod cancel;
 mod crash;
-mod fed;
+pub mod fed;
 mod lease;
 mod outage;
 mod resume;

@@ -2,7 +2,10 @@
 
 use std::{net::Ipv4Addr, time::Duration};
 
-use loquent::{graphql::roots::sdl, server::Server};
+use loquent::{
+    graphql::roots::sdl,
+    server::{Routes, Server},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -46,7 +49,7 @@ async fn in_development_everybody_reads_the_schema() {
 #[tokio::test(flavor = "multi_thread")]
 async fn in_production_only_who_is_signed_in_reads_the_schema() {
     let app = TestApp::start().await;
-    let mut state = app.app.server(&config("", app.provider.base_url()), None);
+    let mut state = app.app.server(&config("", app.provider.base_url()), Routes::All { graphiql: None });
     state.settings.introspection = loquent::graphql::admission::Introspection::Authenticated;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let running = Server::start(state, listener).unwrap();

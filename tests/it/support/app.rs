@@ -7,12 +7,12 @@ use loquent::{
     config::{Config, ConfigFile, Directories, Flags, SigningKey, Sources},
     jobs::Registry,
     platform::clock::Clock,
-    server::{Running, Server},
+    server::{Routes, Running, Server},
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::{client::Client, db::TestDb, provider::ScriptedProvider, rows::row};
+use super::{client::Client, cluster::variable, db::TestDb, provider::ScriptedProvider, rows::row};
 
 /// Key of the model that the scripted provider serves: 1,000 credits for a million tokens in, as many out.
 pub const MODEL: &str = "scripted";
@@ -125,7 +125,7 @@ impl Builder {
         // What the hour brings would come between the things that a test counts; tests of the timetable switch it on.
         super::rows::execute(&db.url, "UPDATE cron_entries SET is_enabled = false").await;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let running = Server::start(app.server(&config, None), listener).unwrap();
+        let running = Server::start(app.server(&config, Routes::All { graphiql: None }), listener).unwrap();
         let client = Client::anonymous(format!("http://{}", running.address));
         TestApp { client, provider, db, app, running: Some(running), is_closed: false }
     }
@@ -136,7 +136,7 @@ pub fn config(settings: &str, provider: &str) -> Config {
     let text = format!("{settings}\n{}", provider_settings(provider));
     let sources = Sources {
         file: Some(ConfigFile { path: "test.toml".to_owned(), text }),
-        env: BTreeMap::new(),
+        env: environment(),
         flags: Flags { is_dev: true, ..Flags::default() },
         directories: Some(Directories { data: "/nonexistent".into(), cache: "/nonexistent".into() }),
     };
@@ -144,6 +144,12 @@ pub fn config(settings: &str, provider: &str) -> Config {
         Ok(config) => config,
         Err(faults) => panic!("{faults}"),
     }
+}
+
+/// Everything but hints, when a whole run goes without them: `TEST_NOTIFY=off`.
+pub fn environment() -> BTreeMap<String, String> {
+    let is_off = variable("TEST_NOTIFY").as_deref() == Some("off");
+    is_off.then(|| ("LOQUENT_DATABASE__NOTIFY".to_owned(), "false".to_owned())).into_iter().collect()
 }
 
 /// The section of the scripted provider, for a configuration file.

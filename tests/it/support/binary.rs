@@ -7,13 +7,20 @@ use std::{
     time::Duration,
 };
 
+use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{app::provider_settings, client::Client, cluster::variable, processes::eventually};
+use super::{
+    app::{environment, provider_settings},
+    client::Client,
+    cluster::variable,
+    processes::eventually,
+};
 
-/// A running `loquent serve --dev` over a given database.
+/// A running `loquent serve --dev`, or `loquent runner --dev`, over a given database.
 pub struct Binary {
+    /// Nobody in particular. A runner shows only its health.
     pub client: Client,
     child: Reaped,
     /// Removed with the process, when it was made for it.
@@ -38,8 +45,20 @@ impl Binary {
         Self { home: Some(home), ..running }
     }
 
-    /// The same in a home that outlives the process; without an address it brings its own database.
+    /// Starts a `loquent runner` and waits until it says where its health is.
+    pub fn start_runner(launch: &Launch<'_>) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let running =
+            Self::spawn(home.path(), "runner", Some(launch.database_url), launch.provider, launch.settings);
+        Self { home: Some(home), ..running }
+    }
+
+    /// The same as [`Self::start`] in a home that outlives the process; without an address it brings its own database.
     pub fn start_in(home: &Path, database_url: Option<&str>, provider: &str, settings: &str) -> Self {
+        Self::spawn(home, "serve", database_url, provider, settings)
+    }
+
+    fn spawn(home: &Path, word: &str, database_url: Option<&str>, provider: &str, settings: &str) -> Self {
         let file = home.join("loquent.toml");
         std::fs::write(&file, format!("{settings}\n{}", provider_settings(provider))).unwrap();
         let mut command = command(home, database_url.unwrap_or_default());
@@ -47,7 +66,7 @@ impl Binary {
             command.env_remove("DATABASE_URL");
         }
         let mut child = command
-            .args(["serve", "--dev", "--port", "0", "--config"])
+            .args([word, "--dev", "--port", "0", "--config"])
             .arg(&file)
             .stdout(Stdio::piped())
             .spawn()
@@ -55,13 +74,22 @@ impl Binary {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = loop {
             let line = lines.next().expect("the process ended before it was ready").unwrap();
-            if let Some((_, address)) = line.split_once("GraphQL    ") {
-                break address.split_whitespace().next().unwrap().trim_end_matches("/graphql").to_owned();
+            let place =
+                line.trim_start().strip_prefix("GraphQL ").or(line.trim_start().strip_prefix("Health "));
+            if let Some(url) = place.and_then(|place| place.split_whitespace().next()) {
+                break url.rsplit_once('/').unwrap().0.to_owned();
             }
         };
         // What it says later is read too, so that it never waits for a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
         Self { client: Client::anonymous(address), child: Reaped(child), home: None }
+    }
+
+    /// Its id among the replicas, as it says itself.
+    pub async fn replica_id(&self) -> String {
+        let health = self.client.send(self.client.request(Method::GET, "/health")).await;
+        let id = &health.body["parts"]["streamLog"]["replicaId"];
+        id.as_str().unwrap_or_else(|| panic!("{health:?}")).to_owned()
     }
 
     pub fn pid(&self) -> u32 {
@@ -108,6 +136,7 @@ pub fn command(home: &Path, database_url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loquent"));
     command
         .env_clear()
+        .envs(environment())
         .env("PATH", variable("PATH").unwrap_or_default())
         .env("HOME", home)
         .env("LOQUENT_DATA_DIR", home)

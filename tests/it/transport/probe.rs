@@ -20,7 +20,10 @@ use async_graphql::{
 use futures_util::{FutureExt, StreamExt, stream::BoxStream};
 use loquent::{
     config::{Config, ConfigFile, Directories, Flags, Purpose, Sources},
-    domains::accounts::{Accounts, NewAccountEffect, Passwords, SigningKey, TokenSettings, Tokens},
+    domains::{
+        accounts::{self, Accounts, NewAccountEffect, Passwords, SigningKey, TokenSettings, Tokens},
+        settings::{self, BuiltIn},
+    },
     error::Result,
     graphql::{
         Api,
@@ -31,10 +34,10 @@ use loquent::{
     },
     platform::{
         clock::Clock,
-        postgres::{Db, pool::PoolSettings},
+        postgres::{Db, listen::Hints, pool::PoolSettings},
         tasks::Tasks,
     },
-    server::{Check, Operators, Running, Server, State},
+    server::{Check, Operators, Routes, Running, Server, State},
 };
 use tokio::{net::TcpListener, sync::Semaphore};
 use uuid::Uuid;
@@ -221,14 +224,19 @@ impl Site {
         let tokens = Tokens::new(&[key], clock.clone(), lifetimes);
         let db =
             Db::try_new(url, PoolSettings { name: "test", size: 2, wait: Duration::from_secs(2) }).unwrap();
-        let accounts = Accounts::new(
-            db.clone(),
-            clock.clone(),
-            tasks.clone(),
-            tokens.clone(),
-            Passwords::try_new().unwrap(),
-            Arc::new(NoEffect),
-        );
+        let echo = "echo".to_owned();
+        let settings =
+            settings::Settings::new(db.clone(), BuiltIn { default_model: echo.clone(), models: vec![echo] });
+        let accounts = Accounts::new(accounts::Parts {
+            db: db.clone(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+            hints: Hints::off(),
+            settings,
+            tokens: tokens.clone(),
+            passwords: Passwords::try_new().unwrap(),
+            on_new_account: Arc::new(NoEffect),
+        });
         let admission = Admission { introspection: Introspection::Public, operation_cost: 2_000 };
         // Without the limit of the engine's own: the guard alone protects.
         let builder = schema_builder().limit_recursive_depth(usize::MAX);
@@ -245,7 +253,7 @@ impl Site {
             clock: clock.clone(),
             settings,
             checks,
-            graphiql: Some(loquent::graphql::graphiql::Settings::default()),
+            routes: Routes::All { graphiql: Some(loquent::graphql::graphiql::Settings::default()) },
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let running = Server::start(state, listener).unwrap();

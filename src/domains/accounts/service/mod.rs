@@ -1,5 +1,6 @@
 //! Telling who calls; signing up, in and out; renewing.
 
+mod ends;
 mod people;
 mod sessions;
 
@@ -19,14 +20,21 @@ use super::{
     tokens::Tokens,
 };
 use crate::{
+    domains::settings::Settings,
     error::{AppError, ErrorCode, Result},
-    platform::{clock::Clock, postgres::Db, tasks::Tasks},
+    platform::{
+        clock::Clock,
+        postgres::{Db, listen::Hints},
+        tasks::Tasks,
+    },
 };
 
+pub use ends::Ended;
 pub use people::NewUser;
 pub use sessions::{NewSession, SignedIn};
 
-/// A session that was checked is believed for so long; a sign-out elsewhere ends it after that at the latest.
+/// A session that was checked is believed for so long. A sign-out elsewhere ends that within two seconds; this is what is
+/// left of the trust when a process cannot learn of it.
 const SESSION_MEMORY: Duration = Duration::from_secs(5);
 
 /// The caller: who it is and by which session. Made only by [`Accounts::authenticate`] and by signing in.
@@ -68,31 +76,50 @@ pub trait NewAccountEffect: Send + Sync {
     ) -> Result<()>;
 }
 
+/// What accounts are made of.
+pub struct Parts {
+    pub db: Db,
+    pub clock: Clock,
+    pub tasks: Tasks,
+    pub hints: Hints,
+    pub settings: Settings,
+    pub tokens: Tokens,
+    pub passwords: Passwords,
+    pub on_new_account: Arc<dyn NewAccountEffect>,
+}
+
 /// The use cases; clones share everything.
 #[derive(Clone)]
 pub struct Accounts {
     db: Db,
     clock: Clock,
     tasks: Tasks,
+    hints: Hints,
+    settings: Settings,
     tokens: Tokens,
     passwords: Passwords,
     on_new_account: Arc<dyn NewAccountEffect>,
     live_sessions: Cache<Uuid, Uuid>,
-    ended_sessions: broadcast::Sender<Uuid>,
+    ended_sessions: broadcast::Sender<Ended>,
 }
 
 impl Accounts {
-    pub fn new(
-        db: Db,
-        clock: Clock,
-        tasks: Tasks,
-        tokens: Tokens,
-        passwords: Passwords,
-        on_new_account: Arc<dyn NewAccountEffect>,
-    ) -> Self {
+    pub fn new(parts: Parts) -> Self {
+        let Parts { db, clock, tasks, hints, settings, tokens, passwords, on_new_account } = parts;
         let live_sessions = Cache::builder().max_capacity(100_000).time_to_live(SESSION_MEMORY).build();
         let ended_sessions = broadcast::Sender::new(1024);
-        Self { db, clock, tasks, tokens, passwords, on_new_account, live_sessions, ended_sessions }
+        Self {
+            db,
+            clock,
+            tasks,
+            hints,
+            settings,
+            tokens,
+            passwords,
+            on_new_account,
+            live_sessions,
+            ended_sessions,
+        }
     }
 
     /// Who an access token belongs to, if its session still lives.
@@ -123,11 +150,6 @@ impl Accounts {
         };
         let found = self.live_sessions.try_get_with(session_id, look).await;
         found.map_err(|error: Arc<AppError>| (*error).clone())
-    }
-
-    /// Ids of sessions of this process's callers as they end.
-    pub fn ended_sessions(&self) -> broadcast::Receiver<Uuid> {
-        self.ended_sessions.subscribe()
     }
 
     /// Accounts of the viewer with the role there, personal ones first, at most 100.

@@ -25,8 +25,14 @@ pub struct NewUser {
 
 impl Accounts {
     /// Creates a person with a personal account and signs in. `CONFLICT` for a known address: without verification by
-    /// mail, signing up cannot hide that it exists.
+    /// mail, signing up cannot hide that it exists. `FORBIDDEN` while the operator has closed the door.
     pub async fn sign_up(&self, new: NewUser, origin: Origin) -> Result<SignedIn> {
+        if !self.settings.current().is_sign_up_open {
+            return Err(AppError::new(
+                ErrorCode::RoleForbids,
+                "Nobody can join by themselves at the moment.",
+            ));
+        }
         let user_id = self.create_user(new).await?;
         let this = self.clone();
         self.tasks.run(async move { this.create_session(user_id, origin).await }).await

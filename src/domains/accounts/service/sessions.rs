@@ -12,7 +12,10 @@ use crate::{
         tokens::RefreshToken,
     },
     error::{AppError, ErrorCode, Result},
-    platform::ids::new_uuid,
+    platform::{
+        ids::new_uuid,
+        postgres::revocations::{self, Subject},
+    },
 };
 
 /// Tokens as they are handed out, once.
@@ -86,6 +89,7 @@ impl Accounts {
                     }
                     (Some(_), _) => {
                         repo::revoke_sessions(conn, session.user_id, Some(session.id), "reuse").await?;
+                        revocations::insert_in_tx(conn, Subject::Session(session.id)).await?;
                         Ok::<_, AppError>(Verdict::Reused(session.id))
                     }
                 }
@@ -105,13 +109,23 @@ impl Accounts {
         }
     }
 
-    /// Ends the session of the caller, or all of that person, and closes its sockets.
+    /// Ends the session of the caller, or all of that person, and closes its sockets: here at once, on every process within
+    /// two seconds.
     pub async fn sign_out(&self, viewer: Viewer, everywhere: bool) -> Result<()> {
         let this = self.clone();
         let work = async move {
             let mut conn = this.db.conn().await?;
             let session = (!everywhere).then_some(viewer.session_id);
-            let ended = repo::revoke_sessions(&mut conn, viewer.user_id, session, "sign_out").await?;
+            let ended = conn
+                .transaction(async |conn| {
+                    let ended = repo::revoke_sessions(conn, viewer.user_id, session, "sign_out").await?;
+                    let subject = session.map_or(Subject::User(viewer.user_id), Subject::Session);
+                    if !ended.is_empty() {
+                        revocations::insert_in_tx(conn, subject).await?;
+                    }
+                    Ok::<_, AppError>(ended)
+                })
+                .await?;
             drop(conn);
             this.forget(&ended).await;
             Ok(())
@@ -126,14 +140,6 @@ impl Accounts {
         let grace = TimeDelta::from_std(self.tokens.settings.grace).unwrap_or_default();
         repo::wipe_successors_unscoped(conn, now - grace).await?;
         Ok(repo::delete_sessions_unscoped(conn, now - TimeDelta::days(1), limit).await?)
-    }
-
-    async fn forget(&self, sessions: &[Uuid]) {
-        for session in sessions {
-            self.live_sessions.invalidate(session).await;
-            // No receiver means no socket to close.
-            let _ = self.ended_sessions.send(*session);
-        }
     }
 
     fn draw_session(&self, user_id: Uuid, origin: Origin) -> (SessionRow, RefreshToken) {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     domains::conversations::model::ConversationRow,
-    platform::postgres::now,
+    platform::postgres::{now, only},
     schema::{conversations, members},
 };
 
@@ -85,8 +85,9 @@ pub async fn update_conversation(
         .filter(conversations::account_id.eq_any(accounts_of(viewer)))
         .set((changes, conversations::updated_at.eq(now())))
         .returning(ConversationRow::as_returning())
-        .get_result(conn)
+        .load(conn)
         .await
+        .and_then(only)
         .optional()
 }
 

@@ -61,9 +61,10 @@ pub async fn request_stop(conn: &mut AsyncPgConnection, viewer: Uuid, id: Uuid) 
     Ok(asked == 1)
 }
 
-/// Unfinished runs whose process was fenced or ended.
+/// Unfinished runs whose process was fenced or ended, by id from the one after `after` on.
 pub async fn list_orphans_unscoped(
     conn: &mut AsyncPgConnection,
+    after: Uuid,
     limit: i64,
 ) -> QueryResult<Vec<GenerationRow>> {
     let gone = replicas::table
@@ -72,6 +73,7 @@ pub async fn list_orphans_unscoped(
     generations::table
         .filter(generations::finished_at.is_null())
         .filter(generations::replica_id.eq_any(gone))
+        .filter(generations::id.gt(after))
         .order(generations::id)
         .limit(limit)
         .select(GenerationRow::as_select())

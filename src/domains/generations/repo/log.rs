@@ -11,7 +11,7 @@ use crate::{
         conversations::MessageRow,
         generations::model::{Delta, GenerationRow, PartKind},
     },
-    platform::postgres::statement::statement,
+    platform::postgres::{only, statement::statement},
 };
 
 /// Events of many messages, as parallel columns.
@@ -71,8 +71,9 @@ pub async fn flush(
         .bind::<sql_types::Array<sql_types::SmallInt>, _>(&batch.part_indexes)
         .bind::<sql_types::Array<sql_types::Text>, _>(&batch.kinds)
         .bind::<sql_types::Array<sql_types::Text>, _>(&batch.texts)
-        .get_result(conn)
+        .load(conn)
         .await
+        .and_then(only)
 }
 
 /// A message with its run, its log after a point, and the balance: all that a watcher needs, in one round trip.

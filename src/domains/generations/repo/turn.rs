@@ -16,7 +16,7 @@ use crate::{
             prompt::PastTurn,
         },
     },
-    platform::postgres::{idempotency::Intent, statement::statement},
+    platform::postgres::{idempotency::Intent, only, statement::statement},
 };
 
 /// Turns of history that are read at most.
@@ -151,6 +151,8 @@ pub enum Acceptance {
     Accepted(Accepted),
     /// The conversation or the key was taken meanwhile: read again.
     MovedOn,
+    /// Another process has fenced the one that was to run it.
+    Fenced,
     /// The balance does not cover the least, in micro-credits.
     Insufficient {
         required: i64,
@@ -167,6 +169,9 @@ fn refusal(error: DieselError) -> QueryResult<Acceptance> {
         available: i64,
     }
     if let DieselError::DatabaseError(_, info) = &error {
+        if info.message() == "replica has moved on" {
+            return Ok(Acceptance::Fenced);
+        }
         if info.message().ends_with("has moved on") {
             return Ok(Acceptance::MovedOn);
         }
@@ -179,7 +184,7 @@ fn refusal(error: DieselError) -> QueryResult<Acceptance> {
     Err(error)
 }
 
-/// Writes the whole turn or nothing: key, conversation, hold, both messages and the run.
+/// Writes the whole turn or nothing: key, conversation, hold, both messages and the run. A fenced process begins none.
 pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryResult<Acceptance> {
     const SQL: &str = "\
         WITH p AS (SELECT ?::uuid AS viewer, ?::uuid AS replica_id, ?::text AS operation, ?::text AS key, \
@@ -206,7 +211,9 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
                  AND c.created_by = p.viewer AND c.account_id = p.account_id \
                  AND c.head_id IS NOT DISTINCT FROM p.parent_id RETURNING c.id), \
         c AS (SELECT id FROM created UNION ALL SELECT id FROM extended), \
-        r AS (SELECT require_moved((SELECT n FROM ours) = 1, 'key') \
+        r AS (SELECT require_moved(EXISTS (SELECT FROM replicas r JOIN p ON r.id = p.replica_id \
+                                            WHERE r.fenced_at IS NULL), 'replica') \
+                 AND require_moved((SELECT n FROM ours) = 1, 'key') \
                  AND require_moved((SELECT count(*) FROM c) = 1, 'conversation') AS is_ours), \
         h AS (SELECT h.* FROM p, r, LATERAL ledger_hold(CASE WHEN r.is_ours THEN p.generation_id END, p.account_id, \
                 'generation', p.want, p.min, p.lines, p.viewer, p.description) h), \
@@ -244,8 +251,9 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
         .bind::<sql_types::BigInt, _>(i64::from(turn.quote.min))
         .bind::<sql_types::Jsonb, _>(turn.quote.lines())
         .bind::<sql_types::Text, _>(&turn.description)
-        .get_result(conn)
+        .load(conn)
         .await
+        .and_then(only)
         .map(Acceptance::Accepted)
         .or_else(refusal)
 }
@@ -278,15 +286,16 @@ struct FinishedRow {
 }
 
 /// Ends a run that `owner` has: status and usage, text of the answer, and the settlement, together. `None` when it had
-/// ended before or belongs to somebody else. The message is locked before the run, as by the removal of a conversation,
+/// ended before or belongs to somebody else, or when `writer`, the process that asks, is fenced. The message is locked before the run, as by the removal of a conversation,
 /// so that the two never wait for each other.
 pub async fn finish_turn(
     conn: &mut AsyncPgConnection,
+    writer: Uuid,
     owner: Uuid,
     ending: &Ending,
 ) -> QueryResult<Option<(GenerationRow, Balance)>> {
     const SQL: &str = "\
-        WITH p AS (SELECT ?::uuid AS id, ?::uuid AS owner, ?::text AS status, ?::text AS finish_reason, \
+        WITH p AS (SELECT ?::uuid AS id, ?::uuid AS writer, ?::uuid AS owner, ?::text AS status, ?::text AS finish_reason, \
                           ?::text AS error_code, ?::text AS error_message, ?::jsonb AS parts, ?::int AS sequence, \
                           ?::boolean AS is_retryable, ?::int AS retry_after, ?::boolean AS is_capped, ?::int AS input_tokens, \
                           ?::int AS cached_input_tokens, ?::int AS output_tokens, ?::int AS reasoning_tokens, \
@@ -299,7 +308,8 @@ pub async fn finish_turn(
                      output_tokens = p.output_tokens, reasoning_tokens = p.reasoning_tokens, \
                      usage_source = p.usage_source, credits_charged = p.charged, finished_at = loquent_now(), \
                      revision = g.revision + 1 \
-                FROM p LEFT JOIN l ON true WHERE g.id = p.id AND g.replica_id = p.owner AND g.finished_at IS NULL RETURNING g.*), \
+                FROM p LEFT JOIN l ON true WHERE g.id = p.id AND g.replica_id = p.owner AND g.finished_at IS NULL \
+                 AND EXISTS (SELECT FROM replicas r WHERE r.id = p.writer AND r.fenced_at IS NULL) RETURNING g.*), \
         m AS (UPDATE messages m SET status = p.status, parts = p.parts, stream_sequence = p.sequence \
                 FROM p, g WHERE m.id = g.message_id RETURNING 1), \
         s AS (SELECT s.* FROM p, g, LATERAL ledger_settle(g.id, p.state, p.actual, g.user_id, p.description) s) \
@@ -311,6 +321,7 @@ pub async fn finish_turn(
     let failure = ending.failure.as_ref();
     let row: Option<FinishedRow> = statement(SQL)
         .bind::<sql_types::Uuid, _>(ending.resolution.hold_id)
+        .bind::<sql_types::Uuid, _>(writer)
         .bind::<sql_types::Uuid, _>(owner)
         .bind::<sql_types::Text, _>(ending.status.as_str())
         .bind::<sql_types::Text, _>(ending.finish_reason.as_str())
@@ -330,8 +341,9 @@ pub async fn finish_turn(
         .bind::<sql_types::Text, _>(ending.resolution.kind.as_str())
         .bind::<sql_types::Jsonb, _>(ending.resolution.kind.actual())
         .bind::<sql_types::Text, _>(&ending.description)
-        .get_result(conn)
+        .load(conn)
         .await
+        .and_then(only)
         .optional()?;
     let finished = |row: FinishedRow| {
         let balance = Balance { available: row.available, held: row.held, revision: row.revision };

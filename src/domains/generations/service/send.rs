@@ -101,6 +101,8 @@ impl Generations {
             match accepted? {
                 Acceptance::Accepted(accepted) => return Ok(self.launch(plan, place, accepted)),
                 Acceptance::MovedOn => {}
+                // The place in the hub makes the log look often, so it learns of the fence within a moment.
+                Acceptance::Fenced => self.log.renewed(plan.turn.replica_id).await?,
                 Acceptance::Insufficient { required, available } => {
                     return Err(insufficient(required, available));
                 }
@@ -128,8 +130,8 @@ impl Generations {
             .model
             .as_deref()
             .or(known.and_then(|conversation| conversation.model_key.as_deref()))
-            .unwrap_or(self.catalog.default_model());
-        let model = require_model(&self.catalog, requested)?;
+            .map_or_else(|| self.catalog.default_model(), str::to_owned);
+        let model = require_model(&self.catalog, &requested)?;
         let provider = self.providers.get(&model.provider).cloned().ok_or_else(|| unavailable(&model))?;
         let text = new.parts.join("\n\n");
         let (prompt, quote) = self.price(new, &context, &model, &text)?;

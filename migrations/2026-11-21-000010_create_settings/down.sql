@@ -1,0 +1,3 @@
+DROP TABLE settings;
+DROP TABLE revocations;
+DROP TABLE cache_epochs;
