@@ -128,15 +128,15 @@ impl App {
             runner_settings(config),
             stop_log.clone(),
         );
+        let scheduler = Scheduler::new(background.clone(), job_hints.clone(), upkeep::entries()?);
+        scheduler.declare().await?;
+        tasks.spawn(scheduler.run(tasks.draining().clone()));
+        tasks.spawn(upkeep::observe(background.clone(), stop_log.clone()));
         let news = News::default();
         tasks.spawn_until(stop_log.clone(), settings.clone().follow(news.changes(Scope::Settings)));
         let looks = hints.subscribe(Channel::Control);
         let news = news.follow(background.clone(), looks, Arc::new(accounts.clone()));
         tasks.spawn_until(stop_log.clone(), news);
-        let scheduler = Scheduler::new(background.clone(), job_hints.clone(), upkeep::entries()?);
-        scheduler.declare().await?;
-        tasks.spawn(scheduler.run(tasks.draining().clone()));
-        tasks.spawn(upkeep::observe(background.clone(), stop_log.clone()));
         tasks.spawn(metrics::keep_up(stop_log.clone()));
         let schema = schema_builder()
             .extension(Rules { admission: Some(admission(config)) })

@@ -25,8 +25,8 @@ pub fn all(pools: [Db; 2], generations: Generations, providers: Registry, hints:
         Check::required("database", move || database(requests.clone())),
         Check::required("streamLog", move || std::future::ready(stream_log(&generations))),
         Check::informative("migrations", move || migrations(for_migrations.clone())),
-        Check::informative("listener", move || std::future::ready(listener(&hints))),
         Check::informative("partitions", move || months(for_partitions.clone())),
+        Check::informative("listener", move || std::future::ready(listener(&hints))),
         Check::informative("providers", move || std::future::ready(last_calls(&providers))),
     ]
 }

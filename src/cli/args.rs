@@ -55,10 +55,10 @@ impl Cli {
             Command::Migrate { .. }
             | Command::Schema { .. }
             | Command::Ledger { .. }
-            | Command::Settings { .. }
-            | Command::Replicas(_)
             | Command::Jobs { .. }
-            | Command::Cron { .. } => Flags { purpose: Purpose::Maintain, file, ..Flags::default() },
+            | Command::Cron { .. }
+            | Command::Settings { .. }
+            | Command::Replicas(_) => Flags { purpose: Purpose::Maintain, file, ..Flags::default() },
         }
     }
 }
@@ -87,13 +87,6 @@ pub enum Command {
         #[command(subcommand)]
         action: Ledger,
     },
-    /// What can be changed while everything runs
-    Settings {
-        #[command(subcommand)]
-        action: Settings,
-    },
-    /// List the processes of this installation: those that live, and those that ended within a day
-    Replicas(Replicas),
     /// The work that waits, runs, or has failed for good
     Jobs {
         #[command(subcommand)]
@@ -104,6 +97,13 @@ pub enum Command {
         #[command(subcommand)]
         action: Cron,
     },
+    /// What can be changed while everything runs
+    Settings {
+        #[command(subcommand)]
+        action: Settings,
+    },
+    /// List the processes of this installation: those that live, and those that ended within a day
+    Replicas(Replicas),
 }
 
 /// How to answer clients.
@@ -218,23 +218,6 @@ pub enum Ledger {
     Check,
 }
 
-/// What to do with the settings of the platform.
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub enum Settings {
-    /// Show all of them with their values
-    List,
-    /// Write the value of one to standard output, as JSON
-    Get { key: String },
-    /// Change one for all processes, within two seconds
-    Set {
-        key: String,
-        /// JSON, or the bare words of a text
-        value: String,
-    },
-    /// Go back to the built-in value
-    Reset { key: String },
-}
-
 /// What to do with jobs.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Jobs {
@@ -272,6 +255,23 @@ fn job_state(text: &str) -> Result<JobState, String> {
     let states = JobState::ALL.map(JobState::as_str).join(", ");
     let found = JobState::ALL.into_iter().find(|state| state.as_str() == text);
     found.ok_or_else(|| format!("the states are {states}"))
+}
+
+/// What to do with the settings of the platform.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Settings {
+    /// Show all of them with their values
+    List,
+    /// Write the value of one to standard output, as JSON
+    Get { key: String },
+    /// Change one for all processes, within two seconds
+    Set {
+        key: String,
+        /// JSON, or the bare words of a text
+        value: String,
+    },
+    /// Go back to the built-in value
+    Reset { key: String },
 }
 
 #[cfg(test)]

@@ -64,8 +64,8 @@ async fn work(command: Command, config: &Config) -> anyhow::Result<Verdict> {
         Command::Doctor(wishes) => doctor::run(config, &wishes).await,
         Command::Jobs { action } => jobs::run(config, action).await,
         Command::Ledger { action: Ledger::Check } => ledger::run(config).await,
-        Command::Replicas(wishes) => replicas::run(config, wishes).await,
         Command::Cron { action: Cron::List } => cron::run(config).await,
+        Command::Replicas(wishes) => replicas::run(config, wishes).await,
         Command::Schema { action } => schema::run(&action),
         Command::Settings { action } => settings::run(config, action).await,
     }

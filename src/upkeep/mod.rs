@@ -26,8 +26,8 @@ use prune::Prune;
 const CLEARED: [(&str, &str, Prune); 6] = [
     ("prune.idempotency_keys", "1-59/10 * * * *", Prune::IdempotencyKeys),
     ("prune.sessions", "3-59/10 * * * *", Prune::Sessions),
+    ("prune.revocations", "4-59/10 * * * *", Prune::Revocations),
     ("prune.jobs", "5-59/10 * * * *", Prune::Jobs),
-    ("prune.revocations", "7-59/10 * * * *", Prune::Revocations),
     ("prune.replicas", "37 * * * *", Prune::Replicas),
     ("prune.cron_ticks", "47 * * * *", Prune::CronTicks),
 ];

@@ -24,10 +24,10 @@ const ROUNDS: usize = 50;
 pub enum Prune {
     IdempotencyKeys,
     Sessions,
+    Revocations,
     Jobs,
     Replicas,
     CronTicks,
-    Revocations,
 }
 
 impl Job for Prune {
@@ -58,10 +58,10 @@ impl Prune {
         Ok(match self {
             Self::IdempotencyKeys => idempotency::prune(conn, ROUND).await?,
             Self::Sessions => accounts.prune(conn, ROUND).await?,
+            Self::Revocations => revocations::prune(conn, ROUND).await?,
             Self::Jobs => jobs::prune(conn, ROUND).await?,
             Self::Replicas => replicas::prune(conn).await?,
             Self::CronTicks => cron::prune_ticks(conn).await?,
-            Self::Revocations => revocations::prune(conn, ROUND).await?,
         })
     }
 }

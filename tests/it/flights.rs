@@ -131,11 +131,13 @@ fn is_news(flight: &Flight) -> bool {
     flight.sql.contains("FROM cache_epochs") || flight.sql.starts_with("NOTIFY")
 }
 
-/// What the process does every second or two for those that died, and for what is due.
+/// What the process does every second or two for those that died, and for what waits and is due.
 fn is_sweep(flight: &Flight) -> bool {
-    const SWEEPS: [&str; 8] = [
+    const SWEEPS: [&str; 10] = [
         "SET fenced_at",
         "AS n FROM replicas",
+        "UPDATE jobs ",
+        "FROM jobs ",
         "rotate_stream_log(",
         r#""generations"."finished_at" IS NULL"#,
         "SELECT loquent_now()",
@@ -143,8 +145,7 @@ fn is_sweep(flight: &Flight) -> bool {
         r#"FROM "ledger_checks""#,
         "to_regclass('messages_'",
     ];
-    // All of the queue of jobs is background work.
-    SWEEPS.iter().any(|text| flight.sql.contains(text)) || flight.sql.contains(" jobs ")
+    SWEEPS.iter().any(|text| flight.sql.contains(text))
 }
 
 fn work(mut flights: Vec<Flight>) -> Vec<Flight> {

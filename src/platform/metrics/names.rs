@@ -89,12 +89,6 @@ metrics! {
         "Callers that wait for a connection.";
     POOL_FAILURES: Counter = "loquent_db_pool_failures_total", ["pool", "reason"], Count,
         "Connections that were not had: timeout (all were busy for too long) or error (the database refused or is away).";
-    LISTENER_CONNECTED: Gauge = "loquent_listener_connected", [], Count,
-        "1 while hints of other processes are heard; 0 while they are not, or are switched off.";
-    LISTENER_FAILURES: Counter = "loquent_listener_failures_total", [], Count,
-        "Times that the connection for hints was lost or not had.";
-    NEWS_LOOKS: Counter = "loquent_news_looks_total", ["outcome"], Count,
-        "Looks at what other processes changed and revoked, once a second and more: ok or failed.";
     CRON_TICKS: Counter = "loquent_cron_ticks_total", ["name"], Count,
         "Ticks of the timetable whose job this process has enqueued; each is enqueued by one process.";
     CRON_LATE: Gauge = "loquent_cron_late_seconds", [], Seconds,
@@ -105,6 +99,12 @@ metrics! {
         "Differences that the last check of the books found, whichever process made it. Any is a fault of ours.";
     LEDGER_CHECKED: Gauge = "loquent_ledger_last_check_timestamp_seconds", [], Seconds,
         "When the books were last checked, in seconds since 1970; that is every hour.";
+    LISTENER_CONNECTED: Gauge = "loquent_listener_connected", [], Count,
+        "1 while hints of other processes are heard; 0 while they are not, or are switched off.";
+    LISTENER_FAILURES: Counter = "loquent_listener_failures_total", [], Count,
+        "Times that the connection for hints was lost or not had.";
+    NEWS_LOOKS: Counter = "loquent_news_looks_total", ["outcome"], Count,
+        "Looks at what other processes changed and revoked, once a second and more: ok or failed.";
 
     BUILD_INFO: Gauge = "loquent_build_info", ["version"], Count,
         "Always 1.";
