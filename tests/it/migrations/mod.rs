@@ -2,6 +2,8 @@
 
 mod tables;
 
+use std::path::Path;
+
 use loquent::platform::postgres::migrate;
 
 use crate::support::db::TestDb;
@@ -20,6 +22,19 @@ async fn they_go_up_and_down_and_up() {
     assert_eq!(migrate::status(&db.url).await.expect("a status"), before);
     assert_eq!(migrate::up(&db.url).await.expect("up"), applied);
     db.close().await;
+}
+
+/// Two of one number are one version to Diesel, which then applies only one of them.
+#[test]
+fn they_are_numbered_one_after_the_other() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let names =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut numbers: Vec<usize> =
+        names.filter_map(|name| name.get("2026-01-01-".len()..)?.split_once('_')?.0.parse().ok()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=numbers.len()).collect::<Vec<_>>());
+    assert!(numbers.len() >= 10, "the migrations were not found");
 }
 
 #[tokio::test(flavor = "multi_thread")]

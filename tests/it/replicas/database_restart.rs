@@ -246,14 +246,13 @@ impl Load {
                 "INSERT INTO jobs (id, queue, name, payload, max_attempts) \
                  VALUES ('{id}', 'default', 'upkeep.prune', '\"replicas\"', 8)"
             );
-            match &mut session {
-                Some(conn) if conn.batch_execute(&insert).await.is_ok() => {
-                    self.enqueued.lock().unwrap().push(id)
-                }
-                _ => {
-                    session = None;
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
+            let is_there = match &mut session {
+                Some(conn) => conn.batch_execute(&insert).await.is_ok(),
+                None => false,
+            };
+            match is_there {
+                true => self.enqueued.lock().unwrap().push(id),
+                false => session = None,
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
