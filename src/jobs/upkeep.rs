@@ -1,5 +1,5 @@
 //! What every process does for the queue besides running: makes scheduled jobs ready, takes over the jobs of processes
-//! that are gone, gives back what it has claimed without knowing, and counts. Whoever is first does it.
+//! that are gone, gives back what nobody knows that it has, and counts. Whoever is first does it.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -77,6 +77,9 @@ impl Upkeep {
             if ended.is_dead {
                 ended.log();
             }
+        }
+        if queue::give_back_of_drained(&mut conn, ROUND).await? > 0 {
+            self.hints.nudge();
         }
         let me = self.replica.current().replica_id;
         queue::give_back_unknown(&mut conn, me, &self.running.ids()).await?;
