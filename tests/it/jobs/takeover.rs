@@ -1,4 +1,4 @@
-//! Whose jobs are taken, and whose are not.
+//! Whose jobs are taken, whose are not, and how soon what has failed together comes back.
 
 use std::time::Duration;
 
@@ -78,5 +78,22 @@ async fn a_job_that_a_living_process_has_claimed_meanwhile_is_not_taken() {
     let claimed = row(&url, &job(2, "state, fence, attempts, reason", "true")).await;
     assert_eq!(claimed, json!({ "state": "running", "fence": 2, "attempts": 1, "reason": null }));
     execute(&url, "UPDATE jobs SET state = 'canceled', owner_id = NULL, finished_at = loquent_now()").await;
+    stage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_failed_together_do_not_queue_for_their_turn_to_be_ready() {
+    const JOBS: usize = 20_000;
+    let stage = Stage::open_with("[jobs]\nconcurrency = 0").await;
+    let url = stage.app.db.url.clone();
+    let failed = format!(
+        "INSERT INTO jobs (queue, name, payload, state, run_at, attempts, max_attempts) \
+         SELECT 'default', 'tests.play', '{{}}', 'scheduled', loquent_now(), 1, 3 FROM generate_series(1, {JOBS})"
+    );
+    execute(&url, &failed).await;
+    // At a round a second this would take twice as long.
+    let all = "SELECT 1 AS one WHERE NOT EXISTS (SELECT FROM jobs WHERE state = 'scheduled')";
+    row_when(&url, LIMIT, all).await;
+    println!("promote n={JOBS} ok");
     stage.close().await;
 }
