@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use super::{Verdict, args::Replicas, database::Database, say};
+use super::{Verdict, args::Replicas, database::Database, printable, say};
 use crate::{
     config::Config,
     platform::postgres::{
@@ -45,8 +45,7 @@ async fn list(url: &str, limit: u16) -> anyhow::Result<Verdict> {
 
 fn line(replica: &ReplicaRow) -> String {
     let ReplicaRow { id, host, version, started_at, lease_left_ms, state, generations, jobs } = replica;
-    // A name that somebody chose must not be able to command the terminal.
-    let host: String = host.chars().filter(|char| !char.is_control()).collect();
+    let (host, version) = (printable(host), printable(version));
     let started = started_at.format("%Y-%m-%dT%H:%M:%SZ");
     let lease = lease_left_ms / 1000;
     format!(
