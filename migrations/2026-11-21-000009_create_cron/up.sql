@@ -6,7 +6,7 @@ CREATE TABLE cron_entries (
   time_zone text NOT NULL,                                 -- of the IANA database
   catch_up text NOT NULL,                                  -- of ticks that were missed: each, the newest once, or none
   next_tick_at timestamptz NOT NULL,
-  is_enabled boolean NOT NULL DEFAULT true,                -- false: no program that started since declares it
+  is_enabled boolean NOT NULL DEFAULT true,                -- false: an operator has switched it off
   CONSTRAINT cron_entries_catch_up_check CHECK (catch_up IN ('each', 'once', 'skip'))
 );
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Verdict, database::Database, say};
+use super::{Verdict, database::Database, printable, say};
 use crate::{
     config::Config,
     jobs::cron::{self, LastTick, Listed},
@@ -45,9 +45,9 @@ fn row(listed: &Listed) -> [String; 7] {
     let entry = &listed.entry;
     let next = if entry.is_enabled { time(entry.next_tick_at) } else { "off".to_owned() };
     [
-        entry.name.clone(),
-        entry.schedule.clone(),
-        entry.time_zone.clone(),
+        printable(&entry.name),
+        printable(&entry.schedule),
+        printable(&entry.time_zone),
         entry.catch_up.clone(),
         listed.last.as_ref().map_or_else(|| "-".to_owned(), |last| time(last.at)),
         next,
@@ -62,7 +62,7 @@ fn time(at: DateTime<Utc>) -> String {
 /// State of the job; done jobs are removed after a while.
 fn result(last: &LastTick) -> String {
     match &last.job {
-        Some((state, Some(reason))) => format!("{state}: {reason}"),
+        Some((state, Some(reason))) => format!("{state}: {}", printable(reason)),
         Some((state, None)) => state.clone(),
         None => "removed since".to_owned(),
     }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Verdict, args::Jobs, database::Database, say};
+use super::{Verdict, args::Jobs, database::Database, printable, say};
 use crate::{
     config::Config,
     jobs::repo::{self, Changed, JobRow, JobState},
@@ -59,15 +59,15 @@ fn describe(job: &JobRow, now: DateTime<Utc>) {
     say(format_args!(
         "{id}  {:9}  {}  queue {}  attempts {}/{}  created {} ago  {}{account}",
         job.state,
-        job.name,
-        job.queue,
+        printable(&job.name),
+        printable(&job.queue),
         job.attempts,
         job.max_attempts,
         age(now - job.created_at),
         since(job, now),
     ));
     if let Some(reason) = &job.reason {
-        say(format_args!("    {reason}"));
+        say(format_args!("    {}", printable(reason)));
     }
     if job.state == JobState::Dead.as_str() {
         say(format_args!("    loquent jobs retry {id}"));

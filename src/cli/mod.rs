@@ -106,6 +106,11 @@ fn refuse(message: &str) -> ExitCode {
     ExitCode::from(EX_CONFIG)
 }
 
+/// Text of others, as it may be shown: it must not be able to command the terminal.
+fn printable(text: &str) -> String {
+    text.chars().filter(|char| !char.is_control()).collect()
+}
+
 /// Writes a line of the result. A reader that went away is no failure of the command.
 fn say(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{line}");

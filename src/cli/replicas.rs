@@ -1,6 +1,6 @@
 //! `loquent replicas`
 
-use super::{Verdict, args::Replicas, database::Database, say};
+use super::{Verdict, args::Replicas, database::Database, printable, say};
 use crate::{
     config::Config,
     platform::postgres::replicas::{self, ReplicaRow},
@@ -35,8 +35,7 @@ async fn list(database: &Database, limit: u16) -> anyhow::Result<Verdict> {
 
 fn line(replica: &ReplicaRow) -> String {
     let ReplicaRow { id, host, version, started_at, lease_left_ms, state, generations, jobs } = replica;
-    // A name that somebody chose must not be able to command the terminal.
-    let host: String = host.chars().filter(|char| !char.is_control()).collect();
+    let (host, version) = (printable(host), printable(version));
     let started = started_at.format("%Y-%m-%dT%H:%M:%SZ");
     let lease = lease_left_ms / 1000;
     format!(

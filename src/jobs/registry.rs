@@ -35,9 +35,8 @@ impl Registry {
         let handler: Handler = Box::new(move |payload, run| {
             let context = context.clone();
             async move {
-                // What cannot be read now cannot be read later either.
-                let job: J = serde_json::from_value(payload)
-                    .map_err(|error| Failure::never(AppError::internal(error)))?;
+                // A newer version may have written what only it can read: it gets the next attempts.
+                let job: J = serde_json::from_value(payload).map_err(AppError::internal)?;
                 job.run(context, run).await
             }
             .boxed()

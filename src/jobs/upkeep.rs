@@ -1,5 +1,5 @@
 //! What every process does for the queue besides running: makes scheduled jobs ready, takes over the jobs of processes
-//! that are gone, gives back what it has claimed without knowing, and counts. Whoever is first does it.
+//! that are gone, gives back what nobody knows that it has, and counts. Whoever is first does it.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -24,6 +24,8 @@ const COUNT: Duration = Duration::from_secs(15);
 const MAX_COUNT: i64 = 100_000;
 /// Jobs in one statement.
 const ROUND: i64 = 500;
+/// Full rounds of promotion in a row; the other duties wait meanwhile.
+const MAX_ROUNDS: usize = 20;
 
 /// The upkeep of a process.
 pub(super) struct Upkeep {
@@ -63,8 +65,14 @@ impl Upkeep {
 
     async fn promote(&self) -> Result<()> {
         let mut conn = self.db.conn().await?;
-        if queue::promote(&mut conn, ROUND).await? > 0 {
-            self.hints.nudge();
+        for _ in 0..MAX_ROUNDS {
+            let promoted = queue::promote(&mut conn, ROUND).await?;
+            if promoted > 0 {
+                self.hints.nudge();
+            }
+            if i64::try_from(promoted).is_ok_and(|promoted| promoted < ROUND) {
+                break;
+            }
         }
         Ok(())
     }
@@ -77,6 +85,9 @@ impl Upkeep {
             if ended.is_dead {
                 ended.log();
             }
+        }
+        if queue::give_back_of_drained(&mut conn, ROUND).await? > 0 {
+            self.hints.nudge();
         }
         let me = self.replica.current().replica_id;
         queue::give_back_unknown(&mut conn, me, &self.running.ids()).await?;
@@ -97,7 +108,9 @@ impl Upkeep {
                 let jobs = of(state).map_or(0.0, |count| count.jobs as f64);
                 names::JOBS.set([name.clone().into(), state.into()], jobs);
             }
-            let oldest = of("ready").map_or(0.0, |count| count.oldest_seconds);
+            // What is due and not yet made ready waits too.
+            let waiting = ["scheduled", "ready"].into_iter().filter_map(of);
+            let oldest = waiting.map(|count| count.oldest_seconds).fold(0.0, f64::max);
             names::JOBS_OLDEST.set([name.clone().into()], oldest);
         }
         for name in self.dead.drain() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::{
     domains::accounts::Accounts,
@@ -15,8 +16,8 @@ use crate::{
 
 /// Rows removed in one transaction.
 const ROUND: i64 = 2_000;
-/// Transactions of a job; what is left then is for the next tick.
-const ROUNDS: usize = 50;
+/// No transaction begins so shortly before the end of the attempt; what is left then is for the next tick.
+const MARGIN: Duration = Duration::from_secs(20);
 
 /// Removes one kind of row that is over.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -39,7 +40,7 @@ impl Job for Prune {
 
     async fn run(self, accounts: Accounts, run: Run) -> Result<(), Failure> {
         let mut total = 0;
-        for _ in 0..ROUNDS {
+        while Instant::now() + MARGIN < run.deadline() {
             let accounts = accounts.clone();
             let removed =
                 run.transaction(move |conn| async move { self.round(conn, &accounts).await }.boxed()).await?;

@@ -60,6 +60,11 @@ impl Bearer {
     pub async fn authenticate(&self, accounts: &Accounts) -> Result<Viewer> {
         accounts.authenticate(self.0.expose_secret()).await.inspect_err(AppError::log)
     }
+
+    /// As [`Self::authenticate`], past what is remembered.
+    pub async fn authenticate_anew(&self, accounts: &Accounts) -> Result<Viewer> {
+        accounts.authenticate_anew(self.0.expose_secret()).await.inspect_err(AppError::log)
+    }
 }
 
 impl Transport {

@@ -46,11 +46,12 @@ impl Liveness {
 
     /// Asks whether the session still lives; an end that was said on another process is noticed here.
     pub async fn require_session(&self) -> Result<()> {
-        match self.bearer.authenticate(&self.transport.api.accounts).await {
-            // Nobody is sent away because the database is, for a moment.
-            Err(error) if error.code() != ErrorCode::ServiceUnavailable => Err(error),
-            _ => Ok(()),
-        }
+        unless_ended(self.bearer.authenticate(&self.transport.api.accounts).await)
+    }
+
+    /// Asks the database itself, after word that it may have ended.
+    async fn require_session_anew(&self) -> Result<()> {
+        unless_ended(self.bearer.authenticate_anew(&self.transport.api.accounts).await)
     }
 
     /// Completes when the credential is no good any more, and says why. Can be dropped and called again.
@@ -77,13 +78,21 @@ impl Liveness {
                 Err(AppError::new(ErrorCode::Unauthenticated, "This session has ended."))
             }
             Ok(Ended::SomeOf(user_id)) if user_id == self.viewer.user_id => {
-                Box::pin(self.require_session()).await
+                Box::pin(self.require_session_anew()).await
             }
             Ok(Ended::Session(_) | Ended::SomeOf(_)) => Ok(()),
-            Ok(Ended::Perhaps) | Err(RecvError::Lagged(_)) => Box::pin(self.require_session()).await,
+            Ok(Ended::Perhaps) | Err(RecvError::Lagged(_)) => Box::pin(self.require_session_anew()).await,
             Ok(Ended::OutOfSight) => Err(AppError::unavailable(anyhow::anyhow!("no news of sessions"))),
             Err(RecvError::Closed) => Err(AppError::unavailable(anyhow::anyhow!("shutting down"))),
         }
+    }
+}
+
+/// Nobody is sent away because the database is, for a moment.
+fn unless_ended(found: Result<Viewer>) -> Result<()> {
+    match found {
+        Err(error) if error.code() != ErrorCode::ServiceUnavailable => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -24,7 +24,15 @@ pub struct EntryRow {
     pub time_zone: String,
     pub catch_up: String,
     pub next_tick_at: DateTime<Utc>,
+    /// False when an operator has switched it off in the table; no start of a process changes that.
     pub is_enabled: bool,
+}
+
+impl EntryRow {
+    /// When it ticks, in one line for the log.
+    pub(super) fn rule(&self) -> String {
+        format!("{} {} {}", self.schedule, self.time_zone, self.catch_up)
+    }
 }
 
 /// The database's now.
@@ -64,9 +72,10 @@ pub async fn lock_due(
         .optional()
 }
 
-/// Takes all entries, by name, waiting for who has them.
-pub async fn lock_all(conn: &mut AsyncPgConnection) -> QueryResult<Vec<EntryRow>> {
+/// Takes the named entries, by name, waiting for who has them.
+pub async fn lock(conn: &mut AsyncPgConnection, names: &[&str]) -> QueryResult<Vec<EntryRow>> {
     cron_entries::table
+        .filter(cron_entries::name.eq_any(names))
         .order(cron_entries::name)
         .select(EntryRow::as_select())
         .for_no_key_update()
@@ -84,7 +93,7 @@ pub async fn insert(conn: &mut AsyncPgConnection, rows: &[&EntryRow]) -> QueryRe
         .map(drop)
 }
 
-/// Writes everything but the name.
+/// Writes when the entry ticks.
 pub async fn update(conn: &mut AsyncPgConnection, row: &EntryRow) -> QueryResult<()> {
     diesel::update(cron_entries::table.find(&row.name))
         .set((
@@ -92,7 +101,6 @@ pub async fn update(conn: &mut AsyncPgConnection, row: &EntryRow) -> QueryResult
             cron_entries::time_zone.eq(&row.time_zone),
             cron_entries::catch_up.eq(&row.catch_up),
             cron_entries::next_tick_at.eq(row.next_tick_at),
-            cron_entries::is_enabled.eq(row.is_enabled),
         ))
         .execute(conn)
         .await

@@ -32,12 +32,13 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// `entries` is all there is: what is not among them is switched off by [`Scheduler::declare`].
+    /// `entries` is all that this process looks at.
     pub fn new(db: Db, hints: JobHints, entries: Vec<Entry>) -> Self {
         Self { db, hints, entries: entries.into_iter().map(Arc::new).collect() }
     }
 
-    /// Takes over what the program declares: new entries begin, changed ones change, and those that are gone rest.
+    /// Takes over what the program declares: new entries begin, and changed ones change. The last start decides, also that
+    /// of an older version; entries that only others declare are theirs.
     pub async fn declare(&self) -> Result<()> {
         let entries = self.entries.clone();
         self.db.transaction(|conn| async move { declare(conn, &entries).await }.boxed()).await
@@ -99,20 +100,18 @@ async fn declare(conn: &mut AsyncPgConnection, entries: &[Arc<Entry>]) -> Result
     // Sorted by name, as all who lock several do.
     let rows: Vec<_> = declared.values().map(|(row, _)| row).collect();
     repo::insert(conn, &rows).await?;
-    for known in repo::lock_all(conn).await? {
-        let wanted = match declared.remove(&*known.name) {
-            Some((mut row, entry)) => {
-                row.next_tick_at = taken_over(&known, &row, entry, now).map_err(AppError::internal)?;
-                row
-            }
-            None => EntryRow { is_enabled: false, ..known.clone() },
-        };
+    let names: Vec<&str> = declared.keys().copied().collect();
+    for known in repo::lock(conn, &names).await? {
+        let Some((mut wanted, entry)) = declared.remove(&*known.name) else { continue };
+        wanted.next_tick_at = taken_over(&known, &wanted, entry, now).map_err(AppError::internal)?;
+        wanted.is_enabled = known.is_enabled;
         if known != wanted {
             repo::update(conn, &wanted).await?;
-            tracing::info!(
+            tracing::warn!(
                 cron.name = wanted.name,
-                cron.is_enabled = wanted.is_enabled,
-                "the entry is now as this program declares it"
+                before = known.rule(),
+                now = wanted.rule(),
+                "the entry ticks now as this program declares it: the last start decides"
             );
         }
     }
@@ -126,10 +125,6 @@ fn taken_over(
     entry: &Entry,
     now: DateTime<Utc>,
 ) -> Result<DateTime<Utc>, BadSchedule> {
-    if !known.is_enabled {
-        // What it would have done while nobody wanted it, was not missed.
-        return entry.schedule.next_after(now);
-    }
     if (&known.schedule, &known.time_zone) == (&declared.schedule, &declared.time_zone) {
         return Ok(known.next_tick_at);
     }

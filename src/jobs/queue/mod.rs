@@ -22,7 +22,7 @@ pub use self::{claim::CLAIM, upkeep::prune};
 pub(super) use self::{
     claim::{Claimed, Wish, claim},
     end::{Ended, complete, complete_all, fail, give_back, guard},
-    upkeep::{count, count_dead, give_back_unknown, promote, take_over},
+    upkeep::{count, count_dead, give_back_of_drained, give_back_unknown, promote, take_over},
 };
 
 /// Lanes are numbered below this: as many bits of an account's id are random.

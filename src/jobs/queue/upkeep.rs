@@ -17,14 +17,19 @@ pub(in crate::jobs) async fn promote(conn: &mut AsyncPgConnection, limit: i64) -
 }
 
 /// Takes jobs from processes that are gone, and from those that have not cut an attempt a minute after its deadline, so
-/// many at most. The attempt counts. A transaction of the run that has passed its guard is left to end first.
+/// many at most. The attempt counts. A transaction of the run that has passed its guard is left to end first. A job that
+/// somebody else has claimed meanwhile is another claim than the one that was judged, and stays.
 pub(in crate::jobs) async fn take_over(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<Vec<Ended>> {
     const SQL: &str = concat!(
-        "WITH lost AS (\
-           SELECT j.id, j.attempts >= j.max_attempts AS is_dead FROM jobs j LEFT JOIN replicas r ON r.id = j.owner_id \
-            WHERE j.state = 'running' AND (r.id IS NULL OR r.fenced_at IS NOT NULL OR r.drained_at IS NOT NULL \
+        "WITH gone AS MATERIALIZED (\
+           SELECT j.id, j.fence FROM jobs j LEFT JOIN replicas r ON r.id = j.owner_id \
+            WHERE j.state = 'running' AND (r.id IS NULL OR r.fenced_at IS NOT NULL \
                                             OR j.deadline_at + interval '1 minute' < loquent_now()) \
-            LIMIT ? FOR UPDATE OF j SKIP LOCKED) \
+            LIMIT ?), \
+         lost AS (\
+           SELECT j.id, j.attempts >= j.max_attempts AS is_dead FROM gone \
+             JOIN jobs j ON j.id = gone.id AND j.fence = gone.fence AND j.state = 'running' \
+              FOR UPDATE OF j SKIP LOCKED) \
          UPDATE jobs SET owner_id = NULL, reason = 'The process that ran it came to an end.', \
                 state = CASE WHEN is_dead THEN 'dead' ELSE 'scheduled' END, \
                 run_at = CASE WHEN is_dead THEN run_at ELSE loquent_now() + ",
@@ -33,6 +38,23 @@ pub(in crate::jobs) async fn take_over(conn: &mut AsyncPgConnection, limit: i64)
            FROM lost WHERE jobs.id = lost.id RETURNING jobs.id, jobs.name, is_dead"
     );
     statement(SQL).bind::<sql_types::BigInt, _>(limit).load(conn).await
+}
+
+/// Gives back what processes that said goodbye have left behind, so many at most. The attempts do not count: a stop that
+/// was asked for is no crash.
+pub(in crate::jobs) async fn give_back_of_drained(
+    conn: &mut AsyncPgConnection,
+    limit: i64,
+) -> QueryResult<usize> {
+    const SQL: &str = "\
+        WITH left_over AS MATERIALIZED (\
+          SELECT j.id, j.fence FROM jobs j JOIN replicas r ON r.id = j.owner_id \
+           WHERE j.state = 'running' AND r.drained_at IS NOT NULL AND r.fenced_at IS NULL LIMIT ?), \
+        free AS (\
+          SELECT j.id FROM left_over JOIN jobs j ON j.id = left_over.id AND j.fence = left_over.fence \
+             AND j.state = 'running' FOR UPDATE OF j SKIP LOCKED) \
+        UPDATE jobs SET state = 'ready', owner_id = NULL, attempts = attempts - 1 FROM free WHERE jobs.id = free.id";
+    statement(SQL).bind::<sql_types::BigInt, _>(limit).execute(conn).await
 }
 
 /// Gives back what this process has claimed without learning of it, because the answer was lost; `known` is what it

@@ -73,7 +73,7 @@ metrics! {
     JOBS: Gauge = "loquent_jobs", ["queue", "state"], Count,
         "Jobs that are scheduled, ready or running, as the database has them every 15 s; counted up to 100,000 in all.";
     JOBS_OLDEST: Gauge = "loquent_jobs_oldest_ready_seconds", ["queue"], Seconds,
-        "How long the oldest job that is ready has waited for a runner.";
+        "How long the oldest job whose time has come has waited for a runner.";
     JOBS_DEAD: Gauge = "loquent_jobs_dead", ["name"], Count,
         "Dead letters, which wait for somebody to retry or discard them.";
     JOB_ATTEMPTS: Counter = "loquent_job_attempts_total", ["name", "outcome"], Count,

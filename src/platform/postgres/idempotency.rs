@@ -66,12 +66,13 @@ pub async fn find(
         .optional()
 }
 
-/// Removes expired keys, so many at most. A key that is taken over in the same moment is another version of its row, and
-/// stays.
+/// Removes expired keys, so many at most. A key that is taken over in the same moment stays: its row is judged again once
+/// it is locked.
 pub async fn prune(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<usize> {
     const SQL: &str = "\
         DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(\
-          SELECT ctid FROM idempotency_keys WHERE expires_at <= loquent_now() ORDER BY expires_at LIMIT ?))";
+          SELECT ctid FROM idempotency_keys WHERE expires_at <= loquent_now() ORDER BY expires_at LIMIT ?)) \
+           AND expires_at <= loquent_now()";
     statement(SQL).bind::<sql_types::BigInt, _>(limit).execute(conn).await
 }
 

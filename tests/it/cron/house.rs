@@ -66,7 +66,7 @@ async fn the_timetable_is_in_the_database_and_clears_what_is_over() {
     let long_ago = "
         INSERT INTO idempotency_keys (user_id, operation, key, request_hash, result, expires_at)
           SELECT gen_random_uuid(), 'test', 'long-key-' || n, decode(repeat('00', 32), 'hex'), '{}',
-                 loquent_now() - n * interval '1 minute' FROM generate_series(-2, 4500) n WHERE n <> 0;
+                 loquent_now() - n * interval '1 minute' FROM generate_series(-2, 104500) n WHERE n <> 0;
         UPDATE sessions SET expires_at = loquent_now() - interval '2 days';
         INSERT INTO replicas (id, lease_until, fenced_at, version)
           VALUES (gen_random_uuid(), loquent_now() - interval '2 days', loquent_now() - interval '2 days', 'old');

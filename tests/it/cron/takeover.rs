@@ -8,6 +8,7 @@ use super::{
     calendar::at,
     world::{Process, World, look},
 };
+use crate::support::rows::execute;
 
 fn hourly(name: &'static str) -> Declaration {
     Declaration { name, schedule: "0 * * * *", zone: "UTC", catch_up: CatchUp::Each }
@@ -18,7 +19,7 @@ fn names(ticks: &[(String, DateTime<Utc>)]) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_entry_is_taken_over_and_one_that_is_gone_rests() {
+async fn a_changed_entry_is_taken_over_and_one_that_is_gone_ticks_where_it_is_known() {
     let mut world = World::begin(at("2026-05-01T00:30:00Z")).await;
     let (kept, changed, gone) = (hourly("kept"), hourly("changed"), hourly("gone"));
     let old = Process::start(&world, &[kept, changed, gone]).await;
@@ -36,7 +37,7 @@ async fn a_changed_entry_is_taken_over_and_one_that_is_gone_rests() {
     let expected = [
         // What the old schedule has missed from two o'clock on, the new one catches up.
         ("changed", "2026-05-01T02:45:00Z", true),
-        ("gone", "2026-05-01T02:00:00Z", false),
+        ("gone", "2026-05-01T02:00:00Z", true),
         ("kept", "2026-05-01T02:00:00Z", true),
     ];
     assert_eq!(entries, expected.map(|(name, next, is_on)| (name.to_owned(), at(next), is_on)));
@@ -44,14 +45,14 @@ async fn a_changed_entry_is_taken_over_and_one_that_is_gone_rests() {
 
     // The old version still runs beside it, and keeps to what the new one has declared.
     world.set(at("2026-05-01T03:45:00Z")).await;
-    assert_eq!(look(&same).await, 1);
-    world.set(at("2026-05-01T04:00:00Z")).await;
-    assert_eq!(look(&same).await, 1);
+    assert_eq!(look(&same).await, 3);
 
-    // An entry that comes back begins anew: what it would have done meanwhile was not missed.
+    // An entry that comes back catches up by its rule, as after any time in which nobody looked.
+    world.set(at("2026-05-01T04:00:00Z")).await;
+    assert_eq!(look(&new).await, 1);
     let again = [Process::start(&world, &[kept, changed, gone]).await];
     again[0].scheduler.declare().await.unwrap();
-    assert_eq!(look(&again).await, 0);
+    assert_eq!(look(&again).await, 1);
     world.set(at("2026-05-01T05:00:00Z")).await;
     assert_eq!(look(&again).await, 3);
     assert_eq!(look(&same).await, 0);
@@ -64,10 +65,13 @@ async fn a_changed_entry_is_taken_over_and_one_that_is_gone_rests() {
             "changed 01T01:00",
             "gone 01T01:00",
             "kept 01T01:00",
+            "gone 01T02:00",
             "kept 01T02:00",
             "changed 01T02:45",
+            "gone 01T03:00",
             "kept 01T03:00",
             "changed 01T03:45",
+            "gone 01T04:00",
             "kept 01T04:00",
             "changed 01T04:45",
             "gone 01T05:00",
@@ -75,6 +79,47 @@ async fn a_changed_entry_is_taken_over_and_one_that_is_gone_rests() {
         ]
     );
     for process in same.into_iter().chain(new).chain(again) {
+        process.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_start_of_an_older_version_stops_nothing() {
+    let mut world = World::begin(at("2026-05-01T00:30:00Z")).await;
+    let (kept, added) = (hourly("kept"), hourly("added"));
+    let changed = Declaration { schedule: "45 * * * *", ..hourly("changed") };
+    let new = [Process::start(&world, &[kept, added, changed]).await];
+    new[0].scheduler.declare().await.unwrap();
+    let old = [Process::start(&world, &[kept, hourly("changed")]).await];
+    old[0].scheduler.declare().await.unwrap();
+    let expected = [
+        ("added", "2026-05-01T01:00:00Z", true),
+        // The last start decides.
+        ("changed", "2026-05-01T01:00:00Z", true),
+        ("kept", "2026-05-01T01:00:00Z", true),
+    ];
+    let expected = expected.map(|(name, next, is_on)| (name.to_owned(), at(next), is_on));
+    assert_eq!(world.entries().await, expected);
+
+    world.set(at("2026-05-01T01:00:00Z")).await;
+    assert_eq!(look(&old).await, 2);
+    assert_eq!(look(&new).await, 1, "what only the newer version knows ticks on there");
+    let again = [Process::start(&world, &[kept, added, changed]).await];
+    again[0].scheduler.declare().await.unwrap();
+    let next = world.entries().await.into_iter().find(|(name, ..)| name == "changed").unwrap().1;
+    assert_eq!(next, at("2026-05-01T01:45:00Z"));
+
+    // What an operator has switched off, no start switches on.
+    execute(&world.db.url, "UPDATE cron_entries SET is_enabled = false WHERE name = 'kept'").await;
+    again[0].scheduler.declare().await.unwrap();
+    world.set(at("2026-05-01T02:00:00Z")).await;
+    assert_eq!(look(&again).await, 2);
+    world.settled().await;
+    assert_eq!(
+        names(&world.ticks("effects").await),
+        ["added 01T01:00", "changed 01T01:00", "kept 01T01:00", "changed 01T01:45", "added 01T02:00"]
+    );
+    for process in new.into_iter().chain(old).chain(again) {
         process.stop().await;
     }
 }
@@ -121,11 +166,7 @@ async fn an_entry_that_was_moved_back_by_hand_repeats_no_tick() {
     world.set(at("2026-05-01T03:30:00Z")).await;
     assert_eq!(look(&process).await, 3);
     world.settled().await;
-    crate::support::rows::execute(
-        &world.db.url,
-        "UPDATE cron_entries SET next_tick_at = '2026-05-01T02:00:00Z'",
-    )
-    .await;
+    execute(&world.db.url, "UPDATE cron_entries SET next_tick_at = '2026-05-01T02:00:00Z'").await;
     assert_eq!(look(&process).await, 0);
     assert_eq!(world.due().await, 0);
     for process in process {

@@ -7,7 +7,7 @@ use loquent::jobs::Options;
 use serde_json::{Value, json};
 
 use super::stage::{Act, Stage};
-use crate::support::rows::{connect, row, rows};
+use crate::support::rows::{connect, execute, row, row_when, rows};
 
 fn instant(value: &Value) -> DateTime<Utc> {
     serde_json::from_value(value.clone()).unwrap()
@@ -73,6 +73,27 @@ async fn what_is_completed_stays_done_whatever_the_handler_says_then() {
     stage.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_that_only_a_newer_version_can_read_waits_for_it() {
+    let stage = Stage::open().await;
+    let url = stage.app.db.url.clone();
+    let newer = "INSERT INTO jobs (queue, name, payload, max_attempts) \
+                 VALUES ('default', 'tests.play', '{\"name\":\"newer\",\"act\":\"fly\"}', 3)";
+    execute(&url, newer).await;
+    stage.app.app.job_hints.nudge();
+    let failed = "SELECT attempts, reason FROM jobs WHERE state IN ('scheduled', 'dead')";
+    let job = row_when(&url, Duration::from_secs(20), failed).await;
+    assert_eq!(job["attempts"], 1, "{job}");
+    // The process that gets the next attempt can read it.
+    let read = "UPDATE jobs SET state = 'scheduled', run_at = loquent_now(), payload = payload || '{\"act\":\"Return\"}' \
+                 WHERE state = 'scheduled' AND attempts = 1";
+    execute(&url, read).await;
+    let begun = stage.next().await;
+    assert!(begun.attempt > 1, "{begun:?}");
+    stage.job_when(begun.job_id, "done").await;
+    stage.close().await;
+}
+
 /// The pause after `n` attempts is anywhere from nothing to `2^(n-1)` seconds, an hour at most.
 #[tokio::test(flavor = "multi_thread")]
 async fn pauses_are_random_and_bounded() {
@@ -89,7 +110,7 @@ async fn pauses_are_random_and_bounded() {
         )
         .await;
     let all = "SELECT 1 AS one WHERE NOT EXISTS (SELECT FROM jobs WHERE state = 'running')";
-    crate::support::rows::row_when(&url, Duration::from_secs(20), all).await;
+    row_when(&url, Duration::from_secs(20), all).await;
     let after = stage.now().await;
     let found = rows(&mut connect(&url).await, "SELECT attempts, run_at FROM jobs").await;
     assert_eq!(found.len(), 400);

@@ -98,3 +98,35 @@ async fn processes_are_killed_and_no_job_is_lost_or_stuck() {
         repeated["n"], repeated["most"]
     );
 }
+
+/// With the lease as it comes: the jobs of a dead process run in another within 15 s.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_a_dead_process_run_again_within_the_lease_of_production_and_a_little() {
+    const JOBS: i32 = 8;
+    const RUN_AGAIN: Duration = Duration::from_secs(15);
+    let db = TestDb::create().await;
+    execute(&db.url, TABLES).await;
+    let counter = Counter::start().await;
+    let victim = Worker::start_with(&db.url, &counter, "").await;
+    let mut conn = connect(&db.url).await;
+    for n in 0..JOBS {
+        // Longer than the test looks, and shorter than their limit.
+        enqueue(&mut conn, &Outside { n, work_ms: 19_000 }, Options::default()).await.unwrap();
+    }
+    let run_in = |worker: &Worker| {
+        format!(
+            "SELECT count(*) AS n, min(fence) AS fence, max(attempts) AS attempts FROM jobs \
+              WHERE state = 'running' AND owner_id = '{}' HAVING count(*) = {JOBS}",
+            worker.replica_id
+        )
+    };
+    row_when(&db.url, LIMIT, &run_in(&victim)).await;
+    let survivor = Worker::start_with(&db.url, &counter, "").await;
+    victim.kill();
+    let killed = Instant::now();
+    let again = row_when(&db.url, LIMIT, &run_in(&survivor)).await;
+    let slowest = killed.elapsed();
+    assert_eq!(again, json!({ "n": JOBS, "fence": 2, "attempts": 2 }));
+    assert!(slowest <= RUN_AGAIN, "the last of them ran again {slowest:?} after the kill");
+    println!("job_kill_lease_8s n={JOBS} slowest={slowest:?} ok");
+}

@@ -10,4 +10,5 @@ mod kills;
 mod poison;
 mod queue;
 mod stage;
+mod takeover;
 pub mod worker;

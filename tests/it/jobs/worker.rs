@@ -30,6 +30,7 @@ use crate::support::{app::config, cluster::variable, role::Role};
 
 const URL: &str = "LOQUENT_TEST_WORKER_DATABASE";
 const COUNTER: &str = "LOQUENT_TEST_WORKER_COUNTER";
+const STREAMS: &str = "LOQUENT_TEST_WORKER_STREAMS";
 const READY: &str = "READY";
 
 /// Tables that the effects go to. `sequence` is the order in which writes were made.
@@ -128,7 +129,9 @@ pub async fn work() {
     registry.register::<Outside>(counter).unwrap();
     registry.register::<Once>(()).unwrap();
     registry.register::<Poison>(()).unwrap();
-    let config = config("[streams]\nlease_ms = 1000\n[log]\nfilter = \"warn\"", "http://127.0.0.1:1/v1");
+    let streams = variable(STREAMS).unwrap_or_default();
+    let settings = format!("[streams]\n{streams}\n[log]\nfilter = \"warn\"");
+    let config = config(&settings, "http://127.0.0.1:1/v1");
     let key = SigningKey { kid: "test".to_owned(), secret: "a signing key of the tests, long enough".into() };
     let url = variable(URL).expect("a database");
     let app = App::start(&config, &[key], &url, Clock::default(), registry).await.unwrap();
@@ -146,10 +149,15 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts one and waits until it runs jobs.
+    /// Starts one with a short lease and waits until it runs jobs.
     pub async fn start(url: &str, counter: &Counter) -> Self {
+        Self::start_with(url, counter, "lease_ms = 1000").await
+    }
+
+    /// With these lines of `[streams]`.
+    pub async fn start_with(url: &str, counter: &Counter, streams: &str) -> Self {
         let mut command = Role::Worker.command();
-        command.env(URL, url).env(COUNTER, counter.address.to_string());
+        command.env(URL, url).env(COUNTER, counter.address.to_string()).env(STREAMS, streams);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().unwrap();
         let output = child.stdout.take().unwrap();

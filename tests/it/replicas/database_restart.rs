@@ -98,8 +98,12 @@ async fn restart(name: &str, mode: Mode) {
             tokio::time::sleep(LEASE * 3 / 2).await;
             cluster = start(&options).await;
             let back = Instant::now();
+            let job = Uuid::now_v7();
+            assert!(insert_job(&mut connect(&url).await, job).await, "the database takes a job");
             load.succeeds_after(back).await;
             is_ready(&runner.client).await;
+            let is_done = format!("SELECT id FROM jobs WHERE id = '{job}' AND state = 'done'");
+            row_when(&url, LIMIT * 3, &is_done).await;
             slowest = slowest.max(back.elapsed());
         }
         load.stop.cancel();
@@ -115,6 +119,7 @@ async fn restart(name: &str, mode: Mode) {
     long.end(&url).await;
     let verdict = load.look(&url).await;
     let jobs = load.look_for_jobs().await;
+    assert!(jobs > 0, "no job was enqueued");
     println!("{name} rounds={rounds} {verdict} jobs={jobs} slowest={slowest:?} {} ok", check_ledger(&url));
     drop((near, far, runner));
     cluster.stop().await;
@@ -133,6 +138,15 @@ async fn start(options: &Options) -> Cluster {
     let cluster = embedded::start(options).await.unwrap();
     connect(&cluster.url("loquent")).await;
     cluster
+}
+
+/// Enqueues a job that every process knows and that harms nothing. False when the database did not say that it has it.
+async fn insert_job(conn: &mut AsyncPgConnection, id: Uuid) -> bool {
+    let insert = format!(
+        "INSERT INTO jobs (id, queue, name, payload, max_attempts) \
+         VALUES ('{id}', 'default', 'upkeep.prune', '\"replicas\"', 8)"
+    );
+    conn.batch_execute(&insert).await.is_ok()
 }
 
 /// Returns once the process says that it is ready.
@@ -234,7 +248,7 @@ impl Load {
         tokio::join!(sending, self.enqueue());
     }
 
-    /// Jobs that the processes know and that harm nothing, as fast as they are taken.
+    /// Jobs, as fast as they are taken.
     async fn enqueue(&self) {
         let mut session = None;
         while !self.stop.is_cancelled() {
@@ -242,12 +256,8 @@ impl Load {
                 session = AsyncPgConnection::establish(&self.url).await.ok();
             }
             let id = Uuid::now_v7();
-            let insert = format!(
-                "INSERT INTO jobs (id, queue, name, payload, max_attempts) \
-                 VALUES ('{id}', 'default', 'upkeep.prune', '\"replicas\"', 8)"
-            );
             let is_there = match &mut session {
-                Some(conn) => conn.batch_execute(&insert).await.is_ok(),
+                Some(conn) => insert_job(conn, id).await,
                 None => false,
             };
             match is_there {

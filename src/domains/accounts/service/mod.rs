@@ -17,7 +17,7 @@ use super::{
     model::{AccountRow, Membership},
     passwords::Passwords,
     repo,
-    tokens::Tokens,
+    tokens::{Claims, Tokens},
 };
 use crate::{
     domains::settings::Settings,
@@ -128,28 +128,38 @@ impl Accounts {
         let user_id = match self.live_sessions.get(&claims.sid).await {
             Some(user_id) => user_id,
             // In a box: it is large, and rare.
-            None => Box::pin(self.find_live_session(claims.sid)).await?,
+            None => Box::pin(self.remember_live_session(claims.sid)).await?,
         };
-        if user_id != claims.sub {
-            return Err(session_ended());
+        viewer(&claims, user_id)
+    }
+
+    /// As [`Self::authenticate`], past what is remembered: a look-up that began before a session ended may have brought it
+    /// back to memory after.
+    pub async fn authenticate_anew(&self, access_token: &str) -> Result<Viewer> {
+        let claims = self.tokens.verify(access_token)?;
+        let found = self.find_live_session(claims.sid).await;
+        if found.is_err() {
+            self.live_sessions.invalidate(&claims.sid).await;
         }
-        let expires_at = DateTime::from_timestamp(claims.exp, 0).unwrap_or_default();
-        Ok(Viewer { user_id, session_id: claims.sid, expires_at })
+        viewer(&claims, found?)
     }
 
     /// Whose session it is, if it lives. Failures are not remembered, and concurrent first requests of a session ask once.
-    async fn find_live_session(&self, session_id: Uuid) -> Result<Uuid> {
-        let look = async {
-            let mut conn = self.db.conn().await?;
-            let found = repo::find_session_unscoped(&mut conn, session_id).await?;
-            let (session, status) = found.ok_or_else(session_ended)?;
-            if session.revoked_at.is_some() || session.expires_at <= self.clock.now() || status != "active" {
-                return Err(session_ended());
-            }
-            Ok(session.user_id)
-        };
+    async fn remember_live_session(&self, session_id: Uuid) -> Result<Uuid> {
+        let look = self.find_live_session(session_id);
         let found = self.live_sessions.try_get_with(session_id, look).await;
         found.map_err(|error: Arc<AppError>| (*error).clone())
+    }
+
+    /// Whose session it is, if it lives in the database.
+    async fn find_live_session(&self, session_id: Uuid) -> Result<Uuid> {
+        let mut conn = self.db.conn().await?;
+        let found = repo::find_session_unscoped(&mut conn, session_id).await?;
+        let (session, status) = found.ok_or_else(session_ended)?;
+        if session.revoked_at.is_some() || session.expires_at <= self.clock.now() || status != "active" {
+            return Err(session_ended());
+        }
+        Ok(session.user_id)
     }
 
     /// Accounts of the viewer with the role there, personal ones first, at most 100.
@@ -157,6 +167,15 @@ impl Accounts {
         let mut conn = self.db.conn().await?;
         Ok(repo::list_accounts(&mut conn, viewer.user_id, None).await?)
     }
+}
+
+/// Who it is, if the token belongs to whose session this is.
+fn viewer(claims: &Claims, user_id: Uuid) -> Result<Viewer> {
+    if user_id != claims.sub {
+        return Err(session_ended());
+    }
+    let expires_at = DateTime::from_timestamp(claims.exp, 0).unwrap_or_default();
+    Ok(Viewer { user_id, session_id: claims.sid, expires_at })
 }
 
 fn session_ended() -> AppError {
