@@ -113,7 +113,8 @@ struct Queue {
 }
 
 impl Queue {
-    /// Claims until the process drains. A claim itself is never cut: what it has got would be in nobody's hands.
+    /// Claims until the process drains. A claim itself is not cut for that: what it has got would be in nobody's hands.
+    /// The upkeep gives that back where the server was not heard of in time.
     async fn run(self) {
         let draining = self.shared.tasks.draining().clone();
         let slots = Arc::new(Semaphore::new(self.shared.settings.concurrency));
@@ -178,8 +179,7 @@ impl Queue {
             pivot: rand::rng().random_range(0..queue::LANES),
             kinds: &self.kinds,
         };
-        let mut conn = self.shared.db.conn().await?;
-        Ok(queue::claim(&mut conn, &wish).await?)
+        self.shared.db.within(queue::LIMIT, async |conn| Ok(queue::claim(conn, &wish).await?)).await
     }
 
     /// Starts every job that was claimed, each in a slot of its own.

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use diesel_async::AsyncPgConnection;
 use futures_util::{FutureExt, future::BoxFuture};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tracing::Instrument;
@@ -194,13 +195,16 @@ impl Slot {
         let (reason, is_final, pause) = match end {
             End::Done => return Ok(Written::of(self.finisher.done(self.ticket).await?)),
             End::GivenBack => {
-                let mut conn = self.db.conn().await?;
-                return Ok(Written::of(queue::give_back(&mut conn, self.ticket).await?));
+                let given_back =
+                    async |conn: &mut AsyncPgConnection| Ok(queue::give_back(conn, self.ticket).await?);
+                return Ok(Written::of(self.db.within(queue::LIMIT, given_back).await?));
             }
             End::Failed { reason, is_final, pause } => (reason, *is_final, *pause),
         };
-        let mut conn = self.db.conn().await?;
-        match queue::fail(&mut conn, self.ticket, reason, is_final, pause).await? {
+        let failed = async |conn: &mut AsyncPgConnection| {
+            Ok(queue::fail(conn, self.ticket, reason, is_final, pause).await?)
+        };
+        match self.db.within(queue::LIMIT, failed).await? {
             Some(ended) if ended.is_dead => {
                 ended.log();
                 Ok(Written::Dead)

@@ -9,5 +9,6 @@ mod fence;
 mod kills;
 mod poison;
 mod queue;
+mod silence;
 mod stage;
 pub mod worker;
