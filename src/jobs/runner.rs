@@ -200,7 +200,7 @@ impl Queue {
             let Some(kind) = self.shared.registry.get(&job.name) else { continue };
             let ticket = Ticket { job_id: job.id, owner_id: identity.replica_id, fence: job.fence };
             let slot = Slot {
-                _place: (self.shared.running.enter(job.id), permit),
+                _place: (self.shared.running.enter(ticket), permit),
                 ticket,
                 identity: identity.clone(),
                 db: self.shared.db.clone(),
