@@ -16,6 +16,7 @@ use super::{
     queue::{self, Claimed, Ticket, Wish},
     slots::{Running, Slot},
     upkeep::Upkeep,
+    writes::Writes,
 };
 use crate::{
     error::Result,
@@ -56,6 +57,7 @@ struct Shared {
     settings: RunnerSettings,
     running: Running,
     finisher: Finisher,
+    writes: Writes,
 }
 
 impl Runner {
@@ -82,6 +84,7 @@ impl Runner {
         tasks.spawn(upkeep.run(stop));
         let shared = Shared {
             finisher: Finisher::start(db.clone(), tasks),
+            writes: Writes::new(db.clone()),
             db,
             tasks: tasks.clone(),
             replica,
@@ -203,7 +206,7 @@ impl Queue {
                 _place: (self.shared.running.enter(ticket), permit),
                 ticket,
                 identity: identity.clone(),
-                db: self.shared.db.clone(),
+                writes: self.shared.writes.clone(),
                 finisher: self.shared.finisher.clone(),
                 tasks: self.shared.tasks.clone(),
             };

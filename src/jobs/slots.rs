@@ -19,10 +19,11 @@ use super::{
     queue::{self, Claimed, Ticket},
     registry::Kind,
     run::Run,
+    writes::Writes,
 };
 use crate::{
     error::Result,
-    platform::{metrics::names, postgres::Db, replica::Identity, request, tasks::Tasks},
+    platform::{metrics::names, replica::Identity, request, tasks::Tasks},
 };
 
 /// Longest text of a reason.
@@ -92,7 +93,7 @@ pub(super) struct Slot {
     pub _place: (Entered, OwnedSemaphorePermit),
     pub ticket: Ticket,
     pub identity: Identity,
-    pub db: Db,
+    pub writes: Writes,
     pub finisher: Finisher,
     pub tasks: Tasks,
 }
@@ -113,7 +114,7 @@ impl Slot {
             attempt: job.attempts,
             max_attempts: job.max_attempts,
             deadline: Instant::now() + kind.limit,
-            db: self.db.clone(),
+            writes: self.writes.clone(),
             is_completed: Arc::default(),
         };
         let handler = (kind.handler)(job.payload, run.clone());
@@ -202,14 +203,14 @@ impl Slot {
             End::GivenBack => {
                 let given_back =
                     async |conn: &mut AsyncPgConnection| Ok(queue::give_back(conn, self.ticket).await?);
-                return Ok(Written::of(self.db.within(queue::LIMIT, given_back).await?));
+                return Ok(Written::of(self.writes.end(given_back).await?));
             }
             End::Failed { reason, is_final, pause } => (reason, *is_final, *pause),
         };
         let failed = async |conn: &mut AsyncPgConnection| {
             Ok(queue::fail(conn, self.ticket, reason, is_final, pause).await?)
         };
-        match self.db.within(queue::LIMIT, failed).await? {
+        match self.writes.end(failed).await? {
             Some(ended) if ended.is_dead => {
                 ended.log();
                 Ok(Written::Dead)
