@@ -1,31 +1,24 @@
 //! `loquent cron list`
 
-use std::time::Duration;
-
-use anyhow::bail;
 use chrono::{DateTime, Utc};
 
 use super::{Verdict, database::Database, say};
 use crate::{
     config::Config,
     jobs::cron::{self, LastTick, Listed},
-    platform::postgres::{Db, migrate, pool::PoolSettings},
 };
 
 const HEAD: [&str; 7] = ["NAME", "SCHEDULE", "ZONE", "MISSED", "LAST TICK", "NEXT TICK", "LAST RESULT"];
 
 pub async fn run(config: &Config) -> anyhow::Result<Verdict> {
-    let database = Database::open(config).await?;
-    let result = list(&database.url).await;
+    let database = Database::visit(config).await?;
+    let result = list(&database).await;
     database.close().await;
     result
 }
 
-async fn list(url: &str) -> anyhow::Result<Verdict> {
-    if !migrate::status(url).await?.pending.is_empty() {
-        bail!("the database lacks migrations, so there is no timetable; run `loquent migrate up` first");
-    }
-    let db = Db::try_new(url, PoolSettings { name: "cron", size: 1, wait: Duration::from_secs(10) })?;
+async fn list(database: &Database) -> anyhow::Result<Verdict> {
+    let db = database.pool("cron").await?;
     let entries = cron::list(&mut *db.conn().await?).await?;
     if entries.is_empty() {
         say("no entries yet: the first start of `loquent serve` writes them");

@@ -1,10 +1,18 @@
 //! The database of a command: the server that is configured, or the bundled one for as long as the command runs.
 
+use std::time::Duration;
+
+use anyhow::{Context, bail};
 use secrecy::ExposeSecret;
 
 use crate::{
     config::Config,
-    platform::postgres::embedded::{self, Cluster, Options, Profile},
+    platform::postgres::{
+        Db,
+        embedded::{self, Bundled, Cluster, Options, Profile},
+        migrate,
+        pool::PoolSettings,
+    },
 };
 
 /// Name of the database in the bundled server.
@@ -28,7 +36,35 @@ impl Database {
         Ok(Self { url: cluster.url(NAME), cluster: Some(cluster) })
     }
 
-    /// Stops the bundled server.
+    /// For commands that look at what is there, or change a little of it: takes `DATABASE_URL`, joins the bundled server if
+    /// one runs, or starts it over data that is there.
+    pub async fn visit(config: &Config) -> anyhow::Result<Self> {
+        if config.database.url.is_some() {
+            return Self::open(config).await;
+        }
+        match embedded::look(&options(config)).await {
+            Bundled::Stopped { .. } => Self::open(config).await,
+            Bundled::Empty { .. } => bail!(
+                "there is no database in {} yet; `loquent serve --dev` makes one, and DATABASE_URL names another",
+                config.database.data_dir.display()
+            ),
+            running @ Bundled::Running { .. } => {
+                let url = running.running_url(NAME).context("the bundled server has no address")?;
+                Ok(Self { url, cluster: None })
+            }
+        }
+    }
+
+    /// A pool of one connection, once it is sure that the database has the shape of this version.
+    pub async fn pool(&self, name: &'static str) -> anyhow::Result<Db> {
+        let db = Db::try_new(&self.url, PoolSettings { name, size: 1, wait: Duration::from_secs(10) })?;
+        if !migrate::compare(&mut *db.conn().await?).await?.pending.is_empty() {
+            bail!("the database lacks migrations; run `loquent migrate up` first");
+        }
+        Ok(db)
+    }
+
+    /// Stops the bundled server if this command started it.
     pub async fn close(self) {
         if let Some(cluster) = self.cluster {
             cluster.stop().await;

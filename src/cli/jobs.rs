@@ -1,32 +1,23 @@
 //! `loquent jobs list|retry|discard`
 
-use std::time::Duration;
-
-use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Verdict, args::Jobs, database::Database, say};
 use crate::{
     config::Config,
     jobs::repo::{self, Changed, JobRow, JobState},
-    platform::{
-        ids::Id,
-        postgres::{Conn, Db, migrate, pool::PoolSettings},
-    },
+    platform::{ids::Id, postgres::Conn},
 };
 
 pub async fn run(config: &Config, action: Jobs) -> anyhow::Result<Verdict> {
-    let database = Database::open(config).await?;
-    let result = act(&database.url, action).await;
+    let database = Database::visit(config).await?;
+    let result = act(&database, action).await;
     database.close().await;
     result
 }
 
-async fn act(url: &str, action: Jobs) -> anyhow::Result<Verdict> {
-    if !migrate::status(url).await?.pending.is_empty() {
-        bail!("the database lacks migrations, so there are no jobs; run `loquent migrate up` first");
-    }
-    let db = Db::try_new(url, PoolSettings { name: "jobs", size: 1, wait: Duration::from_secs(10) })?;
+async fn act(database: &Database, action: Jobs) -> anyhow::Result<Verdict> {
+    let db = database.pool("jobs").await?;
     let mut conn = db.conn().await?;
     match action {
         Jobs::List { state, name, limit } => list(&mut conn, &state, name.as_deref(), limit).await,

@@ -1,30 +1,17 @@
 //! `loquent ledger check`
 
-use std::time::Duration;
-
-use anyhow::bail;
-
 use super::{Verdict, database::Database, say};
-use crate::{
-    config::Config,
-    domains::credits,
-    platform::postgres::{Db, migrate, pool::PoolSettings},
-};
+use crate::{config::Config, domains::credits};
 
 pub async fn run(config: &Config) -> anyhow::Result<Verdict> {
-    let database = Database::open(config).await?;
-    let result = check(&database.url).await;
+    let database = Database::visit(config).await?;
+    let result = check(&database).await;
     database.close().await;
     result
 }
 
-async fn check(url: &str) -> anyhow::Result<Verdict> {
-    if !migrate::status(url).await?.pending.is_empty() {
-        bail!(
-            "the database lacks migrations, so there are no books to check; run `loquent migrate up` first"
-        );
-    }
-    let db = Db::try_new(url, PoolSettings { name: "ledger", size: 1, wait: Duration::from_secs(10) })?;
+async fn check(database: &Database) -> anyhow::Result<Verdict> {
+    let db = database.pool("ledger").await?;
     let (checked, differences) = credits::check(&db).await?;
     for difference in &differences {
         say(format_args!("{}  {}", difference.problem, difference.subject));

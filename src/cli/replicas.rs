@@ -1,31 +1,20 @@
 //! `loquent replicas`
 
-use std::time::Duration;
-
-use anyhow::bail;
-
 use super::{Verdict, args::Replicas, database::Database, say};
 use crate::{
     config::Config,
-    platform::postgres::{
-        Db, migrate,
-        pool::PoolSettings,
-        replicas::{self, ReplicaRow},
-    },
+    platform::postgres::replicas::{self, ReplicaRow},
 };
 
 pub async fn run(config: &Config, wishes: Replicas) -> anyhow::Result<Verdict> {
-    let database = Database::open(config).await?;
-    let result = list(&database.url, wishes.limit).await;
+    let database = Database::visit(config).await?;
+    let result = list(&database, wishes.limit).await;
     database.close().await;
     result
 }
 
-async fn list(url: &str, limit: u16) -> anyhow::Result<Verdict> {
-    if !migrate::status(url).await?.pending.is_empty() {
-        bail!("the database lacks migrations; run `loquent migrate up` first");
-    }
-    let db = Db::try_new(url, PoolSettings { name: "replicas", size: 1, wait: Duration::from_secs(10) })?;
+async fn list(database: &Database, limit: u16) -> anyhow::Result<Verdict> {
+    let db = database.pool("replicas").await?;
     let found = replicas::list(&mut *db.conn().await?, i64::from(limit)).await?;
     say(format_args!(
         "{:<36}  {:<7}  {:>8}  {:>7}  {:>4}  {:<20}  {:<9}  HOST",
@@ -34,7 +23,8 @@ async fn list(url: &str, limit: u16) -> anyhow::Result<Verdict> {
     found.iter().for_each(|replica| say(line(replica)));
     let in_state = |state: &str| found.iter().filter(|replica| replica.state == state).count();
     say(format_args!(
-        "replicas: alive n={} lost n={} fenced n={} drained n={}",
+        "{}: alive n={} lost n={} fenced n={} drained n={}",
+        if found.len() < usize::from(limit) { "replicas" } else { "replicas shown (--limit)" },
         in_state("alive"),
         in_state("lost"),
         in_state("fenced"),

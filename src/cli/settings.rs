@@ -1,7 +1,5 @@
 //! `loquent settings`
 
-use std::time::Duration;
-
 use anyhow::bail;
 
 use super::{Verdict, args::Settings as Action, database::Database, say};
@@ -13,23 +11,18 @@ use crate::{
     platform::postgres::{
         Db,
         listen::{self, Channel},
-        migrate,
-        pool::PoolSettings,
     },
 };
 
 pub async fn run(config: &Config, action: Action) -> anyhow::Result<Verdict> {
-    let database = Database::open(config).await?;
-    let result = work(config, &database.url, action).await;
+    let database = Database::visit(config).await?;
+    let result = work(config, &database, action).await;
     database.close().await;
     result
 }
 
-async fn work(config: &Config, url: &str, action: Action) -> anyhow::Result<Verdict> {
-    if !migrate::status(url).await?.pending.is_empty() {
-        bail!("the database lacks migrations; run `loquent migrate up` first");
-    }
-    let db = Db::try_new(url, PoolSettings { name: "settings", size: 1, wait: Duration::from_secs(10) })?;
+async fn work(config: &Config, database: &Database, action: Action) -> anyhow::Result<Verdict> {
+    let db = database.pool("settings").await?;
     let settings = Settings::new(db.clone(), app::built_in_settings(config));
     settings.load().await?;
     match action {

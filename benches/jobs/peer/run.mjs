@@ -1,8 +1,10 @@
-// Empty jobs by graphile-worker: `node run.mjs URL COUNT CONCURRENCY`. Prints how long they took.
+// Empty jobs by graphile-worker: `node run.mjs URL COUNT CONCURRENCY [batched]`. Prints how long they took. Batched, it
+// takes many jobs at once into a local queue and writes ends together; otherwise it does as it comes.
 import pg from "pg";
 import { Logger, makeWorkerUtils, run } from "graphile-worker";
 
-const [connectionString, count, concurrency] = process.argv.slice(2);
+const [connectionString, count, concurrency, mode] = process.argv.slice(2);
+const batched = { localQueue: { size: 4 * Number(concurrency) }, completeJobBatchDelay: 0, failJobBatchDelay: 0 };
 const pgPool = new pg.Pool({ connectionString, max: Number(concurrency) + 2 });
 const logger = new Logger(() => () => {});
 const utils = await makeWorkerUtils({ pgPool, logger });
@@ -19,6 +21,7 @@ let finish;
 const finished = new Promise((resolve) => (finish = resolve));
 const started = process.hrtime.bigint();
 const runner = await run({
+  preset: { worker: mode === "batched" ? batched : {} },
   pgPool,
   logger,
   concurrency: Number(concurrency),

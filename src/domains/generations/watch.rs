@@ -26,7 +26,7 @@ use crate::{
 /// Pace of reading the log of a run that is not here.
 const REMOTE_PACE: Duration = Duration::from_millis(100);
 /// How long a reader that has begun waits for a database that is away, and its longest pause between two questions.
-const OUTAGE_PATIENCE: Duration = Duration::from_secs(60);
+const OUTAGE_PATIENCE: Duration = Duration::from_secs(30);
 const OUTAGE_PACE: Duration = Duration::from_secs(2);
 /// How long a cancel waits for the end it asked for.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(2);

@@ -1,4 +1,4 @@
-//! The statements of the queue: every write to the table `jobs` while the product works. Each is whole by itself; those
+//! The statements of the queue: every write to the table `jobs` but those of an operator ([`super::repo`]). Each is whole by itself; those
 //! of a run carry its [`Ticket`] and hit no row once the job is somebody else's.
 
 mod claim;

@@ -1,11 +1,19 @@
 //! What a claim costs: the same whatever waits.
 
+use std::time::Duration;
+
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use loquent::jobs::CLAIM;
+use loquent::{
+    jobs::CLAIM,
+    platform::postgres::{Db, pool::PoolSettings},
+};
 use serde_json::{Value, json};
 
 use super::stage::Stage;
-use crate::support::rows::{connect, execute, rows};
+use crate::support::{
+    db::TestDb,
+    rows::{connect, execute, rows},
+};
 
 /// Pages that are enough for any claim; ten thousand jobs in any order have many times as many.
 const MOST_PAGES: i64 = 700;
@@ -133,4 +141,22 @@ async fn ten_thousand_waiting_jobs_cost_a_claim_no_more_than_ten() {
         assert!(many <= most, "{what}: {rows_read:?}");
     }
     println!("claim_cost n=10000 ok");
+}
+
+/// The planner's guess for a claim is high enough to have it compiled, which takes most of a second each time.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_statement_of_the_product_is_compiled() {
+    #[derive(diesel::QueryableByName)]
+    struct Setting {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        jit: String,
+    }
+    let test = TestDb::create().await;
+    let settings = PoolSettings { name: "test", size: 1, wait: Duration::from_secs(2) };
+    let db = Db::try_new(&test.url, settings).unwrap();
+    let query = diesel::sql_query("SELECT current_setting('jit') AS jit");
+    let setting: Setting = query.get_result(&mut *db.conn().await.unwrap()).await.unwrap();
+    assert_eq!(setting.jit, "off");
+    db.close();
+    test.close().await;
 }

@@ -1,11 +1,12 @@
 //! `loquent runner` and `loquent replicas`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use reqwest::Method;
 use rustix::process::Signal;
 
 use crate::{
+    embedded::owner::scratch,
     generations::fed::{Fed, ROOMY},
     support::{
         binary::{Binary, Launch, command},
@@ -98,4 +99,43 @@ async fn a_runner_without_a_database_of_others_does_not_start() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(78), "{said}");
     assert!(said.contains("database.url is missing") || said.contains("DATABASE_URL"), "{said}");
+}
+
+/// What a command without `DATABASE_URL` says, and its exit code.
+fn visit(home: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = command(home, "").env_remove("DATABASE_URL").args(arguments).output().unwrap();
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.code(), said)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_join_the_bundled_database_that_runs_and_make_none() {
+    let home = scratch();
+    let provider = ScriptedProvider::start().await;
+    let lists = [
+        ["replicas", "--limit=9"],
+        ["jobs", "list"],
+        ["cron", "list"],
+        ["settings", "list"],
+        ["ledger", "check"],
+    ];
+    let (code, said) = visit(home.path(), &lists[0]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("there is no database in"), "{said}");
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "a list left something behind");
+
+    let mut running = Binary::start_in(home.path(), None, provider.base_url(), "");
+    for arguments in lists {
+        let (code, said) = visit(home.path(), &arguments);
+        assert_eq!(code, Some(0), "{arguments:?}: {said}");
+    }
+    let (code, said) = visit(home.path(), &["settings", "set", "accounts.sign_up_open", "false"]);
+    assert_eq!(code, Some(0), "{said}");
+    running.signal(Signal::TERM);
+    assert_eq!(running.ended(LIMIT).await, Some(0));
+    // And it is started for as long as a command needs it.
+    let (code, said) = visit(home.path(), &["settings", "get", "accounts.sign_up_open"]);
+    assert_eq!((code, said.lines().next()), (Some(0), Some("false")), "{said}");
+    println!("commands n={} ok", lists.len() + 3);
 }
