@@ -44,8 +44,7 @@ async fn write(db: Db, mut receiver: mpsc::Receiver<Asked>) {
     while receiver.recv_many(&mut asked, BATCH).await > 0 {
         let tickets: Vec<Ticket> = asked.iter().map(|(ticket, _)| *ticket).collect();
         let result =
-            async { Ok::<_, AppError>(queue::complete_all(&mut *db.conn().await?, &tickets).await?) };
-        let result = result.await;
+            db.within(queue::LIMIT, async |conn| Ok(queue::complete_all(conn, &tickets).await?)).await;
         for (ticket, answer) in asked.drain(..) {
             // A run that does not wait any more has lost its job.
             let _ =

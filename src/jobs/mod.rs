@@ -57,6 +57,7 @@ mod run;
 mod runner;
 mod slots;
 mod upkeep;
+mod writes;
 
 pub use failure::Failure;
 pub use hints::JobHints;

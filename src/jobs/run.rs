@@ -13,8 +13,9 @@ use uuid::Uuid;
 use super::{
     failure::Failure,
     queue::{self, Ticket},
+    writes::Writes,
 };
-use crate::{error::Result, platform::postgres::Db};
+use crate::error::Result;
 
 /// Handle of an attempt; clones are the same.
 #[derive(Clone)]
@@ -23,7 +24,7 @@ pub struct Run {
     pub(super) attempt: i16,
     pub(super) max_attempts: i16,
     pub(super) deadline: Instant,
-    pub(super) db: Db,
+    pub(super) writes: Writes,
     pub(super) is_completed: Arc<AtomicBool>,
 }
 
@@ -63,7 +64,7 @@ impl Run {
         work: impl for<'c> FnOnce(&'c mut AsyncPgConnection) -> BoxFuture<'c, Result<T>> + Send + 'static,
     ) -> Result<T, Failure> {
         let ticket = self.ticket;
-        self.db
+        self.writes
             .transaction(move |conn| {
                 async move {
                     if !queue::guard(conn, ticket).await? {
@@ -87,7 +88,7 @@ impl Run {
     ) -> Result<T, Failure> {
         let ticket = self.ticket;
         let value = self
-            .db
+            .writes
             .transaction(move |conn| {
                 async move {
                     if !queue::complete(conn, ticket).await? {

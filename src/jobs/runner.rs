@@ -16,6 +16,7 @@ use super::{
     queue::{self, Claimed, Ticket, Wish},
     slots::{Running, Slot},
     upkeep::Upkeep,
+    writes::Writes,
 };
 use crate::{
     error::Result,
@@ -56,6 +57,7 @@ struct Shared {
     settings: RunnerSettings,
     running: Running,
     finisher: Finisher,
+    writes: Writes,
 }
 
 impl Runner {
@@ -82,6 +84,7 @@ impl Runner {
         tasks.spawn(upkeep.run(stop));
         let shared = Shared {
             finisher: Finisher::start(db.clone(), tasks),
+            writes: Writes::new(db.clone()),
             db,
             tasks: tasks.clone(),
             replica,
@@ -113,7 +116,8 @@ struct Queue {
 }
 
 impl Queue {
-    /// Claims until the process drains. A claim itself is never cut: what it has got would be in nobody's hands.
+    /// Claims until the process drains. A claim itself is not cut for that: what it has got would be in nobody's hands.
+    /// The upkeep gives that back where the server was not heard of in time.
     async fn run(self) {
         let draining = self.shared.tasks.draining().clone();
         let slots = Arc::new(Semaphore::new(self.shared.settings.concurrency));
@@ -178,8 +182,7 @@ impl Queue {
             pivot: rand::rng().random_range(0..queue::LANES),
             kinds: &self.kinds,
         };
-        let mut conn = self.shared.db.conn().await?;
-        Ok(queue::claim(&mut conn, &wish).await?)
+        self.shared.db.within(queue::LIMIT, async |conn| Ok(queue::claim(conn, &wish).await?)).await
     }
 
     /// Starts every job that was claimed, each in a slot of its own.
@@ -200,10 +203,10 @@ impl Queue {
             let Some(kind) = self.shared.registry.get(&job.name) else { continue };
             let ticket = Ticket { job_id: job.id, owner_id: identity.replica_id, fence: job.fence };
             let slot = Slot {
-                _place: (self.shared.running.enter(job.id), permit),
+                _place: (self.shared.running.enter(ticket), permit),
                 ticket,
                 identity: identity.clone(),
-                db: self.shared.db.clone(),
+                writes: self.shared.writes.clone(),
                 finisher: self.shared.finisher.clone(),
                 tasks: self.shared.tasks.clone(),
             };

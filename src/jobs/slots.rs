@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use diesel_async::AsyncPgConnection;
 use futures_util::{FutureExt, future::BoxFuture};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tracing::Instrument;
@@ -17,11 +18,13 @@ use super::{
     finisher::Finisher,
     queue::{self, Claimed, Ticket},
     registry::Kind,
+    repo::JobRow,
     run::Run,
+    writes::Writes,
 };
 use crate::{
     error::Result,
-    platform::{metrics::names, postgres::Db, replica::Identity, request, tasks::Tasks},
+    platform::{ids::Id, metrics::names, replica::Identity, request, tasks::Tasks},
 };
 
 /// Longest text of a reason.
@@ -29,26 +32,31 @@ const MAX_REASON: usize = 1000;
 /// A pause that somebody outside asks for counts up to this.
 const MAX_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
-/// The jobs that run in this process; clones are the same set.
+/// A run: the job and its fence. A job may be claimed again while the slot of its last run still learns of its end.
+type RunKey = (Uuid, i32);
+
+/// The runs of this process; clones are the same set.
 #[derive(Clone, Default)]
-pub(super) struct Running(Arc<Mutex<HashSet<Uuid>>>);
+pub(super) struct Running(Arc<Mutex<HashSet<RunKey>>>);
 
 impl Running {
-    /// Counts a job as running for as long as what it returns lives.
-    pub fn enter(&self, job_id: Uuid) -> Entered {
-        self.lock().insert(job_id);
-        Entered { running: self.clone(), job_id }
+    /// Counts a run for as long as what it returns lives.
+    pub fn enter(&self, ticket: Ticket) -> Entered {
+        let key = (ticket.job_id, ticket.fence);
+        self.lock().insert(key);
+        Entered { running: self.clone(), key }
     }
 
     pub fn len(&self) -> usize {
         self.lock().len()
     }
 
+    /// Ids of their jobs.
     pub fn ids(&self) -> Vec<Uuid> {
-        self.lock().iter().copied().collect()
+        self.lock().iter().map(|(job_id, _)| *job_id).collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<Uuid>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<RunKey>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -56,12 +64,12 @@ impl Running {
 /// A place among the running.
 pub(super) struct Entered {
     running: Running,
-    job_id: Uuid,
+    key: RunKey,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        self.running.lock().remove(&self.job_id);
+        self.running.lock().remove(&self.key);
     }
 }
 
@@ -86,7 +94,7 @@ pub(super) struct Slot {
     pub _place: (Entered, OwnedSemaphorePermit),
     pub ticket: Ticket,
     pub identity: Identity,
-    pub db: Db,
+    pub writes: Writes,
     pub finisher: Finisher,
     pub tasks: Tasks,
 }
@@ -97,7 +105,7 @@ impl Slot {
         let span = tracing::info_span!(
             parent: None,
             "jobs.run",
-            job.id = %job.id,
+            job.id = %Id::<JobRow>::new(job.id),
             job.name = job.name,
             attempt = job.attempts,
             request.id = job.request_id,
@@ -107,7 +115,7 @@ impl Slot {
             attempt: job.attempts,
             max_attempts: job.max_attempts,
             deadline: Instant::now() + kind.limit,
-            db: self.db.clone(),
+            writes: self.writes.clone(),
             is_completed: Arc::default(),
         };
         let handler = (kind.handler)(job.payload, run.clone());
@@ -194,13 +202,16 @@ impl Slot {
         let (reason, is_final, pause) = match end {
             End::Done => return Ok(Written::of(self.finisher.done(self.ticket).await?)),
             End::GivenBack => {
-                let mut conn = self.db.conn().await?;
-                return Ok(Written::of(queue::give_back(&mut conn, self.ticket).await?));
+                let given_back =
+                    async |conn: &mut AsyncPgConnection| Ok(queue::give_back(conn, self.ticket).await?);
+                return Ok(Written::of(self.writes.end(given_back).await?));
             }
             End::Failed { reason, is_final, pause } => (reason, *is_final, *pause),
         };
-        let mut conn = self.db.conn().await?;
-        match queue::fail(&mut conn, self.ticket, reason, is_final, pause).await? {
+        let failed = async |conn: &mut AsyncPgConnection| {
+            Ok(queue::fail(conn, self.ticket, reason, is_final, pause).await?)
+        };
+        match self.writes.end(failed).await? {
             Some(ended) if ended.is_dead => {
                 ended.log();
                 Ok(Written::Dead)
@@ -246,4 +257,22 @@ impl Written {
 fn lost() -> &'static str {
     tracing::warn!("the job was taken over; this attempt has written nothing more");
     "lost"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_an_older_run_does_not_hide_the_newer_one_of_the_same_job() {
+        let running = Running::default();
+        let older = Ticket { job_id: Uuid::from_u128(1), owner_id: Uuid::from_u128(2), fence: 1 };
+        let first = running.enter(older);
+        let second = running.enter(Ticket { fence: 2, ..older });
+        assert_eq!(running.len(), 2);
+        drop(first);
+        assert_eq!((running.len(), running.ids()), (1, vec![older.job_id]));
+        drop(second);
+        assert_eq!(running.len(), 0);
+    }
 }

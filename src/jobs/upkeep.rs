@@ -6,13 +6,14 @@ use std::{
     time::Duration,
 };
 
+use diesel_async::AsyncPgConnection;
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::{JobHints, queue, slots::Running};
+use super::{JobHints, queue, repo::JobRow, slots::Running};
 use crate::{
     error::Result,
-    platform::{metrics::names, postgres::Db, replica::Replica},
+    platform::{ids::Id, metrics::names, postgres::Db, replica::Replica},
 };
 
 /// How late a scheduled job may become ready.
@@ -64,9 +65,9 @@ impl Upkeep {
     }
 
     async fn promote(&self) -> Result<()> {
-        let mut conn = self.db.conn().await?;
         for _ in 0..MAX_ROUNDS {
-            let promoted = queue::promote(&mut conn, ROUND).await?;
+            let promoted =
+                self.db.within(queue::LIMIT, async |conn| Ok(queue::promote(conn, ROUND).await?)).await?;
             if promoted > 0 {
                 self.hints.nudge();
             }
@@ -78,29 +79,33 @@ impl Upkeep {
     }
 
     async fn take_over(&self) -> Result<()> {
-        let mut conn = self.db.conn().await?;
-        for ended in queue::take_over(&mut conn, ROUND).await? {
+        let taken = self.db.within(queue::LIMIT, async |conn| Ok(queue::take_over(conn, ROUND).await?));
+        for ended in taken.await? {
             names::JOB_ATTEMPTS.add([ended.name.clone().into(), "crashed".into()], 1);
-            tracing::warn!(job.id = %ended.id, job.name = ended.name, "a job was taken from a process that is gone");
+            tracing::warn!(job.id = %Id::<JobRow>::new(ended.id), job.name = ended.name, "a job was taken from a process that is gone");
             if ended.is_dead {
                 ended.log();
             }
         }
-        if queue::give_back_of_drained(&mut conn, ROUND).await? > 0 {
+        let of_drained =
+            async |conn: &mut AsyncPgConnection| Ok(queue::give_back_of_drained(conn, ROUND).await?);
+        if self.db.within(queue::LIMIT, of_drained).await? > 0 {
             self.hints.nudge();
         }
         let me = self.replica.current().replica_id;
-        queue::give_back_unknown(&mut conn, me, &self.running.ids()).await?;
-        Ok(())
+        let known = self.running.ids();
+        let given_back =
+            async |conn: &mut AsyncPgConnection| Ok(queue::give_back_unknown(conn, me, &known).await?);
+        self.db.within(queue::LIMIT, given_back).await.map(drop)
     }
 
     /// Every process says the same of the database; a queue that is empty now says so.
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
     async fn count(&mut self) -> Result<()> {
-        let mut conn = self.db.conn().await?;
-        let counts = queue::count(&mut conn, MAX_COUNT).await?;
-        let dead = queue::count_dead(&mut conn, MAX_COUNT).await?;
-        drop(conn);
+        let counted = self.db.within(queue::LIMIT, async |conn| {
+            Ok((queue::count(conn, MAX_COUNT).await?, queue::count_dead(conn, MAX_COUNT).await?))
+        });
+        let (counts, dead) = counted.await?;
         self.seen.extend(counts.iter().map(|count| count.queue.clone()));
         for name in &self.seen {
             let of = |state| counts.iter().find(|count| count.queue == *name && count.state == state);

@@ -16,6 +16,8 @@ use crate::{
 };
 
 const PACE: Duration = Duration::from_secs(5);
+/// A look that takes longer has not heard of the server, and is given up.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// Keeps the metrics up until `stop` is cancelled.
 pub async fn observe(db: Db, stop: CancellationToken) {
@@ -33,10 +35,12 @@ pub async fn observe(db: Db, stop: CancellationToken) {
 }
 
 async fn read(db: &Db) -> Result<()> {
-    let mut conn = db.conn().await?;
-    let months = partitions::months_ahead(&mut conn).await?;
+    let found = db.within(LIMIT, async |conn| {
+        Ok((partitions::months_ahead(conn).await?, credits::last_check(conn).await?))
+    });
+    let (months, last_check) = found.await?;
     names::PARTITION_MONTHS.set([], float(months));
-    if let Some((checked_at, differences)) = credits::last_check(&mut conn).await? {
+    if let Some((checked_at, differences)) = last_check {
         names::LEDGER_CHECKED.set([], seconds(checked_at));
         names::LEDGER_DIFFERENCES.set([], float(differences));
     }

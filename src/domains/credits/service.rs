@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use diesel_async::{AsyncConnection, AsyncPgConnection};
+use diesel_async::AsyncPgConnection;
+use futures_util::FutureExt;
 use uuid::Uuid;
 
 use super::{
@@ -53,13 +54,15 @@ impl CreditLedger {
     }
 }
 
-/// [`CreditLedger::check`] for those who need nothing else.
+/// [`CreditLedger::check`] for those who need nothing else. It may take minutes, and may be cut.
 pub async fn check(db: &Db) -> Result<(Checked, Vec<Difference>)> {
-    let mut conn = db.conn().await?;
-    conn.transaction(async |conn| {
-        repo::be_patient(conn).await?;
-        let counts = repo::count_checked_unscoped(conn).await?;
-        Ok((counts, repo::list_differences_unscoped(conn).await?))
+    db.transaction(|conn| {
+        async move {
+            repo::be_patient(conn).await?;
+            let counts = repo::count_checked_unscoped(conn).await?;
+            Ok((counts, repo::list_differences_unscoped(conn).await?))
+        }
+        .boxed()
     })
     .await
 }

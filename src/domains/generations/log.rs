@@ -51,6 +51,8 @@ const LULL: Duration = Duration::from_millis(1);
 /// A statement that takes longer, because the server is not heard of, is given up and repeated on another connection:
 /// half a lease, so that the repeat comes in time, but within these bounds.
 const FLUSH_LIMITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(20)];
+/// The same for the last statement; the process waits for it.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
 /// Longest wait of a turn for the next identity of a process that was fenced.
 const RENEWAL_LIMIT: Duration = Duration::from_secs(5);
 
@@ -167,8 +169,8 @@ fn gone() -> AppError {
 
 async fn announce(db: &Db, clock: &Clock, settings: LogSettings) -> Result<Identity> {
     let replica_id = new_uuid(clock);
-    let mut conn = db.conn().await?;
-    replicas::insert(&mut conn, replica_id, settings.lease_ms()).await?;
+    let lease_ms = settings.lease_ms();
+    db.within(FLUSH_LIMITS[1], async |conn| Ok(replicas::insert(conn, replica_id, lease_ms).await?)).await?;
     Ok(Identity::new(replica_id))
 }
 
@@ -326,26 +328,22 @@ impl Flusher {
         let mut is_repeat = false;
         let mut pause = Duration::from_millis(50);
         loop {
-            let attempt = async {
-                let mut conn = self.db.conn().await?;
-                let lease_ms = self.settings.lease_ms();
-                Ok::<_, AppError>(repo::flush(&mut conn, replica_id, lease_ms, batch, is_repeat).await?)
-            };
+            let lease_ms = self.settings.lease_ms();
             let started = Instant::now();
-            match tokio::time::timeout(limit, attempt).await {
-                Ok(Ok(flushed)) => {
+            let attempt = self.db.within(limit, async |conn| {
+                Ok(repo::flush(conn, replica_id, lease_ms, batch, is_repeat).await?)
+            });
+            match attempt.await {
+                Ok(flushed) => {
                     names::FLUSH_SECONDS.observe([], started.elapsed());
                     return flushed;
                 }
-                Ok(Err(error)) => {
+                Err(error) => {
                     tracing::warn!(
                         error = error.chain(),
                         events = batch.texts.len(),
                         "the stream log cannot be written; trying again"
                     )
-                }
-                Err(_) => {
-                    tracing::warn!(events = batch.texts.len(), "the stream log takes too long; trying again")
                 }
             }
             names::FLUSHES.add(["failed".into()], 1);
@@ -362,18 +360,16 @@ impl Flusher {
         self.sequences.clear();
         old.fenced.cancel();
         loop {
-            let announced = announce(&self.db, &self.clock, self.settings);
-            match tokio::time::timeout(FLUSH_LIMITS[1], announced).await {
-                Ok(Ok(identity)) => {
+            match announce(&self.db, &self.clock, self.settings).await {
+                Ok(identity) => {
                     self.identities.send_replace(identity);
                     // The lease of the new identity holds from here on.
                     self.flushes.send_replace(Instant::now());
                     return;
                 }
-                Ok(Err(error)) => {
+                Err(error) => {
                     tracing::warn!(error = error.chain(), "cannot announce this process again; trying again")
                 }
-                Err(_) => tracing::warn!("announcing this process takes too long; trying again"),
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -381,14 +377,11 @@ impl Flusher {
 
     async fn say_goodbye(&self) {
         let replica_id = self.identities.borrow().replica_id;
-        let goodbye = async {
-            let mut conn = self.db.conn().await?;
-            Ok::<_, AppError>(replicas::mark_drained(&mut conn, replica_id).await?)
-        };
-        match tokio::time::timeout(Duration::from_secs(2), goodbye).await {
-            Ok(Ok(())) => {}
+        let goodbye =
+            self.db.within(GOODBYE_LIMIT, async |conn| Ok(replicas::mark_drained(conn, replica_id).await?));
+        if let Err(error) = goodbye.await {
             // The lease runs out by itself.
-            _ => tracing::warn!("the end of this process could not be recorded"),
+            tracing::warn!(error = error.chain(), "the end of this process could not be recorded");
         }
     }
 }

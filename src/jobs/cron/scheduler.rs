@@ -21,6 +21,8 @@ use crate::{
 };
 
 const PACE: Duration = Duration::from_secs(1);
+/// A look that takes longer has not heard of the server, and is given up.
+const LIMIT: Duration = Duration::from_secs(20);
 /// Ticks of an entry that are caught up in one transaction; the next look goes on.
 const ROUND: usize = 50;
 
@@ -53,15 +55,20 @@ impl Scheduler {
                 _ = ticks.tick() => {}
                 () = stop.cancelled() => return,
             }
-            if let Err(error) = self.look().await {
-                tracing::warn!(error = error.chain(), "cron could not look; the next second tries again");
+            match tokio::time::timeout(LIMIT, self.look()).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(error = error.chain(), "cron could not look; the next second tries again");
+                }
+                Err(_) => tracing::warn!("cron looked for too long; the next second tries again"),
             }
         }
     }
 
     /// Does what is due, and returns how many ticks that were. When nothing is, this is one small statement.
     pub async fn look(&self) -> Result<usize> {
-        let due = repo::list_due(&mut *self.db.conn().await?, &self.names()).await?;
+        let names = self.names();
+        let due = self.db.within(LIMIT, async |conn| Ok(repo::list_due(conn, &names).await?)).await?;
         names::CRON_LATE.set([], due.iter().map(|(_, next, now)| seconds(*now - *next)).fold(0.0, f64::max));
         let mut count = 0;
         for (name, ..) in due {

@@ -7,7 +7,13 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::{OnlyId, Ticket, backoff, milliseconds};
-use crate::platform::postgres::{only, statement::statement};
+use crate::{
+    jobs::repo::JobRow,
+    platform::{
+        ids::Id,
+        postgres::{only, statement::statement},
+    },
+};
 
 /// The job is still this run's, and its process has not lost its lease. Binds id, owner and fence.
 macro_rules! still_mine {
@@ -49,7 +55,7 @@ pub(in crate::jobs) async fn complete(conn: &mut AsyncPgConnection, ticket: Tick
 impl Ended {
     /// A dead letter is said once, where it dies.
     pub fn log(&self) {
-        tracing::error!(job.id = %self.id, job.name = self.name, "a job is dead; `loquent jobs list --state dead` shows why");
+        tracing::error!(job.id = %Id::<JobRow>::new(self.id), job.name = self.name, "a job is dead; `loquent jobs list --state dead` shows why");
     }
 }
 

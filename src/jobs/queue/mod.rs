@@ -25,6 +25,10 @@ pub(super) use self::{
     upkeep::{count, count_dead, give_back_of_drained, give_back_unknown, promote, take_over},
 };
 
+/// A statement of the queue takes milliseconds. One that takes longer than this has not heard of the server, and is given
+/// up with its connection.
+pub(super) const LIMIT: Duration = Duration::from_secs(5);
+
 /// Lanes are numbered below this: as many bits of an account's id are random.
 pub(super) const LANES: i64 = 1 << 62;
 

@@ -12,6 +12,13 @@ use super::tls::{self, Tls};
 /// Longest wait for each address of the server, unless the URL has a `connect_timeout`.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
+/// A connection that rests is asked after so long, and then so many times at this pace, whether the server is there.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
+const KEEPALIVE_RETRIES: u32 = 3;
+/// Longest time for the network of the server to confirm that it has what was sent.
+const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(10);
+
 /// Where to connect and how to protect it, read from a URL once. Clones share it.
 #[derive(Clone)]
 pub struct Target {
@@ -35,6 +42,7 @@ impl Target {
         if config.get_application_name().is_none() {
             config.application_name("loquent");
         }
+        notice_silence(&mut config, &address);
         // A socket of this machine is not wrapped, as everywhere with PostgreSQL.
         let is_local = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
         let tls = if is_local { None } else { Tls::new(wishes)? };
@@ -73,6 +81,24 @@ impl Target {
     }
 }
 
+/// A network that goes without a word is noticed after about ten seconds, where the URL does not say otherwise. The
+/// system alone would wait for hours on a connection that rests, and for a quarter of an hour on one that does not.
+fn notice_silence(config: &mut Config, address: &str) {
+    // The library cannot tell its default from the same value in the URL.
+    if !address.contains("keepalives_idle=") {
+        config.keepalives_idle(KEEPALIVE_IDLE);
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(KEEPALIVE_INTERVAL);
+    }
+    if config.get_keepalives_retries().is_none() {
+        config.keepalives_retries(KEEPALIVE_RETRIES);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(UNACKNOWLEDGED_LIMIT);
+    }
+}
+
 /// Reads the URL and opens one connection.
 ///
 /// # Errors
@@ -95,5 +121,35 @@ fn describe(error: &tokio_postgres::Error, tls: Option<&Tls>) -> anyhow::Error {
     match tls.and_then(|tls| tls.advice(error, &words)) {
         Some(advice) => anyhow::anyhow!("{words} ({advice})"),
         None => anyhow::anyhow!(words),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(url: &str) -> Arc<Config> {
+        Target::parse(url).unwrap().config
+    }
+
+    #[test]
+    fn silence_of_the_network_is_noticed_where_the_url_says_nothing() {
+        let config = config("postgres://somebody@host/name?sslmode=disable");
+        assert!(config.get_keepalives());
+        assert_eq!(config.get_keepalives_idle(), KEEPALIVE_IDLE);
+        assert_eq!(config.get_keepalives_interval(), Some(KEEPALIVE_INTERVAL));
+        assert_eq!(config.get_keepalives_retries(), Some(KEEPALIVE_RETRIES));
+        assert_eq!(config.get_tcp_user_timeout(), Some(&UNACKNOWLEDGED_LIMIT));
+    }
+
+    #[test]
+    fn what_the_url_says_of_silence_counts() {
+        let config = config(
+            "postgres://host/name?keepalives_idle=7200&keepalives_interval=1&keepalives_retries=9&tcp_user_timeout=60",
+        );
+        assert_eq!(config.get_keepalives_idle(), Duration::from_secs(7200));
+        assert_eq!(config.get_keepalives_interval(), Some(Duration::from_secs(1)));
+        assert_eq!(config.get_keepalives_retries(), Some(9));
+        assert_eq!(config.get_tcp_user_timeout(), Some(&Duration::from_secs(60)));
     }
 }

@@ -18,7 +18,7 @@ use diesel::{QueryResult, QueryableByName, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tokio::{
     sync::watch,
-    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
 use super::{
@@ -149,8 +149,7 @@ struct Seen {
 }
 
 async fn look(db: &Db, last_look: Option<DateTime<Utc>>) -> Result<Seen> {
-    let read = async { Ok::<_, AppError>(read(&mut *db.conn().await?, last_look).await?) };
-    let row = timeout(LIMIT, read).await.map_err(AppError::unavailable)??;
+    let row = db.within(LIMIT, async |conn| Ok(read(conn, last_look).await?)).await?;
     Ok(Seen {
         at: row.at,
         epochs: serde_json::from_value(row.epochs).map_err(AppError::internal)?,

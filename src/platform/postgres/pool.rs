@@ -94,8 +94,35 @@ impl Db {
         })
     }
 
+    /// Runs `work` within `limit`, the wait for a connection included; for what goes on by itself and is repeated, such
+    /// as a lease or an upkeep. When it is cut, its connection is closed: the answer that is still to come would be in
+    /// the way of whoever borrows it next. A connection that has gone silent is seldom alone, so all that are idle are
+    /// closed too, and the repeat makes a new one. What was cut may still take place.
+    ///
+    /// # Errors
+    /// Those of `work` and of [`Self::conn`], and `SERVICE_UNAVAILABLE` when the time is over.
+    pub async fn within<T>(
+        &self,
+        limit: Duration,
+        work: impl AsyncFnOnce(&mut AsyncPgConnection) -> Result<T>,
+    ) -> Result<T> {
+        let attempt = async {
+            let mut lent = ClosedOnDrop(None);
+            let result = work(lent.0.insert(self.conn().await?)).await;
+            drop(lent.0.take());
+            result
+        };
+        tokio::time::timeout(limit, attempt).await.unwrap_or_else(|_| {
+            self.pool.retain(|_, _| false);
+            Err(AppError::unavailable(anyhow::anyhow!("the database has not answered within {limit:?}")))
+        })
+    }
+
     /// Runs `work` in a transaction. When the caller goes away in the midst of it, its connection is closed, so that
     /// what it has locked is free at once and not when somebody else borrows the connection.
+    ///
+    /// It is for all who may be cut: handlers of jobs, and rounds that have a limit. A request that writes does so in a
+    /// task of its own, which nobody cuts; it uses `transaction` of a connection that it has anyway.
     ///
     /// # Errors
     /// Those of `work`, which undo it, of [`Self::conn`] and of the database.

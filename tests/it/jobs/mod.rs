@@ -9,6 +9,7 @@ mod fence;
 mod kills;
 mod poison;
 mod queue;
+mod silence;
 mod stage;
 mod takeover;
 pub mod worker;

@@ -17,6 +17,8 @@ use uuid::Uuid;
 
 use crate::support::{
     app::{Builder, TestApp},
+    db::TestDb,
+    proxy::Proxy,
     rows::{connect, execute, row, row_when},
 };
 
@@ -143,16 +145,21 @@ impl Stage {
 
     /// With lines of the configuration file.
     pub async fn open_with(settings: &str) -> Self {
-        Self::build(TestApp::builder().settings(settings)).await
+        Self::build(TestApp::builder().settings(settings), TestDb::create().await).await
     }
 
-    async fn build(builder: Builder) -> Self {
+    /// With the database behind a proxy.
+    pub async fn open_through(proxy: &Proxy, db: TestDb) -> Self {
+        Self::build(TestApp::builder().database_through(|_| proxy.url().to_owned(), &db), db).await
+    }
+
+    async fn build(builder: Builder, db: TestDb) -> Self {
         let (begun, events) = mpsc::channel(10_000);
         let (late, verdicts) = mpsc::channel(100);
         let exits = Arc::new(Semaphore::new(0));
         let mut registry = Registry::default();
         registry.register::<Play>(Backstage { begun, exits: exits.clone(), late }).unwrap();
-        let app = builder.jobs(registry).start().await;
+        let app = builder.jobs(registry).start_over(db).await;
         execute(&app.db.url, "CREATE TABLE effects (name text NOT NULL)").await;
         Self { app, begun: Mutex::new(events), exits, late: Mutex::new(verdicts) }
     }

@@ -19,7 +19,16 @@ use url::Url;
 pub struct Proxy {
     url: String,
     flights: Arc<Mutex<Vec<Flight>>>,
+    /// Of the connections from now on.
+    spell: Arc<Mutex<Spell>>,
     _stop: DropGuard,
+}
+
+/// When connections go silent, and when they end after that.
+#[derive(Clone, Default)]
+struct Spell {
+    silent: CancellationToken,
+    over: CancellationToken,
 }
 
 /// One wait for the server.
@@ -42,16 +51,25 @@ impl Proxy {
         url.set_host(Some("127.0.0.1")).unwrap();
         url.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
         let flights = Arc::new(Mutex::new(Vec::new()));
+        let spell = Arc::new(Mutex::new(Spell::default()));
         let stop = CancellationToken::new();
-        let accepting = accept(listener, server, flights.clone(), stop.clone());
+        let accepting = accept(listener, server, flights.clone(), spell.clone(), stop.clone());
         #[expect(clippy::disallowed_methods, reason = "the drop guard ends it")]
         tokio::spawn(stop.clone().run_until_cancelled_owned(accepting));
-        Self { url: url.to_string(), flights, _stop: stop.drop_guard() }
+        Self { url: url.to_string(), flights, spell, _stop: stop.drop_guard() }
     }
 
     /// Address of the same database through the proxy.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// From now on nothing is heard on the connections that there are, and what is said on them is swallowed; later ones
+    /// work. They stay open until what this returns is dropped.
+    pub fn silence(&self) -> DropGuard {
+        let spell = std::mem::take(&mut *self.spell.lock().unwrap());
+        spell.silent.cancel();
+        spell.over.drop_guard()
     }
 
     /// Flights so far; a mark for [`Self::since`].
@@ -89,18 +107,20 @@ async fn accept(
     listener: TcpListener,
     server: Server,
     flights: Arc<Mutex<Vec<Flight>>>,
+    spell: Arc<Mutex<Spell>>,
     stop: CancellationToken,
 ) {
     while let Ok((client, _)) = listener.accept().await {
         client.set_nodelay(true).unwrap();
         let (server, flights) = (server.clone(), flights.clone());
+        let spell = spell.lock().unwrap().clone();
         let serving = async move {
             match server {
                 Server::Socket(path) => {
-                    relay(client, UnixStream::connect(path).await.unwrap(), flights).await
+                    relay(client, UnixStream::connect(path).await.unwrap(), flights, spell).await
                 }
                 Server::Tcp(address) => {
-                    relay(client, TcpStream::connect(address).await.unwrap(), flights).await;
+                    relay(client, TcpStream::connect(address).await.unwrap(), flights, spell).await;
                 }
             }
         };
@@ -110,7 +130,12 @@ async fn accept(
 }
 
 /// Until either side has ended.
-async fn relay(client: TcpStream, server: impl AsyncRead + AsyncWrite, flights: Arc<Mutex<Vec<Flight>>>) {
+async fn relay(
+    client: TcpStream,
+    server: impl AsyncRead + AsyncWrite,
+    flights: Arc<Mutex<Vec<Flight>>>,
+    spell: Spell,
+) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = tokio::io::split(server);
     let up = async {
@@ -128,6 +153,7 @@ async fn relay(client: TcpStream, server: impl AsyncRead + AsyncWrite, flights: 
     tokio::select! {
         () = up => {}
         _ = down => {}
+        () = spell.silent.cancelled() => spell.over.cancelled().await,
     }
 }
 
