@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
     task::JoinSet,
 };
 
@@ -32,6 +33,9 @@ const URL: &str = "LOQUENT_TEST_WORKER_DATABASE";
 const COUNTER: &str = "LOQUENT_TEST_WORKER_COUNTER";
 const STREAMS: &str = "LOQUENT_TEST_WORKER_STREAMS";
 const READY: &str = "READY";
+
+/// Has a permit once the process has said that it is ready.
+static IS_READY: Semaphore = Semaphore::const_new(0);
 
 /// Tables that the effects go to. `sequence` is the order in which writes were made.
 pub const TABLES: &str = "CREATE TABLE once (n int NOT NULL); \
@@ -111,6 +115,8 @@ impl Job for Poison {
     type Context = ();
 
     async fn run(self, _: (), _: Run) -> Result<(), Failure> {
+        // Not before the test knows the process.
+        let _said = IS_READY.acquire().await;
         std::process::abort()
     }
 }
@@ -139,6 +145,7 @@ pub async fn work() {
     execute(&url, "UPDATE cron_entries SET is_enabled = false").await;
     println!("\n{READY} {}", app.generations.replica_id());
     std::io::stdout().flush().unwrap();
+    IS_READY.add_permits(1);
     tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await.unwrap().unwrap();
     app.stop(tokio::time::Instant::now() + Duration::from_secs(10)).await;
 }
