@@ -203,8 +203,8 @@ impl App {
     }
 
     /// Lets running answers and jobs finish until `deadline`, ends the rest of the answers as interrupted, gives the rest of
-    /// the jobs back, stores what is left to store, and closes the pools. The caller has closed the sockets before. True when nothing was left behind; a database that does
-    /// not answer costs at most four seconds more.
+    /// the jobs back, stores what is left to store, and closes the pools. The caller has closed the sockets before. True
+    /// when nothing was left behind; a database that does not answer costs at most four seconds more.
     pub async fn stop(&self, deadline: Instant) -> bool {
         self.tasks.draining().cancel();
         if tokio::time::timeout_at(deadline, self.no_runs()).await.is_err() {

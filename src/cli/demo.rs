@@ -13,6 +13,7 @@ use rand::Rng;
 
 use crate::{
     domains::accounts::{Accounts, NewUser},
+    error::ErrorCode,
     graphql::graphiql::DemoUser,
 };
 
@@ -24,13 +25,17 @@ pub async fn find_or_create(accounts: &Accounts, data_dir: &Path) -> anyhow::Res
     let path = data_dir.join(FILE);
     if accounts.is_empty().await? {
         let password = random_password();
-        write_password(&path, &password)?;
         let new = NewUser {
             email: EMAIL.to_owned(),
             password: password.clone().into(),
             name: Some("Demo".to_owned()),
         };
-        accounts.create_user(new).await?;
+        match accounts.create_user(new).await {
+            Ok(_) => write_password(&path, &password)?,
+            // Another process that begins over this database was faster, and has the password.
+            Err(error) if error.code() == ErrorCode::Conflict => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
         return Ok(Some(DemoUser { email: EMAIL.to_owned(), password }));
     }
     let Ok(password) = std::fs::read_to_string(&path) else { return Ok(None) };

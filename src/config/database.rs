@@ -31,7 +31,8 @@ pub struct Database {
     pub npm_registry: Option<String>,
     /// Connections for requests.
     pub request_pool: usize,
-    /// Connections for everything else, so that neither starves the other.
+    /// Connections for everything else, so that neither starves the other. Jobs write through all but four of them, and
+    /// at least one.
     pub background_pool: usize,
     /// How long a request waits for a connection before it is told to come back.
     pub wait_ms: u64,

@@ -7,13 +7,12 @@ use std::{
 };
 
 use diesel_async::AsyncPgConnection;
-use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::{JobHints, queue, repo::JobRow, slots::Running};
 use crate::{
     error::Result,
-    platform::{ids::Id, metrics::names, postgres::Db, replica::Replica},
+    platform::{ids::Id, metrics::names, postgres::Db, replica::Replica, tasks::every},
 };
 
 /// How late a scheduled job may become ready.
@@ -127,10 +126,4 @@ impl Upkeep {
         }
         Ok(())
     }
-}
-
-fn every(pace: Duration) -> Interval {
-    let mut ticks = tokio::time::interval(pace);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
 }

@@ -3,10 +3,18 @@
 
 use std::{future::Future, time::Duration};
 
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::request;
 use crate::error::{AppError, Result};
+
+/// Ticks at once and then at this pace; a tick that was missed is not made up for.
+pub fn every(pace: Duration) -> Interval {
+    let mut ticks = interval(pace);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
 
 /// Spawner and shutdown signals of the process; clones share both.
 #[derive(Debug, Clone, Default)]

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -12,6 +11,7 @@ use crate::{
     platform::{
         metrics::names,
         postgres::{Db, partitions},
+        tasks::every,
     },
 };
 
@@ -21,8 +21,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// Keeps the metrics up until `stop` is cancelled.
 pub async fn observe(db: Db, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(PACE);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = every(PACE);
     loop {
         tokio::select! {
             _ = ticks.tick() => {}

@@ -16,7 +16,7 @@ use std::{collections::HashMap, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{Instant, MissedTickBehavior},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -34,7 +34,7 @@ use crate::{
         metrics::names,
         postgres::{Db, replicas},
         replica::{Identity, Replica},
-        tasks::Tasks,
+        tasks::{Tasks, every},
     },
 };
 
@@ -171,6 +171,7 @@ async fn announce(db: &Db, clock: &Clock, settings: LogSettings) -> Result<Ident
     let replica_id = new_uuid(clock);
     let lease_ms = settings.lease_ms();
     db.within(FLUSH_LIMITS[1], async |conn| Ok(replicas::insert(conn, replica_id, lease_ms).await?)).await?;
+    tracing::info!(replica.id = %replica_id, "this process is known to the others by this id");
     Ok(Identity::new(replica_id))
 }
 
@@ -198,8 +199,7 @@ struct Flusher {
 
 impl Flusher {
     async fn run(mut self, stop: CancellationToken) {
-        let mut pulse = tokio::time::interval(BUSY_PULSE);
-        pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut pulse = every(BUSY_PULSE);
         let mut last_flush = Instant::now();
         loop {
             let mut pending = Pending::default();

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use diesel_async::AsyncPgConnection;
 use futures_util::{StreamExt, stream};
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -24,6 +23,7 @@ use crate::{
     platform::{
         metrics::names,
         postgres::{Db, replicas},
+        tasks::every,
     },
 };
 
@@ -32,7 +32,8 @@ const PACE: Duration = Duration::from_secs(2);
 /// of a process with thousands of runs only seconds are left.
 const PAGE: i64 = 200;
 const AT_ONCE: usize = 4;
-/// A round that takes longer, because the server is not heard of, is given up; the next begins afresh.
+/// A round that takes longer, because the server is not heard of, is given up, its connections are closed, and the next
+/// begins afresh.
 const ROUND_LIMIT: Duration = Duration::from_secs(30);
 /// An unfinished run of this process that nobody here runs is abandoned after so long.
 const STALE_SECONDS: i64 = 10;
@@ -50,8 +51,7 @@ pub struct Sweeper {
 impl Sweeper {
     /// Sweeps until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
-        let mut ticks = tokio::time::interval(PACE.min(self.settings.lease / 2));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = every(PACE.min(self.settings.lease / 2));
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
@@ -74,13 +74,15 @@ impl Sweeper {
         let mut last = Uuid::nil();
         loop {
             // Read before, so that no connection is held while others are waited for.
-            let orphans = repo::list_orphans_unscoped(&mut *self.db.conn().await?, last, PAGE).await?;
+            let page =
+                async |conn: &mut AsyncPgConnection| Ok(repo::list_orphans_unscoped(conn, last, PAGE).await?);
+            let orphans = self.db.within(ROUND_LIMIT, page).await?;
             let Some(newest) = orphans.last() else { break };
             last = newest.id;
             self.end_all(me, orphans).await;
         }
         let seconds = i64::try_from(self.retention.as_secs()).unwrap_or(i64::MAX);
-        if repo::rotate(&mut *self.db.conn().await?, seconds).await? {
+        if self.db.within(ROUND_LIMIT, async |conn| Ok(repo::rotate(conn, seconds).await?)).await? {
             tracing::debug!("the ring of the stream log has turned");
         }
         Ok(())
@@ -89,13 +91,15 @@ impl Sweeper {
     /// Fences the dead and counts the living. Returns the runs of this process that nobody here runs: a turn whose
     /// acceptance was lost on the way, or whose task broke.
     async fn look(&self, me: Uuid) -> Result<Vec<GenerationRow>> {
-        let mut conn = self.db.conn().await?;
-        for gone in replicas::fence_dead(&mut conn, me, self.settings.lease_ms()).await? {
-            names::REPLICAS_FENCED.add([], 1);
-            tracing::warn!(replica.id = %gone, "a process is gone; its runs are ended here");
-        }
-        names::REPLICAS.set([], f64::from(replicas::count_alive(&mut conn).await?));
-        let stale = repo::list_stale_unscoped(&mut conn, me, STALE_SECONDS, PAGE).await?;
+        let looked = self.db.within(ROUND_LIMIT, async |conn| {
+            for gone in replicas::fence_dead(conn, me, self.settings.lease_ms()).await? {
+                names::REPLICAS_FENCED.add([], 1);
+                tracing::warn!(replica.id = %gone, "a process is gone; its runs are ended here");
+            }
+            names::REPLICAS.set([], f64::from(replicas::count_alive(conn).await?));
+            Ok(repo::list_stale_unscoped(conn, me, STALE_SECONDS, PAGE).await?)
+        });
+        let stale = looked.await?;
         Ok(stale.into_iter().filter(|generation| !self.hub.has(generation.id)).collect())
     }
 
@@ -106,10 +110,7 @@ impl Sweeper {
     /// Ends one run; what fails is tried again in the next round.
     async fn end(&self, writer: Uuid, generation: GenerationRow) {
         let id = generation.id;
-        let work = async {
-            let mut conn = self.db.conn().await?;
-            end_orphan(&mut conn, writer, generation).await
-        };
+        let work = self.db.within(ROUND_LIMIT, async |conn| end_orphan(conn, writer, generation).await);
         if let Err(error) = work.await {
             tracing::error!(error = error.chain(), generation.id = %id, "an orphaned run could not be ended");
         }

@@ -6,7 +6,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt;
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -17,7 +16,7 @@ use super::{
 use crate::{
     error::{AppError, Result},
     jobs::JobHints,
-    platform::{metrics::names, postgres::Db},
+    platform::{metrics::names, postgres::Db, tasks::every},
 };
 
 const PACE: Duration = Duration::from_secs(1);
@@ -48,8 +47,7 @@ impl Scheduler {
 
     /// Looks until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
-        let mut ticks = tokio::time::interval(PACE);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = every(PACE);
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}

@@ -11,7 +11,10 @@ use crate::{
     jobs::repo::JobRow,
     platform::{
         ids::Id,
-        postgres::{only, statement::statement},
+        postgres::{
+            only,
+            statement::{Statement, statement},
+        },
     },
 };
 
@@ -23,17 +26,23 @@ macro_rules! still_mine {
     };
 }
 
-/// Begins a transaction of a run: the job is its own until the transaction ends. False when it is somebody else's.
-pub(in crate::jobs) async fn guard(conn: &mut AsyncPgConnection, ticket: Ticket) -> QueryResult<bool> {
-    const SQL: &str = concat!("SELECT id FROM jobs WHERE ", still_mine!(), " FOR UPDATE");
-    let found: Option<OnlyId> = statement(SQL)
+/// Binds what [`still_mine`] asks for.
+fn bind(statement: Statement<'_>, ticket: Ticket) -> Statement<'_> {
+    statement
         .bind::<sql_types::Uuid, _>(ticket.job_id)
         .bind::<sql_types::Uuid, _>(ticket.owner_id)
         .bind::<sql_types::Integer, _>(ticket.fence)
-        .load(conn)
-        .await
-        .and_then(only)
-        .optional()?;
+}
+
+/// Changes the row of a job that is still this run's; false when it is not.
+async fn write(conn: &mut AsyncPgConnection, sql: &'static str, ticket: Ticket) -> QueryResult<bool> {
+    Ok(bind(statement(sql), ticket).execute(conn).await? == 1)
+}
+
+/// Begins a transaction of a run: the job is its own until the transaction ends. False when it is somebody else's.
+pub(in crate::jobs) async fn guard(conn: &mut AsyncPgConnection, ticket: Ticket) -> QueryResult<bool> {
+    const SQL: &str = concat!("SELECT id FROM jobs WHERE ", still_mine!(), " FOR UPDATE");
+    let found: Option<OnlyId> = bind(statement(SQL), ticket).load(conn).await.and_then(only).optional()?;
     Ok(found.is_some())
 }
 
@@ -43,13 +52,7 @@ pub(in crate::jobs) async fn complete(conn: &mut AsyncPgConnection, ticket: Tick
         "UPDATE jobs SET state = 'done', owner_id = NULL, reason = NULL, finished_at = loquent_now() WHERE ",
         still_mine!()
     );
-    let written = statement(SQL)
-        .bind::<sql_types::Uuid, _>(ticket.job_id)
-        .bind::<sql_types::Uuid, _>(ticket.owner_id)
-        .bind::<sql_types::Integer, _>(ticket.fence)
-        .execute(conn)
-        .await?;
-    Ok(written == 1)
+    write(conn, SQL, ticket).await
 }
 
 impl Ended {
@@ -114,17 +117,11 @@ pub(in crate::jobs) async fn fail(
         ") END, finished_at = CASE WHEN is_dead THEN loquent_now() END \
            FROM p, mine WHERE jobs.id = mine.id RETURNING jobs.id, jobs.name, is_dead"
     );
-    statement(SQL)
+    let statement = statement(SQL)
         .bind::<sql_types::Bool, _>(is_final)
         .bind::<sql_types::BigInt, _>(milliseconds(pause))
-        .bind::<sql_types::Text, _>(reason)
-        .bind::<sql_types::Uuid, _>(ticket.job_id)
-        .bind::<sql_types::Uuid, _>(ticket.owner_id)
-        .bind::<sql_types::Integer, _>(ticket.fence)
-        .load(conn)
-        .await
-        .and_then(only)
-        .optional()
+        .bind::<sql_types::Text, _>(reason);
+    bind(statement, ticket).load(conn).await.and_then(only).optional()
 }
 
 /// Gives a job back that this process could not finish; the attempt does not count. False when it is somebody else's.
@@ -133,11 +130,5 @@ pub(in crate::jobs) async fn give_back(conn: &mut AsyncPgConnection, ticket: Tic
         "UPDATE jobs SET state = 'ready', owner_id = NULL, attempts = attempts - 1 WHERE ",
         still_mine!()
     );
-    let written = statement(SQL)
-        .bind::<sql_types::Uuid, _>(ticket.job_id)
-        .bind::<sql_types::Uuid, _>(ticket.owner_id)
-        .bind::<sql_types::Integer, _>(ticket.fence)
-        .execute(conn)
-        .await?;
-    Ok(written == 1)
+    write(conn, SQL, ticket).await
 }

@@ -13,6 +13,8 @@ use std::{sync::OnceLock, time::Duration};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 
+use super::tasks::every;
+
 pub use handles::{Counter, Description, Gauge, Held, Histogram, Kind};
 
 /// Upper bounds of all histograms, in seconds: from a statement to a long answer.
@@ -37,8 +39,7 @@ pub fn render() -> String {
 
 /// Sorts what was observed into the buckets until `stop` is cancelled, also when nobody reads.
 pub async fn keep_up(stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(UPKEEP);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut ticks = every(UPKEEP);
     loop {
         tokio::select! {
             _ = ticks.tick() => {}

@@ -26,12 +26,15 @@ use futures_util::StreamExt;
 use rand::RngExt;
 use tokio::{
     sync::{Notify, watch},
-    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::connect::Target;
-use crate::platform::{metrics::names, tasks::Tasks};
+use crate::platform::{
+    metrics::names,
+    tasks::{Tasks, every},
+};
 
 /// Pace at which the connection speaks to itself; it is silent for no longer than two of these.
 const PULSE: Duration = Duration::from_secs(5);
@@ -215,8 +218,7 @@ impl Listener {
         }
         timeout(LIMIT, conn.batch_execute(&begin)).await??;
         Channel::ALL.into_iter().for_each(|channel| self.shared.look(channel));
-        let mut ticks = interval(PULSE);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = every(PULSE);
         let mut is_answer_due = false;
         loop {
             tokio::select! {

@@ -18,7 +18,7 @@ use diesel::{QueryResult, QueryableByName, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tokio::{
     sync::watch,
-    time::{Instant, MissedTickBehavior, interval, sleep_until},
+    time::{Instant, sleep_until},
 };
 
 use super::{
@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     error::{AppError, Result},
-    platform::metrics::names,
+    platform::{metrics::names, tasks::every},
 };
 
 const PACE: Duration = Duration::from_secs(1);
@@ -76,8 +76,7 @@ impl News {
 
     /// Looks until it is dropped.
     pub async fn follow(self, db: Db, mut hints: Looks, believer: Arc<dyn OnRevocation>) {
-        let mut ticks = interval(PACE);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = every(PACE);
         let mut memory = Memory::default();
         let mut seen_at = Instant::now();
         loop {

@@ -286,8 +286,8 @@ struct FinishedRow {
 }
 
 /// Ends a run that `owner` has: status and usage, text of the answer, and the settlement, together. `None` when it had
-/// ended before or belongs to somebody else, or when `writer`, the process that asks, is fenced. The message is locked before the run, as by the removal of a conversation,
-/// so that the two never wait for each other.
+/// ended before or belongs to somebody else, or when `writer`, the process that asks, is fenced. The message is locked
+/// before the run, as by the removal of a conversation, so that the two never wait for each other.
 pub async fn finish_turn(
     conn: &mut AsyncPgConnection,
     writer: Uuid,
