@@ -4,9 +4,13 @@
 //! model without a price cannot be called. The code knows what a plan grants, never its name.
 
 pub mod graphql;
+mod limits;
 mod model;
+mod plan;
 mod repo;
 mod service;
 
+pub use limits::{Anchor, Ceilings, Limit, Meter, Rollover, Scope, Window};
 pub use model::{Model, ModelDefinition, PlanDefinition, PlanRow, PriceUnit, Prices};
+pub use plan::{Interval, Plan, PlanContent, PlanPrice};
 pub use service::Catalog;

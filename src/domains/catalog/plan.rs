@@ -1,0 +1,72 @@
+//! One version of one plan.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::limits::{Limit, Rollover};
+use crate::platform::ids::Entity;
+
+/// A plan as it is stored: who has it keeps this version until the next period.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    pub id: Uuid,
+    /// Stable short name, the same in all versions.
+    pub key: String,
+    /// Grows by one with every change.
+    pub version: i32,
+    /// True while it can be chosen in this version.
+    pub is_offered: bool,
+    pub content: PlanContent,
+}
+
+impl Entity for Plan {
+    const PREFIX: &'static str = "pln";
+}
+
+/// What a plan says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanContent {
+    /// Name for people.
+    pub name: String,
+    /// One or two sentences for a price page.
+    pub description: Option<String>,
+    pub prices: Vec<PlanPrice>,
+    /// Micro-credits granted at the start of each period, 0 for none; `None`: calls are counted and not paid for.
+    pub credits: Option<i64>,
+    /// Of the credits.
+    pub rollover: Rollover,
+    pub limits: Vec<Limit>,
+    pub features: BTreeSet<String>,
+    /// Keys of models, or the beginning of keys followed by `*`.
+    pub models: BTreeSet<String>,
+    /// Below this cap of output a call is refused; above it the cap is lowered to what can be paid.
+    pub min_output_tokens: u32,
+    pub max_output_tokens: Option<u32>,
+    /// Prompt and history.
+    pub max_context_tokens: Option<u32>,
+    /// `None`: as many as wanted.
+    pub max_members: Option<u32>,
+    /// True when use beyond what is included is billed afterwards.
+    pub is_metered: bool,
+}
+
+/// A recurring price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanPrice {
+    pub interval: Interval,
+    /// ISO 4217, upper case.
+    pub currency: String,
+    /// In the smallest unit of the currency.
+    pub amount_minor: i64,
+    pub trial_days: u32,
+}
+
+/// Length of one billing period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interval {
+    Month,
+    Year,
+}
