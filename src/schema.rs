@@ -52,6 +52,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    deployment_days (started_at, slot) {
+        started_at -> Timestamptz,
+        slot -> Int2,
+        used -> Int8,
+        held -> Int8,
+    }
+}
+
+diesel::table! {
     generations (id) {
         id -> Uuid,
         account_id -> Uuid,
@@ -95,6 +104,10 @@ diesel::table! {
         available -> Int8,
         held -> Int8,
         spent -> Int8,
+        expired -> Int8,
+        revoked -> Int8,
+        starts_at -> Timestamptz,
+        expires_at -> Timestamptz,
         created_at -> Timestamptz,
     }
 }
@@ -104,10 +117,15 @@ diesel::table! {
         hold_id -> Uuid,
         line -> Int2,
         part -> Int2,
-        wallet_id -> Uuid,
-        grant_id -> Uuid,
+        meter -> Text,
+        wallet_id -> Nullable<Uuid>,
+        grant_id -> Nullable<Uuid>,
+        counter_id -> Nullable<Uuid>,
+        slot -> Nullable<Int2>,
+        window_started_at -> Nullable<Timestamptz>,
         held -> Int8,
         spent -> Nullable<Int8>,
+        created_at -> Timestamptz,
     }
 }
 
@@ -180,8 +198,21 @@ diesel::table! {
         balance_after -> Int8,
         revision -> Int8,
         hold_id -> Nullable<Uuid>,
+        taking_id -> Nullable<Uuid>,
         user_id -> Nullable<Uuid>,
         description -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    ledger_takings (id) {
+        id -> Uuid,
+        wallet_id -> Uuid,
+        grant_id -> Nullable<Uuid>,
+        reference -> Nullable<Text>,
+        asked -> Int8,
+        taken -> Int8,
         created_at -> Timestamptz,
     }
 }
@@ -244,6 +275,21 @@ diesel::table! {
         credits -> Int8,
         min_output_tokens -> Int4,
         version -> Int4,
+    }
+}
+
+diesel::table! {
+    quota_counters (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        user_id -> Uuid,
+        meter -> Text,
+        window_kind -> Text,
+        window_started_at -> Nullable<Timestamptz>,
+        window_ends_at -> Nullable<Timestamptz>,
+        used -> Int8,
+        held -> Int8,
+        revision -> Int8,
     }
 }
 
@@ -356,11 +402,16 @@ diesel::joinable!(generations -> users (user_id));
 diesel::joinable!(grants -> wallets (wallet_id));
 diesel::joinable!(hold_draws -> grants (grant_id));
 diesel::joinable!(hold_draws -> holds (hold_id));
+diesel::joinable!(hold_draws -> quota_counters (counter_id));
 diesel::joinable!(ledger_entries -> grants (grant_id));
+diesel::joinable!(ledger_entries -> ledger_takings (taking_id));
 diesel::joinable!(ledger_entries -> wallets (wallet_id));
+diesel::joinable!(ledger_takings -> grants (grant_id));
+diesel::joinable!(ledger_takings -> wallets (wallet_id));
 diesel::joinable!(members -> accounts (account_id));
 diesel::joinable!(members -> users (user_id));
 diesel::joinable!(model_prices -> models (model_id));
+diesel::joinable!(quota_counters -> accounts (account_id));
 diesel::joinable!(refresh_tokens -> sessions (session_id));
 diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(wallets -> accounts (account_id));
@@ -373,8 +424,10 @@ diesel::allow_tables_to_appear_in_same_query!(
     hold_draws,
     holds,
     ledger_entries,
+    ledger_takings,
     members,
     messages,
+    quota_counters,
     refresh_tokens,
     sessions,
     users,

@@ -75,6 +75,12 @@ pub enum LedgerEntryKind {
     Settle,
     /// Reserved credits returned in full.
     Release,
+    /// Credits that reached the end of their life.
+    Expire,
+    /// Spent credits given back, or bought credits taken back after a refund.
+    Refund,
+    /// Correction by an administrator.
+    Adjust,
 }
 
 /// Movement in the append-only ledger of an account; never changed, only followed by another.

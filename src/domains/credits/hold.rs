@@ -102,7 +102,7 @@ impl Quote {
 
     /// The lines that the database function `ledger_hold` reads.
     pub fn lines(&self) -> serde_json::Value {
-        serde_json::json!([{ "meter": "credits", "fixed": self.fixed(), "rate": self.terms.prices.output }])
+        serde_json::json!([{ "kind": "wallet", "meter": "credits", "fixed": self.fixed(), "rate": self.terms.prices.output }])
     }
 
     /// The hold that the database opened under `id`: the cap it admitted and the micro-credits it took.

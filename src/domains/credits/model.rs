@@ -62,10 +62,15 @@ pub enum EntryKind {
     Hold,
     Settle,
     Release,
+    Expire,
+    /// Spent money given back, or bought money taken back.
+    Refund,
+    Adjust,
 }
 
 impl EntryKind {
-    pub const ALL: [Self; 4] = [Self::Grant, Self::Hold, Self::Settle, Self::Release];
+    pub const ALL: [Self; 7] =
+        [Self::Grant, Self::Hold, Self::Settle, Self::Release, Self::Expire, Self::Refund, Self::Adjust];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -73,6 +78,9 @@ impl EntryKind {
             Self::Hold => "hold",
             Self::Settle => "settle",
             Self::Release => "release",
+            Self::Expire => "expire",
+            Self::Refund => "refund",
+            Self::Adjust => "adjust",
         }
     }
 

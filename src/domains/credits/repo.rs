@@ -42,7 +42,8 @@ pub async fn insert_grant(conn: &mut AsyncPgConnection, grant: &NewGrant<'_>) ->
         #[diesel(sql_type = sql_types::Bool)]
         is_new: bool,
     }
-    const SQL: &str = "SELECT ledger_grant(?, ?, 'credits', ?, ?, ?, ?, ?, ?) AS is_new";
+    const SQL: &str =
+        "SELECT ledger_grant(?, ?, 'credits', ?, ?, ?, ?, loquent_now(), 'infinity', ?, ?) AS is_new";
     let row: Row = statement(SQL)
         .bind::<sql_types::Uuid, _>(grant.id)
         .bind::<sql_types::Uuid, _>(grant.account_id)

@@ -36,7 +36,7 @@ impl Twins {
 
     async fn grant(&mut self, account: usize, grant: Grant) {
         let sql = format!(
-            "SELECT ledger_grant('{}', '{}', 'credits', 'adjustment', '{}', {}, {}::smallint, NULL, 'Gift') AS is_new",
+            "SELECT ledger_grant('{}', '{}', 'credits', 'promotion', '{}', {}, {}::smallint, loquent_now(), 'infinity', NULL, 'Gift') AS is_new",
             grant.id, self.accounts[account], grant.source_key, grant.amount, grant.priority
         );
         let is_new = rows_over(&mut self.conn, &sql).await[0]["is_new"] == true;
@@ -44,7 +44,7 @@ impl Twins {
     }
 
     async fn hold(&mut self, id: Uuid, account: usize, line: Line, min: i64, want: i64) -> Admission {
-        let lines = json!([{ "meter": "credits", "fixed": line.fixed, "rate": line.rate }]);
+        let lines = json!([{ "kind": "wallet", "meter": "credits", "fixed": line.fixed, "rate": line.rate }]);
         let sql = format!(
             "SELECT * FROM ledger_hold('{id}', '{}', 'generation', {want}, {min}, '{lines}', NULL, 'Work')",
             self.accounts[account]
