@@ -92,19 +92,19 @@ const FAULTS: &[Fault] = &[
         problem: "hold_differs_from_entries",
         plant: "UPDATE hold_draws SET spent = spent - 1 WHERE hold_id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
         subject: SETTLED,
-        also: &[],
+        also: &["draw_differs_from_usage"],
     },
     Fault {
         problem: "hold_differs_from_entries",
         plant: "UPDATE holds SET state = 'open', resolved_at = NULL WHERE id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
         subject: "SELECT id FROM holds WHERE state = 'open' ORDER BY created_at LIMIT 1",
-        also: &["held_differs_from_open_holds", "hold_and_generation_disagree"],
+        also: &["draw_differs_from_usage", "held_differs_from_open_holds", "hold_and_generation_disagree"],
     },
     Fault {
         problem: "hold_differs_from_entries",
         plant: "UPDATE holds SET state = 'released' WHERE id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
         subject: "SELECT id FROM holds WHERE state = 'released' ORDER BY created_at LIMIT 1",
-        also: &[],
+        also: &["draw_differs_from_usage"],
     },
     Fault {
         problem: "hold_without_generation",
@@ -147,7 +147,7 @@ const FAULTS: &[Fault] = &[
         problem: "charge_differs_from_usage",
         plant: "UPDATE generations SET output_tokens = output_tokens + 1 WHERE id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
         subject: SETTLED,
-        also: &[],
+        also: &["draw_differs_from_usage"],
     },
     Fault {
         problem: "charge_differs_from_usage",
@@ -176,6 +176,50 @@ const FAULTS: &[Fault] = &[
     Fault {
         problem: "hold_of_a_dead_process",
         plant: "DELETE FROM replicas",
+        subject: OPEN,
+        also: &[],
+    },
+    Fault {
+        problem: "grant_differs_from_entries",
+        plant: "UPDATE grants SET available = available - 1, expired = expired + 1 WHERE held > 0; UPDATE wallets SET available = available - 1 WHERE held > 0",
+        subject: GRANT,
+        also: &[],
+    },
+    Fault {
+        problem: "grant_differs_from_entries",
+        plant: "UPDATE grants SET spent = spent - 1, revoked = revoked + 1 WHERE held > 0",
+        subject: GRANT,
+        also: &[],
+    },
+    Fault {
+        problem: "expired_too_early",
+        plant: "SELECT ledger_expire(id, 'infinity') FROM wallets WHERE held > 0",
+        subject: LAST_ENTRY,
+        also: &[],
+    },
+    Fault {
+        problem: "taking_differs_from_entries",
+        plant: "SELECT ledger_adjust('00000000-0000-7000-8000-000000000001', account_id, 'credits', -5, 'infinity', NULL, 'Taken') FROM wallets WHERE held > 0;
+                UPDATE ledger_takings SET taken = taken - 1",
+        subject: "SELECT id FROM ledger_takings",
+        also: &[],
+    },
+    Fault {
+        problem: "counter_differs_from_draws",
+        plant: "INSERT INTO quota_counters (id, account_id, meter, window_kind, window_started_at, window_ends_at, used)
+                SELECT '00000000-0000-7000-8000-000000000002', account_id, 'messages', 'month', '-infinity', 'infinity', 1 FROM wallets WHERE held > 0",
+        subject: "SELECT '00000000-0000-7000-8000-000000000002' AS id",
+        also: &[],
+    },
+    Fault {
+        problem: "deployment_differs_from_draws",
+        plant: "INSERT INTO deployment_days (started_at, slot, held) VALUES ('2001-01-01', 3, 1)",
+        subject: "SELECT uuid_v7_floor('2001-01-01') AS id",
+        also: &[],
+    },
+    Fault {
+        problem: "draw_differs_from_usage",
+        plant: "UPDATE hold_draws SET spent = 0 WHERE hold_id = (SELECT id FROM holds WHERE state = 'open')",
         subject: OPEN,
         also: &[],
     },
