@@ -11,9 +11,10 @@ use std::{
 const LEVELS: [&str; 6] = ["settings", "accounts", "catalog", "credits", "conversations", "generations"];
 
 /// Files in which SQL is written by hand, each because Diesel's typed queries cannot say it.
-const RAW_SQL: [&str; 6] = [
+const RAW_SQL: [&str; 7] = [
     "domains/conversations/repo/branch.rs",
     "domains/credits/repo.rs",
+    "domains/credits/repo/",
     "domains/generations/repo/log.rs",
     "domains/generations/repo/turn.rs",
     "jobs/queue/",

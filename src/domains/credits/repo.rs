@@ -1,6 +1,8 @@
 //! Queries of the ledger. Balances move only in the database functions `ledger_grant`, `ledger_hold` and
 //! `ledger_settle`; the last two are called by the statements that begin and end the work they pay for.
 
+pub mod quotas;
+
 use chrono::{DateTime, Utc};
 use diesel::{prelude::*, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
