@@ -31,10 +31,12 @@ pub enum UserErrorCode {
     Suspended,
     /// The balance does not cover the least that this would cost.
     InsufficientCredits,
-    /// A limit of the plan is used up for now.
+    /// A limit of the plan for the hour, day, month or period is used up.
     QuotaExceeded,
-    /// More calls in a minute than the plan allows.
+    /// A limit of the plan for the minute is used up.
     RateLimited,
+    /// The plan does not include the model or feature.
+    PlanRequired,
     /// No provider of the model answers at the moment and no fallback is left.
     ProviderUnavailable,
     /// The conversation is longer than the model or the plan can take.
@@ -61,6 +63,7 @@ impl UserErrorCode {
             ErrorCode::Suspended => Self::Suspended,
             ErrorCode::InsufficientCredits => Self::InsufficientCredits,
             ErrorCode::QuotaExceeded => Self::QuotaExceeded,
+            ErrorCode::PlanRequired => Self::PlanRequired,
             ErrorCode::CallsLimited => Self::RateLimited,
             ErrorCode::ProviderUnavailable => Self::ProviderUnavailable,
             ErrorCode::ContextTooLong => Self::ContextTooLong,

@@ -61,20 +61,37 @@ pub async fn insert_grant(conn: &mut AsyncPgConnection, grant: &NewGrant<'_>) ->
     Ok(row.is_new)
 }
 
-/// Balances of those of the accounts that the viewer is a member of.
+/// Balances of those of the accounts that the viewer is a member of. What has expired is not available, even if its end
+/// is not booked yet.
 pub async fn list_balances(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
     accounts: &[Uuid],
 ) -> QueryResult<Vec<(Uuid, Balance)>> {
-    let mine = members::table.filter(members::user_id.eq(viewer)).select(members::account_id);
-    wallets::table
-        .filter(wallets::account_id.eq_any(accounts))
-        .filter(wallets::account_id.eq_any(mine))
-        .filter(wallets::meter.eq("credits"))
-        .select((wallets::account_id, Balance::as_select()))
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = sql_types::Uuid)]
+        account_id: Uuid,
+        #[diesel(sql_type = sql_types::BigInt)]
+        available: i64,
+        #[diesel(sql_type = sql_types::BigInt)]
+        held: i64,
+        #[diesel(sql_type = sql_types::BigInt)]
+        revision: i64,
+    }
+    const SQL: &str = "\
+        SELECT w.account_id, w.held, w.revision, \
+               (w.available - (SELECT coalesce(sum(g.available), 0) FROM grants g \
+                                WHERE g.wallet_id = w.id AND g.expires_at <= loquent_now()))::bigint AS available \
+          FROM wallets w JOIN members m ON m.account_id = w.account_id AND m.user_id = ? \
+         WHERE w.meter = 'credits' AND w.account_id = ANY (?)";
+    let rows: Vec<Row> = statement(SQL)
+        .bind::<sql_types::Uuid, _>(viewer)
+        .bind::<sql_types::Array<sql_types::Uuid>, _>(accounts)
         .load(conn)
-        .await
+        .await?;
+    let balance = |row: &Row| Balance { available: row.available, held: row.held, revision: row.revision };
+    Ok(rows.iter().map(|row| (row.account_id, balance(row))).collect())
 }
 
 /// Which part of a ledger is read.

@@ -47,6 +47,11 @@ impl Generations {
     ) -> Result<(Prompt, Quote)> {
         let now = self.clock.now();
         let InForce { plan, anchors } = self.plan_in_force(context.account_created_at.unwrap_or(now), now);
+        if !plan.allows(model) {
+            let message =
+                format!("The plan `{}` does not include the model `{}`.", plan.content.name, model.key);
+            return Err(AppError::new(ErrorCode::PlanRequired, message).at("model"));
+        }
         let ceilings = self.catalog.ceilings();
         let cap = Call::output_cap(model, &plan, &ceilings);
         let wished = new.options.max_output_tokens.unwrap_or(cap).min(cap);
