@@ -12,7 +12,7 @@ use crate::{
     config::{self, Config},
     domains::{
         accounts::{self, Accounts, Passwords, SigningKey, TokenSettings, Tokens},
-        catalog::{Catalog, ModelDefinition},
+        catalog::Catalog,
         conversations::Conversations,
         credits::CreditLedger,
         generations::{GenerationSettings, Generations, LogSettings, Parts},
@@ -89,11 +89,10 @@ impl App {
             true => Hints::start(database_url, &tasks, stop_log.clone())?,
             false => Hints::off(),
         };
-        let models: Vec<ModelDefinition> = offer::models(config).collect();
-        let settings = Settings::new(requests.clone(), offer::built_in_settings(config));
-        settings.load().await?;
-        let catalog =
-            Catalog::start(&requests, &clock, &offer::plan(config), &models, settings.clone()).await?;
+        // The catalogue tells the settings which models there are, and lets them read what is stored.
+        let settings = Settings::new(requests.clone(), offer::built_in_settings(config, Vec::new()));
+        let served = config.providers.keys().cloned();
+        let catalog = Catalog::start(&requests, &clock, served, settings.clone()).await?;
         let credits = CreditLedger::new(requests.clone(), clock.clone(), catalog.clone());
         let accounts = Accounts::new(accounts::Parts {
             db: requests.clone(),
@@ -134,6 +133,7 @@ impl App {
         tasks.spawn(upkeep::observe(background.clone(), stop_log.clone()));
         let news = News::default();
         tasks.spawn_until(stop_log.clone(), settings.clone().follow(news.changes(Scope::Settings)));
+        tasks.spawn_until(stop_log.clone(), catalog.clone().follow(news.changes(Scope::Catalog)));
         let looks = hints.subscribe(Channel::Control);
         let news = news.follow(background.clone(), looks, Arc::new(accounts.clone()));
         tasks.spawn_until(stop_log.clone(), news);

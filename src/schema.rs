@@ -17,6 +17,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    catalogs (version) {
+        version -> Int4,
+        source -> Text,
+        document -> Text,
+        content -> Jsonb,
+        applied_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     conversations (id) {
         id -> Uuid,
         account_id -> Uuid,
@@ -258,6 +268,7 @@ diesel::table! {
         id -> Uuid,
         key -> Text,
         name -> Text,
+        aliases -> Jsonb,
         provider -> Text,
         upstream_name -> Text,
         context_tokens -> Int4,
@@ -270,11 +281,12 @@ diesel::table! {
     plans (id) {
         id -> Uuid,
         key -> Text,
-        name -> Text,
-        is_default -> Bool,
-        credits -> Int8,
-        min_output_tokens -> Int4,
         version -> Int4,
+        is_offered -> Bool,
+        is_default -> Bool,
+        position -> Int4,
+        content -> Jsonb,
+        created_at -> Timestamptz,
     }
 }
 

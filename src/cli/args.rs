@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::{
     config::{Flags, Purpose},
+    domains::catalog::Preset,
     jobs::repo::{JobRow, JobState},
     platform::ids::Id,
 };
@@ -58,6 +59,7 @@ impl Cli {
             | Command::Jobs { .. }
             | Command::Cron { .. }
             | Command::Settings { .. }
+            | Command::Catalog { .. }
             | Command::Replicas(_) => Flags { purpose: Purpose::Maintain, file, ..Flags::default() },
         }
     }
@@ -101,6 +103,11 @@ pub enum Command {
     Settings {
         #[command(subcommand)]
         action: Settings,
+    },
+    /// Plans, features, models and prices
+    Catalog {
+        #[command(subcommand)]
+        action: Catalog,
     },
     /// List the processes of this installation: those that live, and those that ended within a day
     Replicas(Replicas),
@@ -257,6 +264,48 @@ fn job_state(text: &str) -> Result<JobState, String> {
     found.ok_or_else(|| format!("the states are {states}"))
 }
 
+/// What to do with the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Catalog {
+    /// Take a catalogue over and show what changes; who has a plan keeps its version until renewal
+    Apply {
+        #[command(flatten)]
+        offer: Offer,
+        /// Show what would change, and write nothing
+        #[arg(long = "dry-run")]
+        is_dry_run: bool,
+    },
+    /// Write the catalogue in force to standard output, as it was applied
+    Show {
+        /// That of a preset instead
+        #[arg(long, value_name = "NAME", value_parser = preset)]
+        preset: Option<Preset>,
+    },
+    /// List the versions of the catalogue, newest first
+    History {
+        /// How many at most
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        limit: u16,
+    },
+}
+
+/// Where a catalogue comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[group(required = true, multiple = false)]
+pub struct Offer {
+    /// TOML file
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// A catalogue that comes with the program
+    #[arg(long, value_name = "NAME", value_parser = preset)]
+    pub preset: Option<Preset>,
+}
+
+fn preset(text: &str) -> Result<Preset, String> {
+    let presets = Preset::ALL.map(Preset::name).join(", ");
+    Preset::find(text).ok_or_else(|| format!("the presets are {presets}"))
+}
+
 /// What to do with the settings of the platform.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Settings {
@@ -344,6 +393,19 @@ mod tests {
                 "loquent schema check old.graphql",
                 Command::Schema { action: Schema::Check { old: "old.graphql".into(), new: None } },
             ),
+            (
+                "loquent catalog apply offer.toml --dry-run",
+                Command::Catalog {
+                    action: Catalog::Apply {
+                        offer: Offer { file: Some("offer.toml".into()), preset: None },
+                        is_dry_run: true,
+                    },
+                },
+            ),
+            (
+                "loquent catalog show --preset airi",
+                Command::Catalog { action: Catalog::Show { preset: Some(Preset::Airi) } },
+            ),
             ("loquent ledger check", Command::Ledger { action: Ledger::Check }),
             (
                 "loquent settings set chat.default_model echo",
@@ -374,6 +436,9 @@ mod tests {
             "loquent serve --allow-remote-dev",
             "loquent runner --host 0.0.0.0",
             "loquent replicas --limit 0",
+            "loquent catalog apply",
+            "loquent catalog apply offer.toml --preset airi",
+            "loquent catalog apply --preset nobody",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

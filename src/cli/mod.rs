@@ -4,6 +4,7 @@
 
 pub mod args;
 mod banner;
+mod catalog;
 mod cron;
 mod database;
 mod demo;
@@ -24,7 +25,15 @@ use args::{Cli, Command, Cron, Ledger};
 
 use crate::{
     config::{Config, Sources},
-    platform::{postgres::embedded::StartError, telemetry},
+    error::AppError,
+    platform::{
+        postgres::{
+            Db,
+            embedded::StartError,
+            listen::{self, Channel},
+        },
+        telemetry,
+    },
 };
 
 /// The configuration, or the database it asks for, cannot work.
@@ -68,6 +77,7 @@ async fn work(command: Command, config: &Config) -> anyhow::Result<Verdict> {
         Command::Replicas(wishes) => replicas::run(config, wishes).await,
         Command::Schema { action } => schema::run(&action),
         Command::Settings { action } => settings::run(config, action).await,
+        Command::Catalog { action } => catalog::run(config, action).await,
     }
 }
 
@@ -114,4 +124,16 @@ fn printable(text: &str) -> String {
 /// Writes a line of the result. A reader that went away is no failure of the command.
 fn say(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Lets the processes look at once. Without it they look within a second.
+async fn hint(config: &Config, db: &Db) {
+    if !config.database.is_notifying {
+        return;
+    }
+    let sent =
+        async { Ok::<_, AppError>(listen::send_once(&mut *db.conn().await?, Channel::Control).await?) };
+    if let Err(error) = sent.await {
+        tracing::debug!(error = error.chain(), "no hint was sent");
+    }
 }

@@ -180,3 +180,24 @@ impl Default for Ceilings {
         }
     }
 }
+
+/// How fast anybody may ask, whatever it costs. Limits of generation are limits of the plans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Requests of one network address, of whoever.
+    pub requests_per_minute_by_address: u32,
+    /// Cost points of the operations of one person, unless the plan says otherwise.
+    pub points_per_minute: u32,
+    /// Cost points of operations without a token, of one network address.
+    pub anonymous_points_per_minute: u32,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            requests_per_minute_by_address: 100,
+            points_per_minute: 10_000,
+            anonymous_points_per_minute: 10_000,
+        }
+    }
+}

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    domains::catalog::{Model, PlanRow, Prices},
+    domains::catalog::{Model, Plan, Prices},
     platform::metrics::names,
 };
 
@@ -70,9 +70,9 @@ pub struct Quote {
 
 impl Quote {
     /// `wanted` is lowered to what the model can do.
-    pub fn new(model: &Model, plan: &PlanRow, prompt_tokens: u32, wanted: Option<u32>) -> Self {
+    pub fn new(model: &Model, plan: &Plan, prompt_tokens: u32, wanted: Option<u32>) -> Self {
         let wanted = wanted.unwrap_or(model.max_output_tokens).min(model.max_output_tokens);
-        let min = u32::try_from(plan.min_output_tokens).unwrap_or(1).min(wanted);
+        let min = plan.content.min_output_tokens.min(wanted);
         Self { terms: Terms { prices: model.prices, prompt_tokens }, wanted, min }
     }
 

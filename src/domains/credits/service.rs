@@ -88,13 +88,14 @@ impl NewAccountEffect for CreditLedger {
     ) -> Result<()> {
         let plan = self.catalog.default_plan();
         repo::ensure_wallet(conn, new_uuid(&self.clock), account_id).await?;
-        if plan.credits > 0 {
+        let credits = plan.content.credits.unwrap_or_default();
+        if credits > 0 {
             let grant = NewGrant {
                 id: new_uuid(&self.clock),
                 account_id,
                 source: "plan",
                 source_key: "sign_up",
-                amount: plan.credits,
+                amount: credits,
                 priority: PLAN_PRIORITY,
                 user_id: Some(user_id),
                 description: "Credits of your plan",

@@ -98,7 +98,10 @@ mod tests {
             upstream_name: "m".into(),
             context_tokens,
             max_output_tokens: 10,
+            aliases: Vec::new(),
             prices: Prices { input: 0, cached_input: 0, output: 0 },
+            costs: None,
+            unit_prices: Vec::new(),
         }
     }
 

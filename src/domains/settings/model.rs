@@ -19,7 +19,7 @@ pub struct Values {
 #[derive(Debug, Clone)]
 pub struct BuiltIn {
     pub default_model: String,
-    /// Keys of all models.
+    /// Keys of the models that can be called, which change with the catalogue.
     pub models: Vec<String>,
 }
 

@@ -183,14 +183,14 @@ impl Generations {
         text: &str,
     ) -> Result<(Prompt, Quote)> {
         let plan = self.catalog.default_plan();
-        let least = u32::try_from(plan.min_output_tokens).unwrap_or(1).min(model.max_output_tokens);
+        let least = plan.content.min_output_tokens.min(model.max_output_tokens);
         let system_prompt = context.conversation.as_ref().and_then(|known| known.system_prompt.as_deref());
         let wished =
             new.options.max_output_tokens.unwrap_or(model.max_output_tokens).min(model.max_output_tokens);
         let prompt =
             prompt::build(model, system_prompt, &context.history, text, Reserve::new(model, least, wished))?;
         let wanted = wished.min(model.context_tokens.saturating_sub(prompt.tokens));
-        let quote = Quote::new(model, plan, prompt.tokens, Some(wanted));
+        let quote = Quote::new(model, &plan, prompt.tokens, Some(wanted));
         let quote = match new.options.max_credits {
             None => quote,
             Some(limit) => {
