@@ -11,6 +11,8 @@
 //! finish(hold.settle(usage))                                       // spent, the rest returned, with the answer
 //! ```
 
+mod adjustments;
+mod grants;
 pub mod graphql;
 mod hold;
 pub mod loaders;
@@ -18,6 +20,11 @@ mod model;
 mod repo;
 mod service;
 
+pub use adjustments::{Adjusted, Adjustment, Adjustments, require_reason};
+pub use grants::{
+    GrantSource, NewGrant, PeriodGrant, expire_in_tx, grant_in_tx, list_period_grants, list_with_expired,
+    lock_wallets_in_tx,
+};
 pub use hold::{Hold, Quote, Resolution, ResolutionKind, Terms, Usage, UsageSource};
 pub use model::{Balance, Credits, EntryKind, LedgerEntryRow};
 pub use service::{CreditLedger, Difference, check, last_check, note_check};
