@@ -8,9 +8,10 @@ use loquent::{
 };
 use serde_json::json;
 
-use super::books::{answer_id, plan, rows, run, wait_until_settled};
+use super::books::{answer_id, rows, run, wait_until_settled};
 use crate::support::{
     binary::{Binary, Launch, command},
+    catalog::Offer,
     db::TestDb,
     provider::{Gate, Script, ScriptedProvider},
 };
@@ -229,12 +230,10 @@ const FAULTS: &[Fault] = &[
 /// Beside the person there is the one of `--dev`, who has done nothing.
 async fn healthy() -> TestDb {
     let db = TestDb::create().await;
+    Offer::of_credits("10").apply(&db.url).await;
     let provider = ScriptedProvider::start().await;
-    let binary = Binary::start(&Launch {
-        database_url: &db.url,
-        provider: provider.base_url(),
-        settings: &plan("10"),
-    });
+    let binary =
+        Binary::start(&Launch { database_url: &db.url, provider: provider.base_url(), settings: "" });
     let person = binary.client.sign_up().await;
     for _ in 0..3 {
         provider.then(Script::text("Yes.", 1).usage(5, 5));

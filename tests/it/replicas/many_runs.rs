@@ -22,8 +22,8 @@ const LIMIT: Duration = Duration::from_secs(7);
 async fn all_answers_of_a_dead_process_end_at_once_however_many_it_had() {
     // More than are read at a time.
     let runs = if variable("TEST_SCALE").is_some() { 2000 } else { 450 };
-    let settings = format!("{ROOMY}[plan]\ncredits = \"1000\"\n[streams]\nlease_ms = 1000");
-    let app = TestApp::builder().settings(&settings).start().await;
+    let settings = format!("{ROOMY}[streams]\nlease_ms = 1000");
+    let app = TestApp::builder().settings(&settings).credits("1000").start().await;
     let url = &app.db.url;
     let person = app.client.sign_up().await;
     app.provider.then(Script::text("Hello.", 1).usage(3, 1));
