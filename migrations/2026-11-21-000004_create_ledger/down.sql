@@ -3,6 +3,7 @@ DROP FUNCTION ledger_settle(uuid, text, jsonb, uuid, text);
 DROP FUNCTION ledger_hold(uuid, uuid, text, bigint, bigint, jsonb, uuid, text);
 DROP FUNCTION sliding_reset(uuid, interval, numeric, numeric, timestamptz);
 DROP FUNCTION ledger_quotas(uuid);
+DROP FUNCTION quota_json(quota_states);
 DROP FUNCTION ledger_lines(jsonb);
 DROP FUNCTION ledger_adjust(uuid, uuid, text, bigint, timestamptz, uuid, text);
 DROP FUNCTION ledger_revoke(uuid, bigint, text, uuid, text);

@@ -191,21 +191,36 @@ CREATE FUNCTION sliding_weight(d hold_draws) RETURNS bigint LANGUAGE sql IMMUTAB
   SELECT CASE WHEN is_count(d.meter) THEN d.held ELSE coalesce(d.spent, d.held) END
 $$;
 
--- Every counter as it stands now: a window that is over has nothing used, and sliding ones are summed from their draws.
+-- Every count as it stands now: counters, where a window that is over has nothing used and sliding ones are summed from
+-- their draws, and wallets of granted limits, which alone know their limit.
 CREATE VIEW quota_states AS
 SELECT q.id, q.account_id, nullif(q.user_id, '00000000-0000-0000-0000-000000000000') AS user_id, q.meter, q.window_kind,
+       NULL::bigint AS granted,
        CASE WHEN s.used IS NOT NULL THEN s.used WHEN q.window_ends_at <= loquent_now() THEN 0 ELSE q.used END AS used,
        CASE WHEN s.held IS NOT NULL THEN s.held WHEN q.window_ends_at <= loquent_now() THEN 0 ELSE q.held END AS held,
        CASE WHEN s.used IS NOT NULL THEN s.resets_at WHEN q.window_ends_at > loquent_now() THEN nullif(q.window_ends_at, 'infinity') END AS resets_at,
-       q.window_ends_at, q.revision
+       q.revision
   FROM quota_counters q
   LEFT JOIN LATERAL (
     SELECT coalesce(sum(sliding_weight(d)) FILTER (WHERE d.spent IS NOT NULL), 0)::bigint AS used,
            coalesce(sum(d.held) FILTER (WHERE d.spent IS NULL), 0)::bigint AS held,
            min(d.created_at) FILTER (WHERE sliding_weight(d) > 0) + sliding_length(q.window_kind) AS resets_at
       FROM hold_draws d
-     WHERE d.counter_id = q.id AND d.window_started_at IS NULL AND d.created_at > loquent_now() - sliding_length(q.window_kind)
-  ) s ON q.window_kind IN ('minute', 'hour');
+     WHERE q.window_kind IN ('minute', 'hour') AND d.counter_id = q.id AND d.window_started_at IS NULL
+       AND d.created_at > loquent_now() - sliding_length(q.window_kind)
+  ) s ON q.window_kind IN ('minute', 'hour')
+UNION ALL
+SELECT w.id, w.account_id, NULL, w.meter, 'period', g.amount, g.spent, w.held, nullif(g.expires_at, 'infinity'), w.revision
+  FROM wallets w, LATERAL (
+    SELECT coalesce(sum(amount - revoked), 0)::bigint AS amount, coalesce(sum(spent), 0)::bigint AS spent, min(expires_at) AS expires_at
+      FROM grants WHERE wallet_id = w.id AND expires_at > loquent_now()) g
+ WHERE w.meter <> 'credits';
+
+-- A count as the code reads it.
+CREATE FUNCTION quota_json(s quota_states) RETURNS jsonb LANGUAGE sql STABLE AS $$
+  SELECT jsonb_build_object('meter', s.meter, 'window', s.window_kind, 'scope', CASE WHEN s.user_id IS NULL THEN 'account' ELSE 'member' END,
+                            'limit', s.granted, 'used', s.used, 'held', s.held, 'resets_at', s.resets_at, 'revision', s.revision)
+$$;
 
 -- Books the end of what has expired in a wallet, which it locks. Returns the amount. Repeating it changes nothing.
 CREATE FUNCTION ledger_expire(p_wallet uuid, p_now timestamptz DEFAULT NULL) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -319,19 +334,12 @@ RETURNS TABLE (line smallint, kind text, meter text, window_kind text, user_id u
          LATERAL (SELECT coalesce(x."user", '00000000-0000-0000-0000-000000000000') AS id) u
 $$;
 
--- The counters that a hold has touched, and its wallets of granted limits, as they stand now, with what the deployment
--- has used in the day (window `day`, scope `deployment`).
+-- What a hold has touched, as it stands now: limits, and what the deployment has used in the day. The ids are an array,
+-- because only that reaches the indexes below the view.
 CREATE FUNCTION ledger_quotas(p_hold uuid) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT coalesce(jsonb_agg(q.value), '[]') FROM (
-    SELECT jsonb_build_object('meter', s.meter, 'window', s.window_kind, 'scope', CASE WHEN s.user_id IS NULL THEN 'account' ELSE 'member' END,
-                              'used', s.used, 'held', s.held, 'resets_at', s.resets_at, 'revision', s.revision) AS value
-      FROM hold_draws d JOIN quota_states s ON s.id = d.counter_id WHERE d.hold_id = p_hold
-    UNION ALL
-    SELECT jsonb_build_object('meter', w.meter, 'window', 'period', 'scope', 'account', 'limit', g.amount, 'used', g.spent, 'held', w.held,
-                              'resets_at', nullif(g.expires_at, 'infinity'), 'revision', w.revision)
-      FROM wallets w, LATERAL (SELECT coalesce(sum(amount - revoked), 0) AS amount, coalesce(sum(spent), 0) AS spent, min(expires_at) AS expires_at
-                                 FROM grants WHERE wallet_id = w.id AND expires_at > loquent_now()) g
-     WHERE w.meter <> 'credits' AND w.id IN (SELECT wallet_id FROM hold_draws WHERE hold_id = p_hold)
+    SELECT quota_json(s) AS value FROM quota_states s
+     WHERE s.id = ANY (ARRAY(SELECT coalesce(counter_id, wallet_id) FROM hold_draws WHERE hold_id = p_hold))
     UNION ALL
     SELECT jsonb_build_object('meter', d.meter, 'window', 'day', 'scope', 'deployment', 'used', sum(t.used), 'held', sum(t.held), 'revision', 0)
       FROM hold_draws d JOIN deployment_days t ON t.started_at = d.window_started_at
@@ -403,6 +411,9 @@ BEGIN
     IF l.kind = 'wallet' THEN
       SELECT * INTO STRICT w FROM wallets o WHERE o.account_id = p_account AND o.meter = l.meter;
       used_now := NULL; held_now := w.held; room := w.available; resets := NULL;
+      IF l.meter <> 'credits' THEN
+        SELECT s.granted, s.used, s.resets_at INTO l.most, used_now, resets FROM quota_states s WHERE s.id = w.id;
+      END IF;
     ELSIF l.kind = 'counter' THEN
       SELECT * INTO STRICT c FROM quota_counters q
         WHERE (q.account_id, q.user_id, q.meter, q.window_kind) = (p_account, l.user_id, l.meter, l.window_kind);
@@ -427,7 +438,7 @@ BEGIN
       END IF;
       RAISE EXCEPTION 'insufficient %', l.meter USING ERRCODE = 'LQ402', DETAIL = jsonb_build_object(
         'kind', l.kind, 'meter', l.meter, 'window', l.window_kind, 'is_member', l.user_id <> '00000000-0000-0000-0000-000000000000',
-        'limit', l.most, 'used', used_now, 'held', held_now, 'available', greatest(room, 0), 'required', required,
+        'limit', l.most, 'used', used_now, 'held', held_now, 'available', greatest(room, 0), 'required', least(required, 9223372036854775807),
         'resets_at', resets, 'revision', CASE WHEN l.kind = 'counter' THEN c.revision ELSE 0 END, 'now', at,
         -- Open holds alone are in the way. In a sliding window they stay, as attempts.
         'is_held', held_now > 0 AND room + held_now >= required

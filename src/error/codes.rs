@@ -112,6 +112,12 @@ codes! {
     /// The balance does not cover the least that this would cost.
     InsufficientCredits = "INSUFFICIENT_CREDITS", User, 402,
         "Show `required` and `available` of `InsufficientCreditsError`; a cheaper model or a shorter text may fit.";
+    /// A limit of the plan is used up for now.
+    QuotaExceeded = "QUOTA_EXCEEDED", User, 402,
+        "Show `message`; it names the limit. The same call passes when its window ends, or on a plan with a higher limit.";
+    /// More calls in a minute than the plan allows.
+    CallsLimited = "RATE_LIMITED", User, 429,
+        "Show `message` and send fewer at a time; a minute later the same call passes.";
     /// No provider of the model answers at the moment and no fallback is left.
     ProviderUnavailable = "PROVIDER_UNAVAILABLE", User, 503,
         "Wait for `retryAfterSeconds` of `ProviderUnavailableError`, or offer another model.";

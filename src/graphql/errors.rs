@@ -31,6 +31,10 @@ pub enum UserErrorCode {
     Suspended,
     /// The balance does not cover the least that this would cost.
     InsufficientCredits,
+    /// A limit of the plan is used up for now.
+    QuotaExceeded,
+    /// More calls in a minute than the plan allows.
+    RateLimited,
     /// No provider of the model answers at the moment and no fallback is left.
     ProviderUnavailable,
     /// The conversation is longer than the model or the plan can take.
@@ -56,6 +60,8 @@ impl UserErrorCode {
             ErrorCode::InvalidCode => Self::InvalidCode,
             ErrorCode::Suspended => Self::Suspended,
             ErrorCode::InsufficientCredits => Self::InsufficientCredits,
+            ErrorCode::QuotaExceeded => Self::QuotaExceeded,
+            ErrorCode::CallsLimited => Self::RateLimited,
             ErrorCode::ProviderUnavailable => Self::ProviderUnavailable,
             ErrorCode::ContextTooLong => Self::ContextTooLong,
             ErrorCode::GenerationFailed => Self::GenerationFailed,
@@ -159,7 +165,7 @@ impl From<&AppError> for UserError {
                         .map(|time| i32::try_from(time.as_secs()).unwrap_or(i32::MAX)),
                 })
             }
-            None => Self::Plain(PlainError { code, message, field }),
+            Some(Details::Quota(_)) | None => Self::Plain(PlainError { code, message, field }),
         }
     }
 }

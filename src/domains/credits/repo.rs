@@ -3,6 +3,7 @@
 
 pub mod adjustments;
 pub mod grants;
+pub mod quotas;
 
 use chrono::{DateTime, Utc};
 use diesel::{prelude::*, sql_types};

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{
     model::{EntryKind, LedgerEntryRow},
+    quota::{Count, read_counts},
     repo::{self, Checked, EntryPage},
 };
 use crate::{error::Result, platform::postgres::Db};
@@ -65,4 +66,22 @@ pub async fn note_check(conn: &mut AsyncPgConnection, differences: usize) -> Res
 /// When the books were checked last, and how many differences there were.
 pub async fn last_check(conn: &mut AsyncPgConnection) -> Result<Option<(DateTime<Utc>, i64)>> {
     Ok(repo::find_last_check(conn).await?)
+}
+
+/// What has been counted in an account.
+#[derive(Debug, Clone)]
+pub struct AccountCounts {
+    pub account_created_at: DateTime<Utc>,
+    pub counts: Vec<Count>,
+}
+
+/// What all members together and the viewer alone have used in an account; `None` when it is not the viewer's.
+pub async fn find_counts(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    account_id: Uuid,
+) -> Result<Option<AccountCounts>> {
+    let Some(row) = repo::quotas::find_counts(conn, viewer, account_id).await? else { return Ok(None) };
+    let account_created_at = row.account_created_at;
+    Ok(Some(AccountCounts { account_created_at, counts: read_counts(row.counts)? }))
 }

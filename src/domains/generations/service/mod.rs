@@ -1,5 +1,6 @@
 //! Starting, stopping and watching answers.
 
+mod price;
 mod rows;
 mod send;
 mod wait;
@@ -20,7 +21,7 @@ use super::{
     watch::{self, WatchEvent},
 };
 use crate::{
-    domains::{accounts::Viewer, catalog::Catalog},
+    domains::{accounts::Viewer, catalog::Catalog, credits::CeilingAlarm},
     error::{AppError, Result},
     platform::{
         clock::Clock,
@@ -68,6 +69,7 @@ pub struct Generations {
     hub: Hub,
     log: LogWriter,
     engine: Engine,
+    ceiling_alarm: CeilingAlarm,
     lease: Duration,
 }
 
@@ -96,7 +98,8 @@ impl Generations {
         tasks.spawn(sweeper.run(stop));
         let engine = Engine { db: background, tasks: tasks.clone(), log: log.clone(), limit: settings.limit };
         let lease = settings.log.lease;
-        Ok(Self { db: requests, clock, tasks, catalog, providers, hub, log, engine, lease })
+        let ceiling_alarm = CeilingAlarm::default();
+        Ok(Self { db: requests, clock, tasks, catalog, providers, hub, log, engine, ceiling_alarm, lease })
     }
 
     /// True while the stream log is written: the lease of this process holds.
