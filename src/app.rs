@@ -95,10 +95,11 @@ impl App {
         let served = config.providers.keys().cloned();
         let catalog = Catalog::start(&requests, &clock, served, settings.clone()).await?;
         let credits = CreditLedger::new(requests.clone());
-        let subscriptions = |db: &Db| {
+        let subscriptions_over = |db: &Db| {
             let (clock, tasks, catalog) = (clock.clone(), tasks.clone(), catalog.clone());
             Subscriptions::new(subscriptions::Parts { db: db.clone(), clock, tasks, catalog })
         };
+        let subscriptions = subscriptions_over(&requests);
         let accounts = Accounts::new(accounts::Parts {
             db: requests.clone(),
             clock: clock.clone(),
@@ -107,7 +108,7 @@ impl App {
             settings: settings.clone(),
             tokens: Tokens::new(&keys(signing_keys), clock.clone(), token_settings(config)),
             passwords: Passwords::try_new()?,
-            on_new_account: Arc::new(subscriptions(&requests)),
+            on_new_account: Arc::new(subscriptions.clone()),
         });
         let conversations =
             Conversations::new(requests.clone(), clock.clone(), tasks.clone(), catalog.clone());
@@ -118,11 +119,12 @@ impl App {
             clock: clock.clone(),
             tasks: tasks.clone(),
             catalog: catalog.clone(),
+            subscriptions: subscriptions.clone(),
             providers: Arc::new(providers.clone()),
         };
         let generations = Generations::start(parts, generation_settings(config), stop_log.clone()).await?;
         let job_hints = JobHints::new(hints.clone());
-        upkeep::register(&mut jobs, &background, &accounts, subscriptions(&background))?;
+        upkeep::register(&mut jobs, &background, &accounts, subscriptions_over(&background))?;
         let runner = Runner::start(
             background.clone(),
             &tasks,
@@ -151,6 +153,7 @@ impl App {
             .data(conversations)
             .data(generations.clone())
             .data(settings)
+            .data(subscriptions)
             .finish();
         let api = Api {
             schema,

@@ -36,7 +36,7 @@ pub use grants::{
 };
 pub use hold::{Actual, Hold, Resolution, ResolutionKind};
 pub use lines::{Line, Target};
-pub use model::{Balance, Credits, EntryKind, LedgerEntryRow};
+pub use model::{Balance, Credits, EntryKind, LedgerEntryRow, Standing};
 pub use quota::{Count, CountScope, Limits, Quota, quotas_of_plan, read_counts};
 pub use quote::{Call, Quote};
 pub use refusal::{LineKind, Refusal};

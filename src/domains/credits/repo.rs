@@ -2,6 +2,7 @@
 //! `ledger_settle`; the last two are called by the statements that begin and end the work they pay for.
 
 pub mod adjustments;
+pub mod balances;
 pub mod grants;
 pub mod quotas;
 
@@ -10,27 +11,11 @@ use diesel::{prelude::*, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::model::{Balance, EntryKind, LedgerEntryRow};
+use super::model::{EntryKind, LedgerEntryRow};
 use crate::{
     platform::postgres::statement::statement,
     schema::{ledger_checks, ledger_entries, members, wallets},
 };
-
-/// Balances of those of the accounts that the viewer is a member of.
-pub async fn list_balances(
-    conn: &mut AsyncPgConnection,
-    viewer: Uuid,
-    accounts: &[Uuid],
-) -> QueryResult<Vec<(Uuid, Balance)>> {
-    let mine = members::table.filter(members::user_id.eq(viewer)).select(members::account_id);
-    wallets::table
-        .filter(wallets::account_id.eq_any(accounts))
-        .filter(wallets::account_id.eq_any(mine))
-        .filter(wallets::meter.eq("credits"))
-        .select((wallets::account_id, Balance::as_select()))
-        .load(conn)
-        .await
-}
 
 /// Which part of a ledger is read.
 pub struct EntryPage<'a> {

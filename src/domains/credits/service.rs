@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use uuid::Uuid;
 
 use super::{
-    model::{EntryKind, LedgerEntryRow},
+    model::{Balance, EntryKind, LedgerEntryRow},
     quota::{Count, read_counts},
     repo::{self, Checked, EntryPage},
 };
@@ -23,6 +23,12 @@ pub struct CreditLedger {
 impl CreditLedger {
     pub fn new(db: Db) -> Self {
         Self { db }
+    }
+
+    /// What an account of the viewer has as it is booked; the empty balance for an account of others.
+    pub async fn balance(&self, viewer: Uuid, account_id: Uuid) -> Result<Balance> {
+        let found = repo::balances::list_balances(&mut *self.db.conn().await?, viewer, &[account_id]).await?;
+        Ok(found.first().map(|(_, standing)| standing.balance).unwrap_or_default())
     }
 
     /// Movements of an account, newest first: `limit` of them before the entry with revision `before`.

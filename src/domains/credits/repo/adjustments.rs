@@ -11,9 +11,8 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::{
-    domains::credits::model::Balance,
     platform::postgres::{only, statement::statement},
-    schema::{credit_adjustments, wallets},
+    schema::credit_adjustments,
 };
 
 /// An adjustment as it is stored.
@@ -91,16 +90,4 @@ pub async fn book(conn: &mut AsyncPgConnection, row: &AdjustmentRow) -> QueryRes
     }
     let row: Row = statement(SQL).bind::<sql_types::Uuid, _>(row.id).load(conn).await.and_then(only)?;
     Ok(row.booked)
-}
-
-/// What an account has, for whoever may change it; nothing was ever granted to one without a wallet.
-pub async fn find_balance_unscoped(conn: &mut AsyncPgConnection, account_id: Uuid) -> QueryResult<Balance> {
-    let found = wallets::table
-        .filter(wallets::account_id.eq(account_id))
-        .filter(wallets::meter.eq("credits"))
-        .select(Balance::as_select())
-        .first(conn)
-        .await
-        .optional()?;
-    Ok(found.unwrap_or_default())
 }
