@@ -42,6 +42,21 @@ diesel::table! {
 }
 
 diesel::table! {
+    credit_adjustments (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        amount -> Int8,
+        booked -> Int8,
+        expires_at -> Nullable<Timestamptz>,
+        reason -> Text,
+        status -> Text,
+        requested_by -> Nullable<Uuid>,
+        key -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     cron_entries (name) {
         name -> Text,
         schedule -> Text,
@@ -382,6 +397,38 @@ diesel::table! {
 }
 
 diesel::table! {
+    subscription_changes (id) {
+        id -> Uuid,
+        subscription_id -> Uuid,
+        from_plan_id -> Uuid,
+        to_plan_id -> Uuid,
+        cause -> Text,
+        reason -> Nullable<Text>,
+        requested_by -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    subscriptions (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        plan_id -> Uuid,
+        next_plan_id -> Nullable<Uuid>,
+        reverts_to_plan_id -> Nullable<Uuid>,
+        reverts_at -> Nullable<Timestamptz>,
+        anchor_at -> Timestamptz,
+        period -> Int4,
+        period_started_at -> Timestamptz,
+        period_ends_at -> Timestamptz,
+        due_at -> Timestamptz,
+        revision -> Int8,
+        created_at -> Timestamptz,
+        ended_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     users (id) {
         id -> Uuid,
         email -> Text,
@@ -406,6 +453,7 @@ diesel::table! {
 
 diesel::joinable!(conversations -> accounts (account_id));
 diesel::joinable!(conversations -> users (created_by));
+diesel::joinable!(credit_adjustments -> accounts (account_id));
 diesel::joinable!(cron_ticks -> cron_entries (name));
 diesel::joinable!(generations -> accounts (account_id));
 diesel::joinable!(generations -> conversations (conversation_id));
@@ -426,11 +474,14 @@ diesel::joinable!(model_prices -> models (model_id));
 diesel::joinable!(quota_counters -> accounts (account_id));
 diesel::joinable!(refresh_tokens -> sessions (session_id));
 diesel::joinable!(sessions -> users (user_id));
+diesel::joinable!(subscription_changes -> subscriptions (subscription_id));
+diesel::joinable!(subscriptions -> accounts (account_id));
 diesel::joinable!(wallets -> accounts (account_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     accounts,
     conversations,
+    credit_adjustments,
     generations,
     grants,
     hold_draws,
@@ -442,6 +493,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     quota_counters,
     refresh_tokens,
     sessions,
+    subscription_changes,
+    subscriptions,
     users,
     wallets,
 );

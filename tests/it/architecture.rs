@@ -8,7 +8,8 @@ use std::{
 
 /// Domains from the lowest level up. A service may use the front doors of lower levels only; to move a domain is to move a
 /// line here.
-const LEVELS: [&str; 6] = ["settings", "accounts", "catalog", "credits", "conversations", "generations"];
+const LEVELS: [&str; 7] =
+    ["settings", "accounts", "catalog", "credits", "subscriptions", "conversations", "generations"];
 
 /// Files in which SQL is written by hand, each because Diesel's typed queries cannot say it.
 const RAW_SQL: [&str; 7] = [

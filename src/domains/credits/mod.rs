@@ -12,7 +12,9 @@
 //! finish(hold.settle(usage))                                       // spent, the rest returned, with the answer
 //! ```
 
+mod adjustments;
 mod ceilings;
+mod grants;
 pub mod graphql;
 mod hold;
 mod lines;
@@ -26,10 +28,15 @@ mod service;
 mod usage;
 mod windows;
 
+pub use adjustments::{Adjusted, Adjustment, Adjustments, require_reason};
 pub use ceilings::CeilingAlarm;
+pub use grants::{
+    GrantSource, NewGrant, PeriodGrant, expire_in_tx, grant_in_tx, list_period_grants, list_with_expired,
+    lock_wallets_in_tx,
+};
 pub use hold::{Actual, Hold, Resolution, ResolutionKind};
 pub use lines::{Line, Target};
-pub use model::{Balance, Credits, EntryKind, LedgerEntryRow};
+pub use model::{Balance, Credits, EntryKind, LedgerEntryRow, Standing};
 pub use quota::{Count, CountScope, Limits, Quota, quotas_of_plan, read_counts};
 pub use quote::{Call, Quote};
 pub use refusal::{LineKind, Refusal};

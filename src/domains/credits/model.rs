@@ -36,6 +36,14 @@ pub struct Balance {
     pub revision: i64,
 }
 
+/// A balance, and whether it is what the account has by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    pub balance: Balance,
+    /// True when a period of the plan or something granted is over, and nobody has booked that yet.
+    pub is_due: bool,
+}
+
 /// One movement.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = ledger_entries, check_for_backend(Pg))]

@@ -21,7 +21,7 @@ use super::{
     watch::{self, WatchEvent},
 };
 use crate::{
-    domains::{accounts::Viewer, catalog::Catalog, credits::CeilingAlarm},
+    domains::{accounts::Viewer, catalog::Catalog, credits::CeilingAlarm, subscriptions::Subscriptions},
     error::{AppError, Result},
     platform::{
         clock::Clock,
@@ -55,6 +55,7 @@ pub struct Parts {
     pub clock: Clock,
     pub tasks: Tasks,
     pub catalog: Catalog,
+    pub subscriptions: Subscriptions,
     pub providers: Arc<Registry>,
 }
 
@@ -65,6 +66,7 @@ pub struct Generations {
     clock: Clock,
     tasks: Tasks,
     catalog: Catalog,
+    subscriptions: Subscriptions,
     providers: Arc<Registry>,
     hub: Hub,
     log: LogWriter,
@@ -76,7 +78,7 @@ pub struct Generations {
 impl Generations {
     /// Starts the log of the process and the sweeper. Cancelling `stop` ends both after everything is stored.
     pub async fn start(parts: Parts, settings: GenerationSettings, stop: CancellationToken) -> Result<Self> {
-        let Parts { requests, background, clock, tasks, catalog, providers } = parts;
+        let Parts { requests, background, clock, tasks, catalog, subscriptions, providers } = parts;
         partitions::ensure(&mut *background.conn().await?).await?;
         let hub = Hub::default();
         let log = LogWriter::start(
@@ -99,7 +101,19 @@ impl Generations {
         let engine = Engine { db: background, tasks: tasks.clone(), log: log.clone(), limit: settings.limit };
         let lease = settings.log.lease;
         let ceiling_alarm = CeilingAlarm::default();
-        Ok(Self { db: requests, clock, tasks, catalog, providers, hub, log, engine, ceiling_alarm, lease })
+        Ok(Self {
+            db: requests,
+            clock,
+            tasks,
+            catalog,
+            subscriptions,
+            providers,
+            hub,
+            log,
+            engine,
+            ceiling_alarm,
+            lease,
+        })
     }
 
     /// True while the stream log is written: the lease of this process holds.
