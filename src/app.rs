@@ -18,7 +18,14 @@ use crate::{
         generations::{GenerationSettings, Generations, LogSettings, Parts},
         settings::Settings,
     },
-    graphql::{Api, admission::Admission, extension::Rules, guard, schema_builder},
+    graphql::{
+        Api,
+        admission::Admission,
+        extension::Rules,
+        guard,
+        rates::{Allowances, Rates},
+        schema_builder,
+    },
     jobs::{JobHints, Registry as Jobs, Runner, RunnerSettings, cron::Scheduler},
     platform::{
         clock::Clock,
@@ -29,6 +36,7 @@ use crate::{
             listen::{Channel, Hints},
             news::News,
             pool::PoolSettings,
+            rate_limits::RateLimiter,
         },
         tasks::Tasks,
     },
@@ -65,13 +73,14 @@ pub struct App {
 
 impl App {
     /// Builds the app over a migrated database. `signing_keys` are those of the configuration, or the development key;
-    /// `jobs` are kinds of jobs beside the product's own.
+    /// `jobs` are kinds of jobs beside the product's own, `rates` how much of the API a caller may use.
     pub async fn start(
         config: &Config,
         signing_keys: &[config::SigningKey],
         database_url: &str,
         clock: Clock,
         mut jobs: Jobs,
+        rates: Rates,
     ) -> anyhow::Result<Self> {
         metrics::install();
         let wait = Duration::from_millis(config.database.wait_ms);
@@ -95,6 +104,8 @@ impl App {
         let catalog =
             Catalog::start(&requests, &clock, &offer::plan(config), &models, settings.clone()).await?;
         let credits = CreditLedger::new(requests.clone(), clock.clone(), catalog.clone());
+        let limiter = RateLimiter::new(requests.clone(), config.is_dev);
+        let allowances = Allowances::new(limiter.clone(), rates, clock.clone());
         let accounts = Accounts::new(accounts::Parts {
             db: requests.clone(),
             clock: clock.clone(),
@@ -104,6 +115,7 @@ impl App {
             tokens: Tokens::new(&keys(signing_keys), clock.clone(), token_settings(config)),
             passwords: Passwords::try_new()?,
             on_new_account: Arc::new(credits.clone()),
+            limiter: limiter.clone(),
         });
         let conversations =
             Conversations::new(requests.clone(), clock.clone(), tasks.clone(), catalog.clone());
@@ -139,7 +151,7 @@ impl App {
         tasks.spawn_until(stop_log.clone(), news);
         tasks.spawn(metrics::keep_up(stop_log.clone()));
         let schema = schema_builder()
-            .extension(Rules { admission: Some(admission(config)) })
+            .extension(Rules { admission: Some(admission(config)), allowances: Some(allowances.clone()) })
             .data(accounts.clone())
             .data(catalog)
             .data(credits.clone())
@@ -151,6 +163,7 @@ impl App {
             schema,
             accounts: accounts.clone(),
             guard_limits: guard::Limits { bytes: config.limits.document_bytes, ..guard::Limits::default() },
+            allowances,
             db: requests.clone(),
         };
         Ok(Self {

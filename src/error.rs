@@ -21,6 +21,8 @@ pub enum Details {
     Credits { required: i64, available: i64 },
     /// The model that was asked for and when to try again.
     Provider { model: String, retry_after: Option<Duration> },
+    /// When the same may be tried again.
+    Wait { retry_after: Duration },
 }
 
 #[derive(Debug)]
@@ -69,6 +71,11 @@ impl AppError {
             details: None,
             source: Some(source.into()),
         }))
+    }
+
+    /// Too many of them lately: `RATE_LIMITED`, to be repeated after so long and not before.
+    pub fn rate_limited(message: impl Into<Cow<'static, str>>, retry_after: Duration) -> Self {
+        Self::new(ErrorCode::RateLimited, message).with_details(Details::Wait { retry_after })
     }
 
     /// Names the input value at fault.

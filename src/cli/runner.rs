@@ -11,6 +11,7 @@ use super::{Verdict, args::Runner, database::Database, say, stopping};
 use crate::{
     app::App,
     config::Config,
+    graphql::rates::Rates,
     jobs::Registry,
     platform::{clock::Clock, postgres::migrate},
     server::{Routes, Running, Server, descriptors},
@@ -28,7 +29,8 @@ pub async fn run(config: &Config, wishes: &Runner) -> anyhow::Result<Verdict> {
         tracing::info!(name, "applied a migration");
     }
     // It signs nobody in.
-    let app = App::start(config, &[], &database.url, Clock::default(), Registry::default()).await?;
+    let app = App::start(config, &[], &database.url, Clock::default(), Registry::default(), Rates::default())
+        .await?;
     let running = listener
         .map(|listener| Server::start(app.server(config, Routes::Operators), listener))
         .transpose()?;

@@ -9,7 +9,7 @@ use super::{Verdict, banner::Banner, database::Database, demo, say, stopping};
 use crate::{
     app::App,
     config::{self, Config},
-    graphql::graphiql,
+    graphql::{graphiql, rates::Rates},
     jobs::Registry,
     platform::{clock::Clock, postgres::migrate},
     server::{Routes, Server, descriptors},
@@ -37,7 +37,9 @@ async fn serve(config: &Config, listener: TcpListener, database: &Database) -> a
         tracing::info!(name, "applied a migration");
     }
     let keys = signing_keys(config)?;
-    let app = App::start(config, &keys, &database.url, Clock::default(), Registry::default()).await?;
+    let app =
+        App::start(config, &keys, &database.url, Clock::default(), Registry::default(), Rates::default())
+            .await?;
     let demo = match config.is_dev {
         true => demo::find_or_create(&app.accounts, &config.database.data_dir).await?,
         false => None,

@@ -46,6 +46,8 @@ impl Stage {
         let proxy = Proxy::start(&db.url).await;
         let app = TestApp::builder()
             .settings(settings)
+            .outside_development()
+            .rates(plenty())
             .database_through(|_| proxy.url().to_owned(), &db)
             .start_over(db)
             .await;

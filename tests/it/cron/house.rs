@@ -58,6 +58,7 @@ async fn the_timetable_is_in_the_database_and_clears_what_is_over() {
             "prune.cron_ticks",
             "prune.idempotency_keys",
             "prune.jobs",
+            "prune.rate_limits",
             "prune.replicas",
             "prune.revocations",
             "prune.sessions"

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::cluster;
-use crate::{cron::killed, embedded::owner, jobs::worker};
+use crate::{cron::killed, embedded::owner, jobs::worker, rates::window};
 
 const ROLE: &str = "LOQUENT_TEST_ROLE";
 
@@ -23,6 +23,8 @@ pub enum Role {
     Worker,
     /// Looks for what is due until its standard input ends.
     Scheduler,
+    /// Asks for permits, and says when it was given one.
+    Asker,
 }
 
 impl Role {
@@ -33,6 +35,7 @@ impl Role {
             Self::Client => "client",
             Self::Worker => "worker",
             Self::Scheduler => "scheduler",
+            Self::Asker => "asker",
         }
     }
 
@@ -65,6 +68,7 @@ async fn helper_processes_enter_here() {
         Some("owner") => owner::own().await,
         Some("worker") => worker::work().await,
         Some("scheduler") => killed::look_on().await,
+        Some("asker") => window::ask().await,
         Some("client") => owner::use_a_test_database().await,
         Some(other) => panic!("there is no role {other}"),
     }
