@@ -1,6 +1,7 @@
 //! Rate limits: that they are exact on any number of processes and cost next to nothing, and what callers are told.
 
 mod attempts;
+mod costs;
 mod functions;
 mod points;
 mod requests;
@@ -8,11 +9,20 @@ pub mod window;
 
 use std::time::Duration;
 
-use loquent::platform::postgres::{
-    Db,
-    pool::PoolSettings,
-    rate_limits::{Key, Limit, Outcome, RateLimiter},
+use loquent::{
+    graphql::rates::Rates,
+    platform::postgres::{
+        Db,
+        pool::PoolSettings,
+        rate_limits::{Key, Limit, Outcome, RateLimiter},
+    },
 };
+
+/// Everything is counted, and nothing that a test does is too much.
+pub fn plenty() -> Rates {
+    let minute = Duration::from_secs(60);
+    Rates { requests: Limit::sliding(100_000, minute), points: Limit::bucket(10_000_000, minute) }
+}
 
 /// As a process of its own would have it, with nobody spared.
 pub fn limiter(url: &str) -> RateLimiter {

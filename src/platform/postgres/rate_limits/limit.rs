@@ -33,6 +33,8 @@ pub struct Limit {
     pub(super) kind: Kind,
     pub(super) amount: u32,
     pub(super) window: Duration,
+    /// What a process takes at first, if less is wanted.
+    pub(super) first: u32,
     /// Most permits that a process takes in advance.
     pub(super) block: u32,
 }
@@ -41,20 +43,23 @@ pub struct Limit {
 /// does not use is not missed.
 const SHARE: u32 = 8;
 
+/// Of a bucket a process may hold so little for longer: it is refilled within a second, and what was not used goes back.
+const SMALL_SHARE: u32 = 64;
+
 impl Limit {
     /// Never more than `amount` within any `window`, whatever the number of processes.
     pub const fn sliding(amount: u32, window: Duration) -> Self {
-        Self { kind: Kind::Sliding, amount, window, block: amount / SHARE }
+        Self { kind: Kind::Sliding, amount, window, first: 1, block: amount / SHARE }
     }
 
     /// A bucket of `amount` points that is refilled evenly within `window`, for what weighs differently or is given back.
     pub const fn bucket(amount: u32, window: Duration) -> Self {
-        Self { kind: Kind::Bucket, amount, window, block: amount / SHARE }
+        Self { kind: Kind::Bucket, amount, window, first: amount / SMALL_SHARE, block: amount / SHARE }
     }
 
     /// The same with nothing taken in advance, for what is rare and strict.
     pub const fn one_by_one(self) -> Self {
-        Self { block: 1, ..self }
+        Self { first: 1, block: 1, ..self }
     }
 
     pub fn amount(&self) -> u32 {

@@ -10,6 +10,9 @@ use super::limit::{Kind, Limit, Outcome, Standing};
 /// used at the end of its block is still within the window in which it was taken.
 const BLOCK_LIFE: Duration = Duration::from_secs(1);
 
+/// How long the first block of a bucket may be used: who asks every few seconds shall not cost a statement each time.
+const SMALL_BLOCK_LIFE: Duration = Duration::from_secs(10);
+
 /// The life of a block, and a quarter of a second for the way from the decision to whoever counts.
 pub(super) const MARGIN: Duration = Duration::from_millis(1250);
 
@@ -36,9 +39,10 @@ pub(super) struct Grant {
 #[derive(Debug)]
 pub(super) struct Memory {
     left: u32,
-    good_until: Instant,
-    /// Of the last block.
+    /// When the last block was asked for; its size, and until when it is good.
+    asked_at: Instant,
     size: u32,
+    good_until: Instant,
     refusal: Option<Refusal>,
     free: u32,
     full_at: Instant,
@@ -53,7 +57,7 @@ struct Refusal {
 
 impl Memory {
     pub(super) fn new(now: Instant) -> Self {
-        Self { left: 0, good_until: now, size: 0, refusal: None, free: 0, full_at: now }
+        Self { left: 0, asked_at: now, size: 0, good_until: now, refusal: None, free: 0, full_at: now }
     }
 
     /// The answer, if it is known.
@@ -75,8 +79,8 @@ impl Memory {
     /// What to ask for when `waiting` is wanted in all: what is wanted now, and a block in advance for who has used one
     /// up before its time.
     pub(super) fn wish(&mut self, limit: &Limit, cost: u32, waiting: u32, now: Instant) -> Wish {
-        let is_used_up = self.size > 0 && now < self.good_until;
-        let size = if is_used_up { self.size.saturating_mul(2).min(limit.block) } else { cost };
+        let is_used_up = self.size > 0 && now < self.asked_at + BLOCK_LIFE;
+        let size = if is_used_up { self.size.saturating_mul(2).min(limit.block) } else { limit.first };
         self.size = size.max(cost);
         let most = self.size.max(waiting).min(limit.amount);
         // A log forgets nothing: what was taken in it counts, used or not.
@@ -95,7 +99,9 @@ impl Memory {
         }
         self.refusal = None;
         self.left = grant.granted - wish.least;
-        self.good_until = asked_at + BLOCK_LIFE;
+        let is_small = limit.kind == Kind::Bucket && wish.most <= limit.first;
+        self.asked_at = asked_at;
+        self.good_until = asked_at + if is_small { SMALL_BLOCK_LIFE } else { BLOCK_LIFE };
         Outcome::Admitted(self.standing(limit, now))
     }
 
@@ -166,14 +172,22 @@ mod tests {
         let now = Instant::now();
         let limit = Limit::bucket(800, Duration::from_secs(10));
         let mut memory = Memory::new(now);
-        for (cost, expected) in [(10, (0, 10)), (10, (0, 20)), (4, (0, 0)), (10, (6, 40))] {
+        let mut asked = |cost, now| {
             if memory.answer(&limit, cost, now).is_some() {
-                assert_eq!(expected, (0, 0));
-                continue;
+                return None;
             }
             let wish = memory.wish(&limit, cost, cost, now);
-            assert_eq!((wish.back, wish.most), expected);
             memory.learn(&limit, wish, grant(wish.most), now);
-        }
+            Some((wish.back, wish.most))
+        };
+        assert_eq!(asked(10, now), Some((0, 12)));
+        assert_eq!(asked(10, now), Some((2, 24)));
+        assert_eq!([asked(4, now), asked(5, now)], [None, None]);
+        let later = now + BLOCK_LIFE;
+        assert_eq!(asked(5, later), Some((5, 12)));
+        // The small block is good for longer.
+        let late = later + SMALL_BLOCK_LIFE - Duration::from_millis(1);
+        assert_eq!([asked(5, late), asked(5, late)], [None, Some((2, 12))]);
+        assert_eq!(asked(5, late + SMALL_BLOCK_LIFE), Some((7, 12)));
     }
 }
