@@ -1,5 +1,5 @@
-//! How often somebody may try to be somebody. Counted where a field is executed, so a document that signs in a hundred
-//! times has tried a hundred times. Nothing here depends on whether an address is known, so neither does the answer.
+//! How often somebody may try to be somebody. Counted where a field is executed, whatever the document around it looks
+//! like; that one document tries no more than once is the document guard's. Nothing here depends on whether an address is known, so neither does the answer.
 //!
 //! With the database away nobody gets in, limit or not: `SERVICE_UNAVAILABLE`.
 
