@@ -104,7 +104,7 @@ impl App {
         let catalog =
             Catalog::start(&requests, &clock, &offer::plan(config), &models, settings.clone()).await?;
         let credits = CreditLedger::new(requests.clone(), clock.clone(), catalog.clone());
-        let limiter = RateLimiter::new(requests.clone(), config.is_dev);
+        let limiter = RateLimiter::new(requests.clone(), tasks.clone(), config.is_dev);
         let allowances = Allowances::new(limiter.clone(), rates, clock.clone());
         let accounts = Accounts::new(accounts::Parts {
             db: requests.clone(),

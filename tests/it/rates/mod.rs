@@ -11,10 +11,13 @@ use std::time::Duration;
 
 use loquent::{
     graphql::rates::Rates,
-    platform::postgres::{
-        Db,
-        pool::PoolSettings,
-        rate_limits::{Key, Limit, Outcome, RateLimiter},
+    platform::{
+        postgres::{
+            Db,
+            pool::PoolSettings,
+            rate_limits::{Key, Limit, Outcome, RateLimiter},
+        },
+        tasks::Tasks,
     },
 };
 
@@ -27,7 +30,7 @@ pub fn plenty() -> Rates {
 /// As a process of its own would have it, with nobody spared.
 pub fn limiter(url: &str) -> RateLimiter {
     let settings = PoolSettings { name: "requests", size: 4, wait: Duration::from_secs(5) };
-    RateLimiter::new(Db::try_new(url, settings).unwrap(), false)
+    RateLimiter::new(Db::try_new(url, settings).unwrap(), Tasks::default(), false)
 }
 
 /// Asks for one permit.

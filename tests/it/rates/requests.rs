@@ -113,7 +113,8 @@ async fn nobody_is_counted_on_the_own_machine_in_development() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_counted_is_let_through_and_a_password_is_not() {
-    let app = strict().start().await;
+    const TOKEN: &str = "Nq4Jw8TzLc2VbXy7";
+    let app = strict().settings(&format!("[server]\nmetrics_token = \"{TOKEN}\"")).start().await;
     let person = app.client.sign_up().await;
     execute(&app.db.url, "ALTER TABLE rate_limits RENAME TO gone").await;
     for _ in 0..20 {
@@ -121,8 +122,13 @@ async fn what_cannot_be_counted_is_let_through_and_a_password_is_not() {
         assert_eq!(answer.data()["viewer"]["rateLimit"]["remaining"], 9998);
         assert_eq!(answer.header("ratelimit"), "");
     }
-    let metrics = app.client.send(app.client.request(Method::GET, "/health")).await;
-    assert_eq!(metrics.status, 200);
+    let metrics = app.client.with_token(TOKEN).request(Method::GET, "/metrics").send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    for limit in ["requests", "points"] {
+        let name = format!("loquent_rate_limit_bypasses_total{{limit=\"{limit}\"}} ");
+        let count: u64 = metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok()).unwrap();
+        assert!(count >= 20, "{limit}: {count}");
+    }
     for (query, field) in [
         (
             "mutation { signIn(input: { email: \"a@example.com\", password: \"x\" }) { viewer { user { id } } } }",

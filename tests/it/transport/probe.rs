@@ -229,7 +229,7 @@ impl Site {
         let echo = "echo".to_owned();
         let settings =
             settings::Settings::new(db.clone(), BuiltIn { default_model: echo.clone(), models: vec![echo] });
-        let limiter = RateLimiter::new(db.clone(), true);
+        let limiter = RateLimiter::new(db.clone(), tasks.clone(), true);
         let allowances = Allowances::new(limiter.clone(), Rates::default(), clock.clone());
         let accounts = Accounts::new(accounts::Parts {
             db: db.clone(),

@@ -47,13 +47,15 @@ const SHARE: u32 = 8;
 const SMALL_SHARE: u32 = 64;
 
 impl Limit {
-    /// Never more than `amount` within any `window`, whatever the number of processes.
+    /// Never more than `amount`, which is one at least, within any `window`, whatever the number of processes.
     pub const fn sliding(amount: u32, window: Duration) -> Self {
+        let amount = at_least_one(amount);
         Self { kind: Kind::Sliding, amount, window, first: 1, block: amount / SHARE }
     }
 
     /// A bucket of `amount` points that is refilled evenly within `window`, for what weighs differently or is given back.
     pub const fn bucket(amount: u32, window: Duration) -> Self {
+        let amount = at_least_one(amount);
         Self { kind: Kind::Bucket, amount, window, first: amount / SMALL_SHARE, block: amount / SHARE }
     }
 
@@ -74,6 +76,11 @@ impl Limit {
     pub fn unused(&self, cost: u32) -> Standing {
         Standing { limit: *self, remaining: self.amount.saturating_sub(cost), reset: Duration::ZERO }
     }
+}
+
+/// A limit of nothing would say that something is over which may never begin.
+const fn at_least_one(amount: u32) -> u32 {
+    if amount == 0 { 1 } else { amount }
 }
 
 /// What is left of a limit, as far as this process knows.

@@ -34,7 +34,7 @@ use memory::{Grant, Memory, Wish};
 use super::Db;
 use crate::{
     error::{AppError, Result},
-    platform::metrics::names,
+    platform::{metrics::names, tasks::Tasks},
 };
 
 /// Keys that are remembered, the latest ones.
@@ -53,6 +53,7 @@ const REST: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct RateLimiter {
     db: Db,
+    tasks: Tasks,
     is_loopback_spared: bool,
     known: Cache<String, Arc<Known>>,
     rests_until: Arc<SyncMutex<Option<Instant>>>,
@@ -69,14 +70,14 @@ struct Known {
 impl RateLimiter {
     /// `is_loopback_spared` when the server is for the development on its own machine, where everything comes from one
     /// address and a limit would only be in the way.
-    pub fn new(db: Db, is_loopback_spared: bool) -> Self {
+    pub fn new(db: Db, tasks: Tasks, is_loopback_spared: bool) -> Self {
         let known = Cache::builder()
             .max_capacity(MAX_KEYS)
             .time_to_idle(IDLE)
             // A flood of new keys shall not keep the newest from being remembered.
             .eviction_policy(EvictionPolicy::lru())
             .build();
-        Self { db, is_loopback_spared, known, rests_until: Arc::default() }
+        Self { db, tasks, is_loopback_spared, known, rests_until: Arc::default() }
     }
 
     /// True for a client that no limit of its address or person is for.
@@ -89,7 +90,7 @@ impl RateLimiter {
     /// # Errors
     /// `SERVICE_UNAVAILABLE` when the database does not answer.
     pub async fn take(&self, key: &Key, limit: &Limit, cost: u32) -> Result<Outcome> {
-        let cost = cost.clamp(1, limit.amount.max(1));
+        let cost = cost.clamp(1, limit.amount);
         let known = self.know(key);
         let wanted = Wanted::new(&known.wanted, cost);
         let mut memory = known.memory.lock().await;
@@ -128,18 +129,16 @@ impl RateLimiter {
         self.known.get_with_by_ref(&key.text, unknown)
     }
 
+    /// Asks in a task of its own, because a client that hangs up shall not cost its connection to the database.
     async fn ask(&self, key: &Key, limit: &Limit, wish: Wish) -> Result<Grant> {
         if self.rests() {
             return Err(AppError::unavailable(anyhow::anyhow!("rate limits cannot be read")));
         }
-        let question = async {
-            let mut conn = self.db.conn().await?;
-            Ok(sql::ask(&mut conn, key, limit, wish).await?)
+        let (db, asked, of) = (self.db.clone(), key.clone(), *limit);
+        let question = async move {
+            db.within(PATIENCE, async |conn| Ok(sql::ask(conn, &asked, &of, wish).await?)).await
         };
-        let answer = tokio::time::timeout(PATIENCE, question).await.unwrap_or_else(|_| {
-            Err(AppError::unavailable(anyhow::anyhow!("no answer about a rate limit within {PATIENCE:?}")))
-        });
-        answer.inspect_err(|error| {
+        self.tasks.run(question).await.inspect_err(|error| {
             tracing::warn!(error = %error.chain(), limit = key.limit, "a rate limit cannot be read");
             *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + REST);
         })
