@@ -19,7 +19,14 @@ use crate::{
         settings::Settings,
         subscriptions::{self, Subscriptions},
     },
-    graphql::{Api, admission::Admission, extension::Rules, guard, schema_builder},
+    graphql::{
+        Api,
+        admission::Admission,
+        extension::Rules,
+        guard,
+        rates::{Allowances, Numbers, Rates},
+        schema_builder,
+    },
     jobs::{JobHints, Registry as Jobs, Runner, RunnerSettings, cron::Scheduler},
     platform::{
         clock::Clock,
@@ -30,6 +37,7 @@ use crate::{
             listen::{Channel, Hints},
             news::News,
             pool::PoolSettings,
+            rate_limits::RateLimiter,
         },
         tasks::Tasks,
     },
@@ -66,13 +74,15 @@ pub struct App {
 
 impl App {
     /// Builds the app over a migrated database. `signing_keys` are those of the configuration, or the development key;
-    /// `jobs` are kinds of jobs beside the product's own.
+    /// `jobs` are kinds of jobs beside the product's own, `rates` replaces how much of the API a caller
+    /// may use by the catalogue.
     pub async fn start(
         config: &Config,
         signing_keys: &[config::SigningKey],
         database_url: &str,
         clock: Clock,
         mut jobs: Jobs,
+        rates: Option<Rates>,
     ) -> anyhow::Result<Self> {
         metrics::install();
         let wait = Duration::from_millis(config.database.wait_ms);
@@ -100,6 +110,10 @@ impl App {
             Subscriptions::new(subscriptions::Parts { db: db.clone(), clock, tasks, catalog })
         };
         let subscriptions = subscriptions_over(&requests);
+        let limiter = RateLimiter::new(requests.clone(), tasks.clone(), config.is_dev);
+        let offered = || Numbers::offered(catalog.clone(), subscriptions.clone());
+        let numbers = rates.map_or_else(offered, Numbers::Fixed);
+        let allowances = Allowances::new(limiter.clone(), numbers, clock.clone());
         let accounts = Accounts::new(accounts::Parts {
             db: requests.clone(),
             clock: clock.clone(),
@@ -109,6 +123,7 @@ impl App {
             tokens: Tokens::new(&keys(signing_keys), clock.clone(), token_settings(config)),
             passwords: Passwords::try_new()?,
             on_new_account: Arc::new(subscriptions.clone()),
+            limiter: limiter.clone(),
         });
         let conversations =
             Conversations::new(requests.clone(), clock.clone(), tasks.clone(), catalog.clone());
@@ -146,7 +161,7 @@ impl App {
         tasks.spawn_until(stop_log.clone(), news);
         tasks.spawn(metrics::keep_up(stop_log.clone()));
         let schema = schema_builder()
-            .extension(Rules { admission: Some(admission(config)) })
+            .extension(Rules { admission: Some(admission(config)), allowances: Some(allowances.clone()) })
             .data(accounts.clone())
             .data(catalog)
             .data(credits.clone())
@@ -159,6 +174,7 @@ impl App {
             schema,
             accounts: accounts.clone(),
             guard_limits: guard::Limits { bytes: config.limits.document_bytes, ..guard::Limits::default() },
+            allowances,
             db: requests.clone(),
         };
         Ok(Self {

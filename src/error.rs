@@ -24,6 +24,8 @@ pub enum Details {
     Provider { model: String, retry_after: Option<Duration> },
     /// The limit that was reached.
     Quota(Box<QuotaDetails>),
+    /// When the same may be tried again.
+    Wait { retry_after: Duration },
 }
 
 /// A limit in numbers; credits and cost are in millionths. Meter, window and scope have their names of the catalogue.
@@ -87,6 +89,11 @@ impl AppError {
             details: None,
             source: Some(source.into()),
         }))
+    }
+
+    /// Too many of them lately: `RATE_LIMITED`, to be repeated after so long and not before.
+    pub fn rate_limited(message: impl Into<Cow<'static, str>>, retry_after: Duration) -> Self {
+        Self::new(ErrorCode::RateLimited, message).with_details(Details::Wait { retry_after })
     }
 
     /// Names the input value at fault.

@@ -15,7 +15,8 @@ use crate::{
     proxy::Proxy,
 };
 
-/// Everything on this machine is one address and most of it one person, so what bounds these is out of the way.
+/// Everything on this machine is one address and most of it one person, so what bounds these is out of the way; `--dev`
+/// counts no requests and no points of this machine.
 const SETTINGS: &str = "[limits]\nsockets_per_user = 10000\nsockets_per_address = 10000\n\
     connections_per_address = 10000\nsocket_messages_per_second = 10000\n";
 
@@ -49,7 +50,7 @@ impl Product {
                 "bench:vK2p7RmQx9TzLc4WbYh8NsJd3FgAeU6iXo5PqHtC1yMkZrSnEwBlGa0D",
             )
             .current_dir(home)
-            .args(["serve", "--port", "0", "--config"])
+            .args(["serve", "--dev", "--port", "0", "--config"])
             .arg(&file)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

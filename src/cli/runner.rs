@@ -28,7 +28,7 @@ pub async fn run(config: &Config, wishes: &Runner) -> anyhow::Result<Verdict> {
         tracing::info!(name, "applied a migration");
     }
     // It signs nobody in.
-    let app = App::start(config, &[], &database.url, Clock::default(), Registry::default()).await?;
+    let app = App::start(config, &[], &database.url, Clock::default(), Registry::default(), None).await?;
     let running = listener
         .map(|listener| Server::start(app.server(config, Routes::Operators), listener))
         .transpose()?;

@@ -37,7 +37,7 @@ async fn serve(config: &Config, listener: TcpListener, database: &Database) -> a
         tracing::info!(name, "applied a migration");
     }
     let keys = signing_keys(config)?;
-    let app = App::start(config, &keys, &database.url, Clock::default(), Registry::default()).await?;
+    let app = App::start(config, &keys, &database.url, Clock::default(), Registry::default(), None).await?;
     let demo = match config.is_dev {
         true => demo::find_or_create(&app.accounts, &config.database.data_dir).await?,
         false => None,

@@ -72,9 +72,9 @@ codes! {
     /// The caller lacks the level or the right for this.
     Forbidden = "FORBIDDEN", Request, 403,
         "Do not repeat; the field is for callers with more rights, which its `@access` in the schema names.";
-    /// Too many operations at once.
+    /// Too many requests, operations or attempts in a short time, or too many at once.
     RateLimited = "RATE_LIMITED", Request, 429,
-        "Wait as long as `Retry-After` says, then repeat; send fewer at a time.";
+        "Wait as long as `Retry-After` or `retryAfterSeconds` says, then repeat; send fewer at a time.";
     /// The operation took longer than allowed.
     Timeout = "TIMEOUT", Request, 504,
         "Ask for less at a time. A mutation may have taken effect: repeat it with the same idempotency key.";

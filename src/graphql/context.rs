@@ -6,7 +6,14 @@ use async_graphql::{Context, Request, Response};
 use futures_util::{FutureExt, Stream, future::BoxFuture};
 use uuid::Uuid;
 
-use super::{batches::Batches, guard, loaders::Loaders, patience::Patience, roots::Schema};
+use super::{
+    batches::Batches,
+    guard,
+    loaders::Loaders,
+    patience::Patience,
+    rates::{Allowances, Spending},
+    roots::Schema,
+};
 use crate::{
     domains::accounts::{Accounts, Origin, Viewer},
     error::AppError,
@@ -48,6 +55,8 @@ pub struct Caller {
     pub is_cost_itemized: bool,
     /// `None` for who does not want to wait.
     pub patience: Option<Patience>,
+    /// What the operation costs, once it was counted.
+    pub spending: Spending,
 }
 
 /// The API as the transports use it; clones share everything.
@@ -56,6 +65,7 @@ pub struct Api {
     pub schema: Schema,
     pub accounts: Accounts,
     pub guard_limits: guard::Limits,
+    pub allowances: Allowances,
     pub db: Db,
 }
 

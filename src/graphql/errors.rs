@@ -7,7 +7,11 @@ use super::scalars::Decimal;
 use crate::{
     domains::credits::Credits,
     error::{AppError, Details, ErrorCode, reference},
+    platform::postgres::rate_limits::whole_seconds,
 };
+
+/// Extension of an error: the same request may be admitted after so many seconds, and not before.
+pub const RETRY_AFTER_SECONDS: &str = "retryAfterSeconds";
 
 /// Reason of a user error; the list is closed for a release and may grow with a later one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -168,7 +172,9 @@ impl From<&AppError> for UserError {
                         .map(|time| i32::try_from(time.as_secs()).unwrap_or(i32::MAX)),
                 })
             }
-            Some(Details::Quota(_)) | None => Self::Plain(PlainError { code, message, field }),
+            Some(Details::Quota(_) | Details::Wait { .. }) | None => {
+                Self::Plain(PlainError { code, message, field })
+            }
         }
     }
 }
@@ -188,11 +194,19 @@ pub fn split<T>(result: Result<T, AppError>) -> Result<Result<T, Vec<UserError>>
 /// A top-level error with its code. It is logged here, where it leaves the product.
 pub fn top_level(error: &AppError) -> Error {
     error.log();
+    let mut shown = Error::new(error.message());
+    shown.extensions = Some(extensions(error));
+    shown
+}
+
+/// What a top-level error says to programs, before [`complete`]: its code, and when to come back.
+pub fn extensions(error: &AppError) -> ErrorExtensionValues {
     let mut extensions = ErrorExtensionValues::default();
     extensions.set("code", error.code().as_str());
-    let mut shown = Error::new(error.message());
-    shown.extensions = Some(extensions);
-    shown
+    if let Some(Details::Wait { retry_after }) = error.details() {
+        extensions.set(RETRY_AFTER_SECONDS, whole_seconds(*retry_after));
+    }
+    extensions
 }
 
 /// [`top_level`] as the last step of a resolver: `.map_err(raise)?`.

@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use async_graphql::{
-    Request, Response, ServerError, ServerResult, ValidationResult, Value, async_trait,
+    Name, Pos, Request, Response, ServerError, ServerResult, ValidationResult, Value, async_trait,
     extensions::{
         Extension, ExtensionContext, ExtensionFactory, NextExecute, NextPrepareRequest, NextResolve,
         NextValidation, ResolveInfo,
@@ -15,21 +15,26 @@ use async_graphql::{
 };
 
 use super::{
-    admission::{Admission, Verdict},
+    Caller,
+    admission::{Admission, Verdict, refusal_of},
     null_boundary::NullBoundary,
+    rates::Allowances,
 };
 
 /// Extension of the schema: operations are admitted, and failed fields that may be null are null.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub struct Rules {
     /// `None` admits everything, which is for a schema without callers.
     pub admission: Option<Admission>,
+    /// `None` counts nothing.
+    pub allowances: Option<Allowances>,
 }
 
 impl ExtensionFactory for Rules {
     fn create(&self) -> Arc<dyn Extension> {
         Arc::new(Running {
             admission: self.admission,
+            allowances: self.allowances.clone(),
             verdict: OnceLock::new(),
             has_told_cost: AtomicBool::new(false),
             boundary: NullBoundary::default(),
@@ -37,13 +42,35 @@ impl ExtensionFactory for Rules {
     }
 }
 
+/// What the operation costs, and what is left after it.
+fn cost(ctx: &ExtensionContext<'_>, verdict: &Verdict) -> Value {
+    let mut cost = verdict.cost.clone();
+    let spent = ctx.data_opt::<Caller>().and_then(|caller| caller.spending.get());
+    if let (Value::Object(cost), Some(spent)) = (&mut cost, spent) {
+        cost.insert(Name::new("throttle"), spent.throttle());
+    }
+    cost
+}
+
 /// The rules in one operation.
 struct Running {
     admission: Option<Admission>,
+    allowances: Option<Allowances>,
     verdict: OnceLock<Verdict>,
     /// The events of a subscription stay small: the first alone says what it cost.
     has_told_cost: AtomicBool,
     boundary: NullBoundary,
+}
+
+impl Running {
+    /// Takes the points of a valid operation from the budget of its caller.
+    async fn spend(&self, ctx: &ExtensionContext<'_>, points: u64) -> Result<(), Vec<ServerError>> {
+        let (Some(allowances), Some(caller)) = (&self.allowances, ctx.data_opt::<Caller>()) else {
+            return Ok(());
+        };
+        let spent = allowances.spend(caller, points).await;
+        spent.map_err(|error| vec![refusal_of(&error, Pos::default())])
+    }
 }
 
 #[async_trait::async_trait]
@@ -71,7 +98,8 @@ impl Extension for Running {
         match (result, self.verdict.get()) {
             (Ok(_), Some(verdict)) if !verdict.errors.is_empty() => Err(verdict.errors.clone()),
             (Err(errors), Some(verdict)) => Err(verdict.add_to(errors)),
-            (result, _) => result,
+            (Ok(valid), Some(verdict)) => self.spend(ctx, verdict.points).await.map(|()| valid),
+            (result, None) => result,
         }
     }
 
@@ -95,7 +123,7 @@ impl Extension for Running {
         self.boundary.tell(&mut response);
         let has_told = self.has_told_cost.swap(true, Ordering::Relaxed);
         if let Some(verdict) = self.verdict.get().filter(|_| !has_told) {
-            response.extensions.insert("cost".to_owned(), verdict.cost.clone());
+            response.extensions.insert("cost".to_owned(), cost(ctx, verdict));
         }
         response
     }

@@ -17,6 +17,7 @@ pub mod null_boundary;
 pub mod pagination;
 pub mod patience;
 pub mod payloads;
+pub mod rates;
 pub mod roots;
 pub mod scalars;
 pub mod transport;

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -63,6 +63,15 @@ pub fn network_of(address: IpAddr) -> IpAddr {
     }
 }
 
+/// The network in which whoever has this address can easily get another one: 24 bits of IPv4, 56 of IPv6, which is what
+/// a household is given.
+pub fn neighbourhood_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => Ipv4Addr::from(u32::from(address) & (u32::MAX << 8)).into(),
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) & (u128::MAX << 72)).into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,5 +98,14 @@ mod tests {
         assert_eq!(network("2001:db8:1:3::1"), "2001:db8:1:3::");
         assert_eq!(network("192.0.2.7"), "192.0.2.7");
         assert_eq!(network("::ffff:192.0.2.7"), "192.0.2.7");
+    }
+
+    #[test]
+    fn a_neighbourhood_is_wider() {
+        let network = |text: &str| neighbourhood_of(text.parse().unwrap()).to_string();
+        assert_eq!(network("2001:db8:1:2ff:3:4:5:6"), "2001:db8:1:200::");
+        assert_eq!(network("2001:db8:1:300::1"), "2001:db8:1:300::");
+        assert_eq!(network("192.0.2.7"), "192.0.2.0");
+        assert_eq!(network("::ffff:192.0.3.7"), "192.0.3.0");
     }
 }

@@ -12,7 +12,7 @@ use axum::http::{
 };
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::graphql::transport::{Origins, PREFLIGHT_HEADERS, REQUEST_ID};
+use crate::graphql::transport::{Origins, PREFLIGHT_HEADERS, RATE_LIMIT, RATE_LIMIT_POLICY, REQUEST_ID};
 
 /// How long a browser may go without asking again. Chromium takes no more.
 const MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
@@ -41,8 +41,14 @@ const REQUEST_HEADERS: [HeaderName; 16] = [
 ];
 
 /// What a page may read of an answer, besides what every page may.
-const RESPONSE_HEADERS: [HeaderName; 4] =
-    [REQUEST_ID, RETRY_AFTER, WWW_AUTHENTICATE, HeaderName::from_static("preference-applied")];
+const RESPONSE_HEADERS: [HeaderName; 6] = [
+    REQUEST_ID,
+    RETRY_AFTER,
+    RATE_LIMIT,
+    RATE_LIMIT_POLICY,
+    WWW_AUTHENTICATE,
+    HeaderName::from_static("preference-applied"),
+];
 
 /// The layer; it answers `OPTIONS` on every path itself. The answer names the caller's origin or none, so it differs
 /// by that header alone.

@@ -24,12 +24,14 @@ use partitions::MakePartitions;
 use prune::Prune;
 use renewals::RenewSubscriptions;
 
-/// Most of them every ten minutes, not all at the same time. Jobs end by the thousand in a second, so they go every minute.
-const CLEARED: [(&str, &str, Prune); 6] = [
+/// Most of them every ten minutes, not all at the same time. Jobs end and addresses come by the thousand in a second, so
+/// they go every minute.
+const CLEARED: [(&str, &str, Prune); 7] = [
     ("prune.idempotency_keys", "1-59/10 * * * *", Prune::IdempotencyKeys),
     ("prune.sessions", "3-59/10 * * * *", Prune::Sessions),
     ("prune.revocations", "4-59/10 * * * *", Prune::Revocations),
     ("prune.jobs", "* * * * *", Prune::Jobs),
+    ("prune.rate_limits", "* * * * *", Prune::RateLimits),
     ("prune.replicas", "37 * * * *", Prune::Replicas),
     ("prune.cron_ticks", "47 * * * *", Prune::CronTicks),
 ];

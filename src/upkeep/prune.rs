@@ -11,7 +11,7 @@ use crate::{
     domains::accounts::Accounts,
     error::Result,
     jobs::{self, Failure, Job, Run, cron},
-    platform::postgres::{idempotency, replicas, revocations},
+    platform::postgres::{idempotency, rate_limits, replicas, revocations},
 };
 
 /// Rows removed in one transaction.
@@ -29,6 +29,7 @@ pub enum Prune {
     Jobs,
     Replicas,
     CronTicks,
+    RateLimits,
 }
 
 impl Job for Prune {
@@ -63,6 +64,7 @@ impl Prune {
             Self::Jobs => jobs::prune(conn, ROUND).await?,
             Self::Replicas => replicas::prune(conn).await?,
             Self::CronTicks => cron::prune_ticks(conn).await?,
+            Self::RateLimits => rate_limits::prune(conn, ROUND).await?,
         })
     }
 }

@@ -68,8 +68,9 @@ impl Mutation {
 }
 
 async fn run(query: &str) -> Value {
-    let schema =
-        Schema::build(Query, Mutation, EmptySubscription).extension(Rules { admission: None }).finish();
+    let schema = Schema::build(Query, Mutation, EmptySubscription)
+        .extension(Rules { admission: None, allowances: None })
+        .finish();
     serde_json::to_value(schema.execute(query).await).unwrap()
 }
 
@@ -100,8 +101,9 @@ async fn a_failed_item_of_a_nullable_list_is_null() {
 
 #[tokio::test]
 async fn keys_come_in_the_order_of_the_document() {
-    let schema =
-        Schema::build(Query, Mutation, EmptySubscription).extension(Rules { admission: None }).finish();
+    let schema = Schema::build(Query, Mutation, EmptySubscription)
+        .extension(Rules { admission: None, allowances: None })
+        .finish();
     let text = serde_json::to_string(&schema.execute("{ slow one z: one a: one }").await).unwrap();
     assert!(text.starts_with(r#"{"data":{"slow":0,"one":1,"z":1,"a":1}"#), "{text}");
 }

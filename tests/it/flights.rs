@@ -1,8 +1,8 @@
 //! What the product asks of the database, counted on the wire between them.
 //!
 //! The proxy sees every statement, so work that belongs to no request is known by its text: the pulse is a flush of the
-//! log without an event, whether a session still lives is asked once in five seconds, and
-//! news of other processes once in a second. With a lease of a minute the
+//! log without an event, whether a session still lives is asked once in five seconds, what a caller may use once in a
+//! second (`rates::costs` counts that), and news of other processes once in a second. With a lease of a minute the
 //! sweeper does not begin within a test.
 
 use std::{
@@ -15,6 +15,7 @@ use loquent::{domains::conversations::ConversationRow, platform::ids::Id};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::rates::plenty;
 use crate::support::{
     app::{TestApp, WATCH},
     client::Client,
@@ -46,6 +47,8 @@ impl Stage {
         let proxy = Proxy::start(&db.url).await;
         let app = TestApp::builder()
             .settings(settings)
+            .outside_development()
+            .rates(plenty())
             .database_through(|_| proxy.url().to_owned(), &db)
             .start_over(db)
             .await;
@@ -126,6 +129,10 @@ fn is_session_check(flight: &Flight) -> bool {
     flight.sql.contains(r#"FROM ("sessions" INNER JOIN "users""#)
 }
 
+fn is_rate(flight: &Flight) -> bool {
+    flight.sql.contains("FROM rate_")
+}
+
 /// What the process asks and says by itself: news of the others, and that it still hears itself.
 fn is_news(flight: &Flight) -> bool {
     flight.sql.contains("FROM cache_epochs") || flight.sql.starts_with("NOTIFY")
@@ -150,7 +157,8 @@ fn is_sweep(flight: &Flight) -> bool {
 
 fn work(mut flights: Vec<Flight>) -> Vec<Flight> {
     flights.retain(|flight| {
-        !is_pulse(flight) && !is_session_check(flight) && !is_sweep(flight) && !is_news(flight)
+        let is_once = is_session_check(flight) || is_rate(flight);
+        !is_pulse(flight) && !is_once && !is_sweep(flight) && !is_news(flight)
     });
     flights
 }
@@ -202,7 +210,7 @@ async fn a_turn_after_a_silence_costs_five_flights_with_every_flush_counted() {
         let mark = stage.proxy.count();
         stage.turn(&socket, None, burst(20)).await;
         let mut flights = stage.proxy.since(mark);
-        flights.retain(|flight| !is_session_check(flight) && !is_news(flight));
+        flights.retain(|flight| !is_session_check(flight) && !is_rate(flight) && !is_news(flight));
         println!("a turn after a silence: {} flights, the pulse included", flights.len());
         costs.push(flights);
     }

@@ -32,7 +32,7 @@ pub use introspection::Introspection;
 use verdict::Case;
 pub(super) use verdict::Verdict;
 
-use super::Caller;
+use super::{Caller, errors};
 use crate::error::{AppError, ErrorCode};
 
 /// What the operator decides about operations.
@@ -87,9 +87,11 @@ fn not_grammatical(error: async_graphql::parser::Error) -> ServerError {
 }
 
 /// A failure as an error of the request; it is logged here, where it leaves the product.
-fn refusal_of(error: &AppError, pos: Pos) -> ServerError {
+pub(super) fn refusal_of(error: &AppError, pos: Pos) -> ServerError {
     error.log();
-    refusal(error.code(), error.message(), pos)
+    let mut refused = ServerError::new(error.message(), Some(pos));
+    refused.extensions = Some(errors::extensions(error));
+    refused
 }
 
 /// An error of the request at a place of its document.

@@ -30,7 +30,9 @@ const MAX_ITEMS: usize = 50;
 pub struct Verdict {
     /// What is wrong with the request, for the case that its document is valid; none: it runs.
     pub errors: Vec<ServerError>,
-    /// `extensions.cost` of the answer.
+    /// Points of the operation.
+    pub points: u64,
+    /// `extensions.cost` of the answer, without what is left of the budget.
     pub cost: Value,
 }
 
@@ -131,7 +133,7 @@ impl<'a> Case<'a> {
             let fields = pricing.itemize(root, set);
             cost.insert(Name::new("fields"), shown(&fields, MAX_ITEMS));
         }
-        Verdict { errors: Vec::new(), cost }
+        Verdict { errors: Vec::new(), points: requested, cost }
     }
 }
 

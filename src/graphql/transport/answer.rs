@@ -95,8 +95,9 @@ impl Refusal {
 
 impl From<AppError> for Refusal {
     fn from(error: AppError) -> Self {
-        let status = status_of(error.code());
-        Self::new(status, error.code(), error.message())
+        let mut refusal = Self::new(status_of(error.code()), error.code(), error.message());
+        refusal.error.extensions = Some(errors::extensions(&error));
+        refusal
     }
 }
 
@@ -179,6 +180,15 @@ pub fn write(response: GraphqlResponse, format: Format) -> Response {
     written
 }
 
+/// Whole seconds until a repeat makes sense: those that the first error names, or one.
+fn retry_after(refused: &[ServerError]) -> u64 {
+    let extensions = refused.first().and_then(|error| error.extensions.as_ref());
+    match extensions.and_then(|extensions| extensions.get(errors::RETRY_AFTER_SECONDS)) {
+        Some(Value::Number(seconds)) => seconds.as_u64().unwrap_or(1),
+        _ => 1,
+    }
+}
+
 #[derive(Serialize)]
 struct RequestErrors<'a> {
     errors: &'a [ServerError],
@@ -190,7 +200,7 @@ fn without_data(status: StatusCode, errors: &[ServerError], format: Format) -> R
     let mut response = (status, Json(RequestErrors { errors })).into_response();
     response.headers_mut().insert(CONTENT_TYPE, format.content_type());
     if matches!(code_of(errors), Some(ErrorCode::RateLimited | ErrorCode::ServiceUnavailable)) {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after(errors)));
     }
     if status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

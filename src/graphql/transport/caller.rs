@@ -20,8 +20,9 @@ const COST_DEBUG: &str = "graphql-cost-debug";
 pub async fn identify(accounts: &Accounts, headers: &HeaderMap, peer: Peer) -> Result<Caller> {
     let credential = credential(accounts, headers).await?;
     let is_cost_itemized = headers.get(COST_DEBUG).is_some_and(|value| value == "1");
-    let Peer { origin, request_id, .. } = peer;
-    Ok(Caller { credential, origin, request_id, is_cost_itemized, patience: prefer::patience(headers) })
+    let Peer { origin, request_id, spending, .. } = peer;
+    let patience = prefer::patience(headers);
+    Ok(Caller { credential, origin, request_id, is_cost_itemized, patience, spending })
 }
 
 /// What the credential of a request is worth.

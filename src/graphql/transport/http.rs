@@ -1,6 +1,7 @@
 //! `/graphql` over plain HTTP: one operation, one answer.
 //!
-//! A request is asked in this order, and the first objection is the answer: its method (405), what it accepts (406),
+//! A request is asked in this order, and the first objection is the answer: how many there were from its address (429,
+//! before this module sees it), its method (405), what it accepts (406),
 //! whether a page of another site could have sent it ([`preflight`], 400), the type of its body (415), its body (408,
 //! 413), its shape and its document (400), whether this method may carry this operation (405), and who sends it (401).
 //! Nothing is looked up before that last question.

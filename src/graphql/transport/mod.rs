@@ -24,6 +24,7 @@ mod persisted;
 mod prefer;
 mod preflight;
 mod proxies;
+mod rate_headers;
 mod request;
 mod request_id;
 mod settings;
@@ -31,9 +32,12 @@ mod sites;
 mod sse;
 pub mod ws;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{
@@ -48,13 +52,17 @@ use uuid::Uuid;
 pub use bodies::too_large;
 pub use preflight::HEADERS as PREFLIGHT_HEADERS;
 pub use proxies::TrustedProxies;
+pub use rate_headers::{RATE_LIMIT, RATE_LIMIT_POLICY};
 pub use request_id::{HEADER as REQUEST_ID, of as request_id_of};
 pub use settings::Settings;
 pub use sites::{Origins, Sites, is_loopback_name};
 
+use answer::Refusal;
+
 use crate::{
+    error::AppError,
     graphql::Api,
-    platform::{clock::Clock, places::Places, tasks::Tasks},
+    platform::{clock::Clock, places::Places, postgres::rate_limits::Outcome, tasks::Tasks},
 };
 
 /// Path of the API.
@@ -141,16 +149,26 @@ pub fn router(transport: Arc<Transport>) -> Router {
     Router::new().route(PATH, routing::any(dispatch)).with_state(transport)
 }
 
-/// Opens a socket for who wants one; all else, of every method, is a request.
+/// Opens a socket for who wants one; all else, of every method, is a request. Both are counted before anything is read.
 async fn dispatch(
     transport: State<Arc<Transport>>,
     peer: origin::Peer,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     request: Request,
 ) -> Response {
-    if ws::is_wanted(request.method(), request.headers()) {
+    let (counted, spending) = (transport.api.allowances.request(peer.address).await, peer.spending.clone());
+    let mut response = if let Some(Outcome::Refused { retry_after, .. }) = counted {
+        too_many(retry_after).into_response(&peer.request_id, peer.acceptable.for_refusal())
+    } else if ws::is_wanted(request.method(), request.headers()) {
         ws::open(transport, peer, request.headers(), upgrade)
     } else {
         http::answer(transport, peer, request).await
-    }
+    };
+    let points = spending.get().and_then(|spent| spent.outcome);
+    rate_headers::describe(response.headers_mut(), counted, points);
+    response
+}
+
+fn too_many(retry_after: Duration) -> Refusal {
+    AppError::rate_limited("Too many requests came from this address. Please wait.", retry_after).into()
 }

@@ -11,7 +11,11 @@ use axum::{
 };
 
 use super::{Transport, answer::Refusal, negotiation::Acceptable};
-use crate::{domains::accounts::Origin, error::AppError, graphql::RequestId};
+use crate::{
+    domains::accounts::Origin,
+    error::AppError,
+    graphql::{RequestId, rates::Spending},
+};
 
 /// What the transports know of a request besides its body.
 pub struct Peer {
@@ -21,6 +25,8 @@ pub struct Peer {
     pub request_id: RequestId,
     /// What the answer may be written in.
     pub acceptable: Acceptable,
+    /// What its operation will have cost.
+    pub spending: Spending,
 }
 
 impl FromRequestParts<Arc<Transport>> for Peer {
@@ -51,8 +57,8 @@ impl FromRequestParts<Arc<Transport>> for Peer {
                 let user_agent = parts.headers.get(header::USER_AGENT);
                 let user_agent =
                     user_agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned());
-                let origin = Origin { ip_address: address.to_string(), user_agent };
-                Ok(Self { address, origin, request_id, acceptable })
+                let origin = Origin { address, user_agent };
+                Ok(Self { address, origin, request_id, acceptable, spending: Spending::default() })
             }
             (_, request_id, _) => {
                 let error = AppError::internal(anyhow::anyhow!("a layer around the API is missing"));

@@ -107,6 +107,10 @@ metrics! {
         "1 while hints of other processes are heard; 0 while they are not, or are switched off.";
     LISTENER_FAILURES: Counter = "loquent_listener_failures_total", [], Count,
         "Times that the connection for hints was lost or not had.";
+    RATE_REFUSALS: Counter = "loquent_rate_limit_refusals_total", ["limit"], Count,
+        "Requests, operations and attempts that were refused because there were too many, by limit.";
+    RATE_BYPASSES: Counter = "loquent_rate_limit_bypasses_total", ["limit"], Count,
+        "Requests and operations that were let through uncounted because the database did not answer.";
     NEWS_LOOKS: Counter = "loquent_news_looks_total", ["outcome"], Count,
         "Looks at what other processes changed and revoked, once a second and more: ok or failed.";
 

@@ -1,5 +1,5 @@
 //! PostgreSQL: connections, statements, and the rooms of shared machinery (idempotency, replicas, hints,
-//! cache epochs, revocations).
+//! cache epochs, revocations, rate limits).
 
 pub mod connect;
 pub mod embedded;
@@ -11,6 +11,7 @@ pub mod migrate;
 pub mod news;
 pub mod partitions;
 pub mod pool;
+pub mod rate_limits;
 pub mod replicas;
 pub mod revocations;
 pub mod statement;

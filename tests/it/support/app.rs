@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt::Write, net::Ipv4Addr, time::Duration};
 use loquent::{
     app::App,
     config::{Config, ConfigFile, Directories, Flags, SigningKey, Sources},
+    graphql::rates::Rates,
     jobs::Registry,
     platform::clock::Clock,
     server::{Routes, Running, Server},
@@ -38,6 +39,7 @@ pub struct Builder {
     is_production: bool,
     database_url: Option<String>,
     jobs: Registry,
+    rates: Option<Rates>,
 }
 
 impl TestApp {
@@ -115,6 +117,12 @@ impl Builder {
         self
     }
 
+    /// How much of the API a caller may use. Under `--dev`, as usual here, nobody on this machine is counted.
+    pub fn rates(mut self, rates: Rates) -> Self {
+        self.rates = Some(rates);
+        self
+    }
+
     /// Serves as without `--dev`.
     pub fn outside_development(mut self) -> Self {
         self.is_production = true;
@@ -143,7 +151,7 @@ impl Builder {
         config.is_dev = !self.is_production;
         let key =
             SigningKey { kid: "test".to_owned(), secret: "a signing key of the tests, long enough".into() };
-        let app = App::start(&config, &[key], &url, Clock::default(), self.jobs).await.unwrap();
+        let app = App::start(&config, &[key], &url, Clock::default(), self.jobs, self.rates).await.unwrap();
         // What the hour brings would come between the things that a test counts; tests of the timetable switch it on.
         super::rows::execute(&db.url, "UPDATE cron_entries SET is_enabled = false").await;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

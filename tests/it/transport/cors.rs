@@ -100,7 +100,15 @@ async fn a_listed_page_is_told_what_it_may_send_and_read() {
         assert_eq!(answer.data()["__typename"], "Query");
         assert_eq!(answer.header("access-control-allow-origin"), origin);
         let exposed = words(&answer, "access-control-expose-headers");
-        assert_eq!(exposed, ["x-request-id", "retry-after", "www-authenticate", "preference-applied"]);
+        let expected = [
+            "x-request-id",
+            "retry-after",
+            "ratelimit",
+            "ratelimit-policy",
+            "www-authenticate",
+            "preference-applied",
+        ];
+        assert_eq!(exposed, expected);
         for answer in [asked, answer] {
             assert_eq!(answer.header("access-control-allow-credentials"), "");
             assert_eq!(words(&answer, "vary"), ["origin"]);

@@ -29,12 +29,14 @@ use loquent::{
         Api,
         admission::{Admission, Introspection},
         extension::Rules,
-        guard, schema_builder,
+        guard,
+        rates::{Allowances, Numbers},
+        schema_builder,
         transport::Settings,
     },
     platform::{
         clock::Clock,
-        postgres::{Db, listen::Hints, pool::PoolSettings},
+        postgres::{Db, listen::Hints, pool::PoolSettings, rate_limits::RateLimiter},
         tasks::Tasks,
     },
     server::{Check, Operators, Routes, Running, Server, State},
@@ -42,7 +44,7 @@ use loquent::{
 use tokio::{net::TcpListener, sync::Semaphore};
 use uuid::Uuid;
 
-use crate::support::client::Client;
+use crate::{rates::plenty, support::client::Client};
 
 /// What the extension has seen, and how tests steer it; clones share it.
 #[derive(Clone)]
@@ -227,6 +229,8 @@ impl Site {
         let echo = "echo".to_owned();
         let settings =
             settings::Settings::new(db.clone(), BuiltIn { default_model: echo.clone(), models: vec![echo] });
+        let limiter = RateLimiter::new(db.clone(), tasks.clone(), true);
+        let allowances = Allowances::new(limiter.clone(), Numbers::Fixed(plenty()), clock.clone());
         let accounts = Accounts::new(accounts::Parts {
             db: db.clone(),
             clock: clock.clone(),
@@ -236,13 +240,14 @@ impl Site {
             tokens: tokens.clone(),
             passwords: Passwords::try_new().unwrap(),
             on_new_account: Arc::new(NoEffect),
+            limiter: limiter.clone(),
         });
         let admission = Admission { introspection: Introspection::Public, operation_cost: 2_000 };
         // Without the limit of the engine's own: the guard alone protects.
         let builder = schema_builder().limit_recursive_depth(usize::MAX);
-        let rules = Rules { admission: Some(admission) };
+        let rules = Rules { admission: Some(admission), allowances: Some(allowances.clone()) };
         let schema = builder.extension(rules).extension(probe.clone()).data(accounts.clone()).finish();
-        let api = Api { schema, accounts, guard_limits: guard::Limits::default(), db };
+        let api = Api { schema, accounts, guard_limits: guard::Limits::default(), allowances, db };
         let mut settings = usual_settings();
         change(&mut settings);
         let state = State {

@@ -54,7 +54,7 @@ impl AccountsMutation {
         #[graphql(desc = "Refresh token.")] input: RefreshSessionInput,
     ) -> Result<AuthPayload> {
         let result = match input.refresh_token {
-            Some(token) => ctx.handle::<Accounts>().refresh_session(token).await,
+            Some(token) => ctx.handle::<Accounts>().refresh_session(token, &ctx.caller().origin).await,
             None => Err(AppError::invalid("refreshToken", "A refresh token is needed.")),
         };
         signed_in(ctx, result)

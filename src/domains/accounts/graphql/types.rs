@@ -6,9 +6,11 @@ use async_graphql::{Context, Enum, Object, Result, SimpleObject};
 
 use crate::{
     domains::accounts::{self, AccountRow, Accounts, MemberRole as Role, NewSession, SessionRow, UserRow},
+    error::{AppError, ErrorCode},
     graphql::{
         Account, ContextExt,
         errors::{UserError, raise},
+        rates::RateLimit,
         scalars::{DateTime, EmailAddress},
     },
     platform::ids::Id,
@@ -173,11 +175,22 @@ impl Viewer {
         let row = ctx.loaders().sessions.load_one(self.0.session_id).await.map_err(raise)?;
         Ok(row.map(Session))
     }
+
+    /// Points of API cost left; model calls are counted by credits and quotas instead.
+    async fn rate_limit(&self, ctx: &Context<'_>) -> Result<RateLimit> {
+        let spent = ctx.caller().spending.get().ok_or_else(uncounted)?;
+        Ok(spent.into())
+    }
 }
 
 /// A person who is signed in has these rows, unless they were removed a moment ago.
 fn missing() -> async_graphql::Error {
-    raise(crate::error::AppError::new(crate::error::ErrorCode::Unauthenticated, "This person was removed."))
+    raise(AppError::new(ErrorCode::Unauthenticated, "This person was removed."))
+}
+
+/// Whatever is executed was counted before.
+fn uncounted() -> async_graphql::Error {
+    raise(AppError::internal(anyhow::anyhow!("an operation was executed without being counted")))
 }
 
 /// Freshly issued tokens; shown once and never readable again.

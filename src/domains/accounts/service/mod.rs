@@ -1,10 +1,11 @@
 //! Telling who calls; signing up, in and out; renewing.
 
+mod attempts;
 mod ends;
 mod people;
 mod sessions;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -24,11 +25,12 @@ use crate::{
     error::{AppError, ErrorCode, Result},
     platform::{
         clock::Clock,
-        postgres::{Db, listen::Hints},
+        postgres::{Db, listen::Hints, rate_limits::RateLimiter},
         tasks::Tasks,
     },
 };
 
+use attempts::Attempts;
 pub use ends::Ended;
 pub use people::{NewUser, find_account};
 pub use sessions::{NewSession, SignedIn};
@@ -61,7 +63,8 @@ impl Viewer {
 /// Where a sign-in comes from.
 #[derive(Debug, Clone)]
 pub struct Origin {
-    pub ip_address: String,
+    /// That of the client, as far as trusted proxies say it.
+    pub address: IpAddr,
     pub user_agent: Option<String>,
 }
 
@@ -86,6 +89,7 @@ pub struct Parts {
     pub tokens: Tokens,
     pub passwords: Passwords,
     pub on_new_account: Arc<dyn NewAccountEffect>,
+    pub limiter: RateLimiter,
 }
 
 /// The use cases; clones share everything.
@@ -99,13 +103,14 @@ pub struct Accounts {
     tokens: Tokens,
     passwords: Passwords,
     on_new_account: Arc<dyn NewAccountEffect>,
+    attempts: Attempts,
     live_sessions: Cache<Uuid, Uuid>,
     ended_sessions: broadcast::Sender<Ended>,
 }
 
 impl Accounts {
     pub fn new(parts: Parts) -> Self {
-        let Parts { db, clock, tasks, hints, settings, tokens, passwords, on_new_account } = parts;
+        let Parts { db, clock, tasks, hints, settings, tokens, passwords, on_new_account, limiter } = parts;
         let live_sessions = Cache::builder().max_capacity(100_000).time_to_live(SESSION_MEMORY).build();
         let ended_sessions = broadcast::Sender::new(1024);
         Self {
@@ -117,6 +122,7 @@ impl Accounts {
             tokens,
             passwords,
             on_new_account,
+            attempts: Attempts::new(limiter),
             live_sessions,
             ended_sessions,
         }

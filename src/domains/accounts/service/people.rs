@@ -33,6 +33,7 @@ impl Accounts {
                 "Nobody can join by themselves at the moment.",
             ));
         }
+        self.attempts.sign_up(&origin).await?;
         let user_id = self.create_user(new).await?;
         let this = self.clone();
         self.tasks.run(async move { this.create_session(user_id, origin).await }).await
@@ -85,9 +86,11 @@ impl Accounts {
     /// Signs in with a password. `INVALID_CREDENTIALS` whether the address or the password is wrong.
     pub async fn sign_in(&self, email: &str, password: SecretString, origin: Origin) -> Result<SignedIn> {
         self.tasks.require_running()?;
+        let attempt = self.attempts.sign_in(&origin, email).await?;
         let Some(user) = self.find_by_password(email, password).await? else {
             return Err(AppError::new(ErrorCode::InvalidCredentials, "E-mail or password is wrong."));
         };
+        attempt.was_right().await;
         if user.status != "active" {
             return Err(AppError::new(
                 ErrorCode::Suspended,

@@ -51,8 +51,9 @@ impl Accounts {
 
     /// Trades a refresh token for new tokens. Within the grace a repeat gets the same child; any later use of a spent token
     /// ends the whole session, because one of its two holders is a thief.
-    pub async fn refresh_session(&self, token: String) -> Result<SignedIn> {
+    pub async fn refresh_session(&self, token: String, origin: &Origin) -> Result<SignedIn> {
         self.tasks.require_running()?;
+        self.attempts.refresh(origin).await?;
         let this = self.clone();
         self.tasks.run(async move { this.rotate(RefreshToken::from_client(token)).await }).await
     }
@@ -148,7 +149,7 @@ impl Accounts {
             id: new_uuid(&self.clock),
             user_id,
             user_agent: origin.user_agent.map(|agent| agent.chars().take(255).collect()),
-            ip_address: origin.ip_address,
+            ip_address: origin.address.to_string(),
             created_at: now,
             last_used_at: now,
             expires_at: now + self.tokens.settings.session,

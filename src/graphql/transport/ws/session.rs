@@ -14,7 +14,11 @@ use super::{
     operations::Operations,
     pace::Pace,
 };
-use crate::{domains::accounts::Origin, graphql::Caller, platform::metrics::names};
+use crate::{
+    domains::accounts::Origin,
+    graphql::{Caller, rates::Spending},
+    platform::metrics::names,
+};
 
 /// Frames written together before the loop looks around again.
 const MAX_BATCH: usize = 64;
@@ -159,7 +163,14 @@ impl Session {
         }
         let request_id = request_id::new(&self.transport.clock);
         let origin = self.origin.clone();
-        let caller = Caller { credential, origin, request_id, is_cost_itemized: false, patience: None };
+        let caller = Caller {
+            credential,
+            origin,
+            request_id,
+            is_cost_itemized: false,
+            patience: None,
+            spending: Spending::default(),
+        };
         match self.operations.start(&self.transport, id, payload, caller) {
             Ok(()) => Ok(()),
             Err(refusal) => self.send(refusal).await,
