@@ -12,11 +12,12 @@ use crate::{
     config::{self, Config},
     domains::{
         accounts::{self, Accounts, Passwords, SigningKey, TokenSettings, Tokens},
-        catalog::{Catalog, ModelDefinition},
+        catalog::Catalog,
         conversations::Conversations,
         credits::CreditLedger,
         generations::{GenerationSettings, Generations, LogSettings, Parts},
         settings::Settings,
+        subscriptions::{self, Subscriptions},
     },
     graphql::{
         Api,
@@ -98,12 +99,16 @@ impl App {
             true => Hints::start(database_url, &tasks, stop_log.clone())?,
             false => Hints::off(),
         };
-        let models: Vec<ModelDefinition> = offer::models(config).collect();
-        let settings = Settings::new(requests.clone(), offer::built_in_settings(config));
-        settings.load().await?;
-        let catalog =
-            Catalog::start(&requests, &clock, &offer::plan(config), &models, settings.clone()).await?;
-        let credits = CreditLedger::new(requests.clone(), clock.clone(), catalog.clone());
+        // The catalogue tells the settings which models there are, and lets them read what is stored.
+        let settings = Settings::new(requests.clone(), offer::built_in_settings(config, Vec::new()));
+        let served = config.providers.keys().cloned();
+        let catalog = Catalog::start(&requests, &clock, served, settings.clone()).await?;
+        let credits = CreditLedger::new(requests.clone());
+        let subscriptions_over = |db: &Db| {
+            let (clock, tasks, catalog) = (clock.clone(), tasks.clone(), catalog.clone());
+            Subscriptions::new(subscriptions::Parts { db: db.clone(), clock, tasks, catalog })
+        };
+        let subscriptions = subscriptions_over(&requests);
         let limiter = RateLimiter::new(requests.clone(), tasks.clone(), config.is_dev);
         let allowances = Allowances::new(limiter.clone(), rates, clock.clone());
         let accounts = Accounts::new(accounts::Parts {
@@ -114,7 +119,7 @@ impl App {
             settings: settings.clone(),
             tokens: Tokens::new(&keys(signing_keys), clock.clone(), token_settings(config)),
             passwords: Passwords::try_new()?,
-            on_new_account: Arc::new(credits.clone()),
+            on_new_account: Arc::new(subscriptions.clone()),
             limiter: limiter.clone(),
         });
         let conversations =
@@ -126,11 +131,12 @@ impl App {
             clock: clock.clone(),
             tasks: tasks.clone(),
             catalog: catalog.clone(),
+            subscriptions: subscriptions.clone(),
             providers: Arc::new(providers.clone()),
         };
         let generations = Generations::start(parts, generation_settings(config), stop_log.clone()).await?;
         let job_hints = JobHints::new(hints.clone());
-        upkeep::register(&mut jobs, &background, &accounts)?;
+        upkeep::register(&mut jobs, &background, &accounts, subscriptions_over(&background))?;
         let runner = Runner::start(
             background.clone(),
             &tasks,
@@ -146,6 +152,7 @@ impl App {
         tasks.spawn(upkeep::observe(background.clone(), stop_log.clone()));
         let news = News::default();
         tasks.spawn_until(stop_log.clone(), settings.clone().follow(news.changes(Scope::Settings)));
+        tasks.spawn_until(stop_log.clone(), catalog.clone().follow(news.changes(Scope::Catalog)));
         let looks = hints.subscribe(Channel::Control);
         let news = news.follow(background.clone(), looks, Arc::new(accounts.clone()));
         tasks.spawn_until(stop_log.clone(), news);
@@ -158,6 +165,7 @@ impl App {
             .data(conversations)
             .data(generations.clone())
             .data(settings)
+            .data(subscriptions)
             .finish();
         let api = Api {
             schema,

@@ -1,3 +1,4 @@
 DROP TABLE model_prices;
 DROP TABLE models;
 DROP TABLE plans;
+DROP TABLE catalogs;

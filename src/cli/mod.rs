@@ -2,8 +2,11 @@
 //! success, 1 a failure or a check that did not pass, 2 a check that could not be made, 78 a configuration that cannot
 //! work (`EX_CONFIG` of sysexits.h).
 
+mod accounts;
 pub mod args;
 mod banner;
+mod catalog;
+mod credits;
 mod cron;
 mod database;
 mod demo;
@@ -24,7 +27,15 @@ use args::{Cli, Command, Cron, Ledger};
 
 use crate::{
     config::{Config, Sources},
-    platform::{postgres::embedded::StartError, telemetry},
+    error::AppError,
+    platform::{
+        postgres::{
+            Db,
+            embedded::StartError,
+            listen::{self, Channel},
+        },
+        telemetry,
+    },
 };
 
 /// The configuration, or the database it asks for, cannot work.
@@ -62,12 +73,15 @@ async fn work(command: Command, config: &Config) -> anyhow::Result<Verdict> {
         Command::Runner(wishes) => runner::run(config, &wishes).await,
         Command::Migrate { action } => migrate::run(config, action).await,
         Command::Doctor(wishes) => doctor::run(config, &wishes).await,
+        Command::Accounts { action } => accounts::run(config, action).await,
+        Command::Credits { action } => credits::run(config, action).await,
         Command::Jobs { action } => jobs::run(config, action).await,
         Command::Ledger { action: Ledger::Check } => ledger::run(config).await,
         Command::Cron { action: Cron::List } => cron::run(config).await,
         Command::Replicas(wishes) => replicas::run(config, wishes).await,
         Command::Schema { action } => schema::run(&action),
         Command::Settings { action } => settings::run(config, action).await,
+        Command::Catalog { action } => catalog::run(config, action).await,
     }
 }
 
@@ -114,4 +128,16 @@ fn printable(text: &str) -> String {
 /// Writes a line of the result. A reader that went away is no failure of the command.
 fn say(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Lets the processes look at once. Without it they look within a second.
+async fn hint(config: &Config, db: &Db) {
+    if !config.database.is_notifying {
+        return;
+    }
+    let sent =
+        async { Ok::<_, AppError>(listen::send_once(&mut *db.conn().await?, Channel::Control).await?) };
+    if let Err(error) = sent.await {
+        tracing::debug!(error = error.chain(), "no hint was sent");
+    }
 }

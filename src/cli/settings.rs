@@ -2,15 +2,13 @@
 
 use anyhow::bail;
 
-use super::{Verdict, args::Settings as Action, database::Database, say};
+use super::{Verdict, args::Settings as Action, database::Database, hint, say};
 use crate::{
     app,
     config::Config,
-    domains::settings::{Setting, Settings},
-    error::AppError,
-    platform::postgres::{
-        Db,
-        listen::{self, Channel},
+    domains::{
+        catalog,
+        settings::{Setting, Settings},
     },
 };
 
@@ -23,7 +21,8 @@ pub async fn run(config: &Config, action: Action) -> anyhow::Result<Verdict> {
 
 async fn work(config: &Config, database: &Database, action: Action) -> anyhow::Result<Verdict> {
     let db = database.pool("settings").await?;
-    let settings = Settings::new(db.clone(), app::built_in_settings(config));
+    let models = catalog::served_models(&db, &config.providers.keys().cloned().collect()).await?;
+    let settings = Settings::new(db.clone(), app::built_in_settings(config, models));
     settings.load().await?;
     match action {
         Action::List => settings.list().iter().for_each(show),
@@ -43,18 +42,6 @@ async fn work(config: &Config, database: &Database, action: Action) -> anyhow::R
         }
     }
     Ok(Verdict::Passed)
-}
-
-/// Lets the processes look at once. Without it they look within a second.
-async fn hint(config: &Config, db: &Db) {
-    if !config.database.is_notifying {
-        return;
-    }
-    let sent =
-        async { Ok::<_, AppError>(listen::send_once(&mut *db.conn().await?, Channel::Control).await?) };
-    if let Err(error) = sent.await {
-        tracing::debug!(error = error.chain(), "no hint was sent");
-    }
 }
 
 fn show(setting: &Setting) {

@@ -8,7 +8,7 @@ use super::faults::Refusal;
 const DECIMALS: u32 = 6;
 
 /// Micro-units of a non-negative decimal such as `0.15`, at most `max` whole units.
-pub(super) fn micro_units(text: &str, max: i64) -> Result<i64, Refusal> {
+pub(crate) fn micro_units(text: &str, max: i64) -> Result<i64, Refusal> {
     let refuse = |why| Refusal::new(why, "write a plain decimal with at most 6 decimals, such as \"0.15\"");
     if text.starts_with('-') {
         return Err(refuse("is negative"));

@@ -28,10 +28,16 @@ impl fmt::Display for ConfigFaults {
             count => writeln!(f, "{count} settings must be corrected:")?,
         }
         for fault in &self.0 {
-            let origin = fault.origin.as_deref().unwrap_or("not set");
-            write!(f, "\n  {} ({origin}): {}\n    fix: {}", fault.key, fault.why, fault.fix)?;
+            write!(f, "\n  {fault}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let origin = self.origin.as_deref().unwrap_or("not set");
+        write!(f, "{} ({origin}): {}\n    fix: {}", self.key, self.why, self.fix)
     }
 }
 
@@ -39,13 +45,13 @@ impl Error for ConfigFaults {}
 
 /// Why one value is refused and what to do, before it is known which key held it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) why: String,
-    pub(super) fix: String,
+pub(crate) struct Refusal {
+    pub(crate) why: String,
+    pub(crate) fix: String,
 }
 
 impl Refusal {
-    pub(super) fn new(why: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub(crate) fn new(why: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { why: why.into(), fix: fix.into() }
     }
 }

@@ -18,7 +18,7 @@ const PREFIX: &str = "LOQUENT_";
 
 /// Variables with a name of their own. Those of a provider count only if that provider is configured, because they
 /// are often set for other programs.
-pub(super) const USUAL_VARIABLES: [(&str, &[&str]); 10] = [
+pub(crate) const USUAL_VARIABLES: [(&str, &[&str]); 10] = [
     ("PORT", &["server", "port"]),
     ("DATABASE_URL", &["database", "url"]),
     ("RUST_LOG", &["log", "filter"]),
@@ -33,19 +33,19 @@ pub(super) const USUAL_VARIABLES: [(&str, &[&str]); 10] = [
 
 /// Path of a setting, section by section. A segment may hold dots, as model names do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key(pub(super) Vec<String>);
+pub(crate) struct Key(pub(crate) Vec<String>);
 
 impl Key {
-    pub(super) fn new(segments: &[&str]) -> Self {
+    pub(crate) fn new(segments: &[&str]) -> Self {
         Self(segments.iter().map(|segment| (*segment).to_owned()).collect())
     }
 
-    pub(super) fn child(&self, name: &str) -> Self {
+    pub(crate) fn child(&self, name: &str) -> Self {
         Self(self.0.iter().cloned().chain([name.to_owned()]).collect())
     }
 
     /// Name of the variable that sets this key.
-    pub(super) fn variable(&self) -> String {
+    pub(crate) fn variable(&self) -> String {
         format!("{PREFIX}{}", self.0.join("__").to_uppercase())
     }
 }
@@ -67,7 +67,7 @@ impl fmt::Display for Key {
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     File { path: String, line: usize },
     Variable(String),
     Flag(&'static str),
@@ -84,18 +84,19 @@ impl fmt::Display for Origin {
 }
 
 /// One value as it was written. No `Debug`: the text may be a secret.
-pub(super) struct Entry {
-    pub(super) text: String,
-    pub(super) origin: Origin,
+pub(crate) struct Entry {
+    pub(crate) text: String,
+    pub(crate) origin: Origin,
     /// Whether this is an empty section or another shape that is no single value.
-    pub(super) is_section: bool,
+    pub(crate) is_section: bool,
 }
 
-pub(super) type Entries = BTreeMap<Key, Entry>;
+pub(crate) type Entries = BTreeMap<Key, Entry>;
 
 /// Merges all sources; fails only if the file is not TOML, because then nothing else it says can be trusted.
-pub(super) fn merge(sources: &Sources) -> Result<Entries, ConfigFaults> {
-    let file = sources.file.as_ref().map(read_file).transpose()?.unwrap_or_default();
+pub(crate) fn merge(sources: &Sources) -> Result<Entries, ConfigFaults> {
+    let read = |file| read_file(file, Lists::OfValues);
+    let file = sources.file.as_ref().map(read).transpose()?.unwrap_or_default();
     let prefixed = prefixed_variables(&sources.env);
     let usual = usual_variables(&sources.env, |provider| {
         file.keys().chain(prefixed.keys()).any(|key| key.0.starts_with(&Key::new(provider).0))
@@ -107,7 +108,17 @@ pub(super) fn merge(sources: &Sources) -> Result<Entries, ConfigFaults> {
     Ok(entries)
 }
 
-fn read_file(file: &ConfigFile) -> Result<Entries, ConfigFaults> {
+/// What a list may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lists {
+    /// Values, as a variable can hold them too.
+    OfValues,
+    /// Also sections, which become the beginnings of keys by their number from 1.
+    OfSections,
+}
+
+/// What one file says; fails only if it is not TOML.
+pub(crate) fn read_file(file: &ConfigFile, lists: Lists) -> Result<Entries, ConfigFaults> {
     let (table, errors) = DeTable::parse_recoverable(&file.text);
     let line_at = |offset: usize| 1 + file.text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
     if !errors.is_empty() {
@@ -122,15 +133,29 @@ fn read_file(file: &ConfigFile) -> Result<Entries, ConfigFaults> {
     }
     let mut entries = Entries::new();
     let origin = |offset| Origin::File { path: file.path.clone(), line: line_at(offset) };
-    flatten(table.get_ref(), &Key(Vec::new()), &origin, &mut entries);
+    flatten(table.get_ref(), &Key(Vec::new()), &origin, lists, &mut entries);
     Ok(entries)
 }
 
-fn flatten(table: &DeTable<'_>, parent: &Key, origin: &impl Fn(usize) -> Origin, entries: &mut Entries) {
+/// Sections become the beginnings of keys.
+fn flatten(
+    table: &DeTable<'_>,
+    parent: &Key,
+    origin: &impl Fn(usize) -> Origin,
+    lists: Lists,
+    entries: &mut Entries,
+) {
     for (name, value) in table {
         let key = parent.child(name.get_ref());
         match value.get_ref() {
-            DeValue::Table(inner) if !inner.is_empty() => flatten(inner, &key, origin, entries),
+            DeValue::Table(inner) if !inner.is_empty() => flatten(inner, &key, origin, lists, entries),
+            DeValue::Array(items) if lists == Lists::OfSections && is_of_sections(items) => {
+                for (number, item) in (1..).zip(items) {
+                    if let DeValue::Table(inner) = item.get_ref() {
+                        flatten(inner, &key.child(&format!("{number}")), origin, lists, entries);
+                    }
+                }
+            }
             shape => {
                 let text = written(shape);
                 let is_section = text.is_none();
@@ -139,6 +164,12 @@ fn flatten(table: &DeTable<'_>, parent: &Key, origin: &impl Fn(usize) -> Origin,
             }
         }
     }
+}
+
+fn is_of_sections(items: &[Spanned<DeValue<'_>>]) -> bool {
+    let is_section =
+        |item: &Spanned<DeValue<'_>>| matches!(item.get_ref(), DeValue::Table(inner) if !inner.is_empty());
+    !items.is_empty() && items.iter().all(is_section)
 }
 
 /// A value as text; numbers keep the digits of the file, so that no amount passes through a float. Lists of such

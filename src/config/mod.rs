@@ -5,6 +5,7 @@
 mod amounts;
 mod auth;
 mod database;
+pub(crate) mod document;
 #[cfg(test)]
 mod example;
 mod faults;
@@ -28,11 +29,14 @@ pub use self::{
     graphql::{Graphql, Introspection},
     jobs::Jobs,
     limits::{Limits, Streams},
-    models::{DefaultPlan, ECHO, Model, Prices, Provider, ProviderKind},
+    models::{ECHO, Provider, ProviderKind},
     server::{Log, Server},
     sources::{ConfigFile, Directories, Flags, Purpose, Sources},
 };
 use self::{layers::merge, reader::Reader};
+
+/// For keys that resemble nothing.
+const ADVICE: &str = "loquent.example.toml names every key";
 
 /// Everything an operator can decide. Names equal the keys of the file unless a field says otherwise.
 #[derive(Debug, Clone)]
@@ -46,8 +50,7 @@ pub struct Config {
     pub jobs: Jobs,
     pub limits: Limits,
     pub graphql: Graphql,
-    pub plan: DefaultPlan,
-    /// Key of the model used when a client names none.
+    /// Key of the model used when a client names none; the built-in echo stands in while the catalogue lacks it.
     pub default_model: String,
     /// By our key; the built-in `echo` is not among them.
     pub providers: BTreeMap<String, Provider>,
@@ -60,7 +63,7 @@ impl Config {
     /// # Errors
     /// Every setting that is wrong, missing or unknown.
     pub fn load(sources: Sources) -> Result<Self, ConfigFaults> {
-        let mut reader = Reader::new(merge(&sources)?, sources.env);
+        let mut reader = Reader::new(merge(&sources)?, sources.env, ADVICE);
         let config = Self::read(&mut reader, &sources.flags, sources.directories.as_ref());
         reader.finish()?;
         Ok(config)
@@ -77,7 +80,6 @@ impl Config {
             jobs: Jobs::read(reader),
             limits: Limits::read(reader),
             graphql: Graphql::read(reader, is_dev),
-            plan: DefaultPlan::read(reader),
             default_model: models::read_default_model(reader),
             providers: models::read_providers(reader, is_dev),
             log: Log::read(reader, is_dev),

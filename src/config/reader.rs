@@ -19,26 +19,29 @@ use super::{
 const LIKELY: f64 = 0.6;
 
 /// All values given, the keys asked for so far and the faults found so far.
-pub(super) struct Reader {
+pub(crate) struct Reader {
     entries: Entries,
     variables: BTreeMap<String, String>,
     known: BTreeSet<Key>,
     /// Sections whose names were asked for, which may be empty.
     listed: BTreeSet<Key>,
     faults: Vec<Fault>,
+    /// What to do about a key that resembles no known one.
+    advice: &'static str,
 }
 
 impl Reader {
-    pub(super) fn new(entries: Entries, variables: BTreeMap<String, String>) -> Self {
-        Self { entries, variables, known: BTreeSet::new(), listed: BTreeSet::new(), faults: Vec::new() }
+    pub(crate) fn new(entries: Entries, variables: BTreeMap<String, String>, advice: &'static str) -> Self {
+        let (known, listed) = (BTreeSet::new(), BTreeSet::new());
+        Self { entries, variables, known, listed, faults: Vec::new(), advice }
     }
 
-    pub(super) fn section(&mut self, path: &[&str]) -> Section<'_> {
+    pub(crate) fn section(&mut self, path: &[&str]) -> Section<'_> {
         Section { reader: self, path: Key::new(path) }
     }
 
     /// Ends the reading: faults in the order of the reading, then unknown keys.
-    pub(super) fn finish(mut self) -> Result<(), ConfigFaults> {
+    pub(crate) fn finish(mut self) -> Result<(), ConfigFaults> {
         let unknown = self.entries.iter().filter(|(key, entry)| !self.is_known(key, entry));
         let unknown: Vec<_> = unknown.map(|(key, entry)| self.unknown_fault(key, entry)).collect();
         self.faults.extend(unknown);
@@ -47,7 +50,7 @@ impl Reader {
 
     /// Every key asked for so far.
     #[cfg(test)]
-    pub(super) fn known(&self) -> impl Iterator<Item = &Key> {
+    pub(crate) fn known(&self) -> impl Iterator<Item = &Key> {
         self.known.iter()
     }
 
@@ -63,12 +66,12 @@ impl Reader {
             _ => (key.to_string(), self.similar(key).map(Key::to_string)),
         };
         // In `models.gpt-4.1.prices` the 1 is a section of its own.
-        let is_cut_model = key.0.get(2).is_some_and(|segment| segment == "models")
-            && key.0.get(4).is_some_and(|segment| segment.starts_with(|c: char| c.is_ascii_digit()));
+        let is_cut_model = key.0.first().is_some_and(|segment| segment == "models")
+            && key.0.get(2).is_some_and(|segment| segment.starts_with(|c: char| c.is_ascii_digit()));
         let fix = match similar {
             _ if is_cut_model => "put a model name that holds a dot in quotes".to_owned(),
             Some(similar) => format!("did you mean {similar}?"),
-            None => "remove it; loquent.example.toml names every key".to_owned(),
+            None => format!("remove it; {}", self.advice),
         };
         Fault { key: shown, origin: Some(entry.origin.to_string()), why: "is no setting".to_owned(), fix }
     }
@@ -101,42 +104,42 @@ fn likeness(wrong: &str, right: &str) -> f64 {
 }
 
 /// The keys below one path.
-pub(super) struct Section<'a> {
+pub(crate) struct Section<'a> {
     reader: &'a mut Reader,
     path: Key,
 }
 
 impl Section<'_> {
-    pub(super) fn section(&mut self, name: &str) -> Section<'_> {
+    pub(crate) fn section(&mut self, name: &str) -> Section<'_> {
         Section { path: self.path.child(name), reader: self.reader }
     }
 
-    /// Names directly below this path, for the sections that the operator names: providers and models.
-    pub(super) fn children(&mut self) -> BTreeSet<String> {
+    /// Names directly below this path, for the sections that the operator names, such as providers.
+    pub(crate) fn children(&mut self) -> BTreeSet<String> {
         self.reader.listed.insert(self.path.clone());
         let below = self.reader.entries.keys().filter_map(|key| key.0.strip_prefix(self.path.0.as_slice()));
         below.filter_map(|rest| rest.first().cloned()).collect()
     }
 
     /// A variable by its full name, as `api_key_env` gives it; set to nothing counts as unset.
-    pub(super) fn variable(&self, name: &str) -> Option<String> {
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
         let text = self.reader.variables.get(name)?.trim();
         (!text.is_empty()).then(|| text.to_owned())
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.reader.entries.contains_key(&self.path.child(name))
     }
 
     /// Records a fault of one key of this section.
-    pub(super) fn refuse(&mut self, name: &str, refusal: Refusal) {
+    pub(crate) fn refuse(&mut self, name: &str, refusal: Refusal) {
         let key = self.path.child(name);
         let origin = self.reader.entries.get(&key).map(|entry| entry.origin.to_string());
         self.reader.faults.push(Fault { key: key.to_string(), origin, why: refusal.why, fix: refusal.fix });
     }
 
     /// The value if it is there and `parse` takes it; surrounding space does not count.
-    pub(super) fn parsed<T>(
+    pub(crate) fn parsed<T>(
         &mut self,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, Refusal>,
@@ -158,7 +161,7 @@ impl Section<'_> {
     }
 
     /// As [`Self::parsed`]; a missing value is a fault too.
-    pub(super) fn required<T>(
+    pub(crate) fn required<T>(
         &mut self,
         name: &str,
         missing: Refusal,
@@ -170,7 +173,7 @@ impl Section<'_> {
         self.parsed(name, parse)
     }
 
-    pub(super) fn whole<T: FromStr + PartialOrd + Display>(
+    pub(crate) fn whole<T: FromStr + PartialOrd + Display>(
         &mut self,
         name: &str,
         default: T,
@@ -179,21 +182,21 @@ impl Section<'_> {
         self.parsed(name, whole_in(range)).unwrap_or(default)
     }
 
-    pub(super) fn switch(&mut self, name: &str, default: bool) -> bool {
+    pub(crate) fn switch(&mut self, name: &str, default: bool) -> bool {
         self.parsed(name, switch).unwrap_or(default)
     }
 
     /// Text that is not empty.
-    pub(super) fn text(&mut self, name: &str) -> Option<String> {
+    pub(crate) fn text(&mut self, name: &str) -> Option<String> {
         self.parsed(name, filled)
     }
 
-    pub(super) fn secret(&mut self, name: &str) -> Option<SecretString> {
+    pub(crate) fn secret(&mut self, name: &str) -> Option<SecretString> {
         self.text(name).map(SecretString::from)
     }
 }
 
-pub(super) fn filled(text: &str) -> Result<String, Refusal> {
+pub(crate) fn filled(text: &str) -> Result<String, Refusal> {
     match text {
         "" => Err(Refusal::new("is empty", "give it a value or remove it")),
         text => Ok(text.to_owned()),
@@ -201,7 +204,7 @@ pub(super) fn filled(text: &str) -> Result<String, Refusal> {
 }
 
 /// Reads a whole number within `range`.
-pub(super) fn whole_in<T: FromStr + PartialOrd + Display>(
+pub(crate) fn whole_in<T: FromStr + PartialOrd + Display>(
     range: RangeInclusive<T>,
 ) -> impl FnOnce(&str) -> Result<T, Refusal> {
     move |text| match text.replace('_', "").parse() {

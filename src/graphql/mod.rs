@@ -11,6 +11,7 @@ pub mod graphiql;
 pub mod guard;
 pub mod ids;
 pub mod loaders;
+pub mod money;
 pub mod node;
 pub mod null_boundary;
 pub mod pagination;

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     domains::{
         accounts::{AccountRow, SessionRow, UserRow},
-        catalog::{self, Catalog, PlanRow},
+        catalog::{self, Catalog},
         conversations::{ConversationRow, MessageRow},
         credits::LedgerEntryRow,
         generations::GenerationRow,
@@ -80,13 +80,10 @@ async fn find(ctx: &Context<'_>, id: &str) -> Result<Option<Node>, AppError> {
         }
         MessageRow::PREFIX => loaders.messages.load_one(id).await?.map(|row| Message::of_row(row).into()),
         GenerationRow::PREFIX => loaders.generations.load_one(id).await?.map(|row| Generation(row).into()),
-        PlanRow::PREFIX => {
-            let plan = Some(catalog.default_plan()).filter(|plan| plan.id == id);
-            plan.map(|plan| Plan(plan.clone()).into())
-        }
+        catalog::Plan::PREFIX => catalog.plan(id).map(|plan| Plan(plan).into()),
         catalog::Model::PREFIX => {
-            let model = catalog.models().iter().find(|model| model.id == id);
-            model.map(|model| Model(model.clone()).into())
+            let model = catalog.models().into_iter().find(|model| model.id == id);
+            model.map(|model| Model(model).into())
         }
         _ => None,
     })

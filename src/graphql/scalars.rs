@@ -100,6 +100,11 @@ impl From<Credits> for Decimal {
 }
 
 impl Decimal {
+    /// An amount in millionths, of credits for example.
+    pub fn of_micro(micro: i64) -> Self {
+        Self(Number::new(micro, 6))
+    }
+
     /// Micro-credits of a number that is not negative, with at most six decimals; `None` beyond.
     pub fn to_micro(self) -> Option<i64> {
         let micro = self.0.checked_mul(Number::from(1_000_000))?;

@@ -12,6 +12,7 @@
 mod accounts;
 mod admission;
 mod architecture;
+mod catalog;
 mod config;
 mod conversations;
 mod credits;
@@ -32,6 +33,7 @@ mod rates;
 mod relay;
 mod replicas;
 mod sdl;
+mod subscriptions;
 mod support;
 mod transport;
 mod two_tenants;

@@ -8,6 +8,7 @@ use super::Finding;
 use crate::{
     cli::database,
     config::Config,
+    domains::catalog::{self, CatalogContent},
     platform::{
         clock::Clock,
         postgres::{
@@ -28,8 +29,9 @@ const SLOW: Duration = Duration::from_millis(50);
 /// Tokens are dated by the process and compared with what the database dates.
 const MAX_SKEW: Duration = Duration::from_secs(5);
 
-pub(super) async fn check(config: &Config, clock: &Clock) -> Vec<Finding> {
-    let mut findings = Vec::new();
+/// What was found, and the catalogue in force when it could be read.
+pub(super) async fn check(config: &Config, clock: &Clock) -> (Vec<Finding>, Option<CatalogContent>) {
+    let (mut findings, mut known) = (Vec::new(), None);
     let url = match &config.database.url {
         Some(url) => Some(url.expose_secret().to_owned()),
         None => {
@@ -40,11 +42,12 @@ pub(super) async fn check(config: &Config, clock: &Clock) -> Vec<Finding> {
     };
     if let Some(url) = url {
         let answer = tokio::time::timeout(LIMIT, ask(&url, config, clock)).await;
-        findings.extend(
-            answer.unwrap_or_else(|_| vec![unreachable(format!("no answer within {} s", LIMIT.as_secs()))]),
-        );
+        let silence = |_| (vec![unreachable(format!("no answer within {} s", LIMIT.as_secs()))], None);
+        let (answers, content) = answer.unwrap_or_else(silence);
+        findings.extend(answers);
+        known = content;
     }
-    findings
+    (findings, known)
 }
 
 fn describe_bundled(bundled: &Bundled, config: &Config) -> Finding {
@@ -71,18 +74,18 @@ fn describe_bundled(bundled: &Bundled, config: &Config) -> Finding {
     }
 }
 
-async fn ask(url: &str, config: &Config, clock: &Clock) -> Vec<Finding> {
+async fn ask(url: &str, config: &Config, clock: &Clock) -> (Vec<Finding>, Option<CatalogContent>) {
     let target = match Target::parse(url) {
         Ok(target) => target,
-        Err(error) => return vec![unreachable(format!("{error:#}"))],
+        Err(error) => return (vec![unreachable(format!("{error:#}"))], None),
     };
     let mut conn = match target.connect().await {
         Ok(conn) => conn,
-        Err(error) => return vec![unreachable(error.to_string())],
+        Err(error) => return (vec![unreachable(error.to_string())], None),
     };
     let facts = match Facts::read(&mut conn).await {
         Ok(facts) => facts,
-        Err(error) => return vec![unreachable(error.to_string())],
+        Err(error) => return (vec![unreachable(error.to_string())], None),
     };
     let migrations = match migrate::compare(&mut conn).await {
         Ok(differences) => compare(&differences),
@@ -90,13 +93,19 @@ async fn ask(url: &str, config: &Config, clock: &Clock) -> Vec<Finding> {
             Finding::fail("migrations", error.to_string(), "let the user of DATABASE_URL read its tables")
         }
     };
-    vec![
+    let mut findings = vec![
         version(&facts),
         encryption(&facts, target.is_local()),
         skew(&facts, clock),
         connections(&facts, config),
         migrations,
-    ]
+    ];
+    // Without its tables there is nothing to say of the catalogue.
+    let content = match catalog::find_newest(&mut conn).await {
+        Ok(row) => super::catalog::describe(row.as_ref(), &mut findings),
+        Err(_) => None,
+    };
+    (findings, content)
 }
 
 fn unreachable(reason: String) -> Finding {

@@ -1,6 +1,7 @@
 //! `loquent doctor`: looks at everything a server needs and says what is wrong and what to do. It changes nothing,
 //! starts nothing and spends nothing. Every check is bounded, and one that fails keeps no other from running.
 
+mod catalog;
 mod database;
 mod providers;
 mod settings;
@@ -78,13 +79,12 @@ struct Report {
 
 pub async fn run(config: &Config, wishes: &Doctor) -> anyhow::Result<Verdict> {
     let clock = Clock::default();
-    let (database, providers, upgrade) = tokio::join!(
-        database::check(config, &clock),
-        providers::check(config, &clock),
-        upgrade::check(config, wishes.url.as_ref()),
-    );
+    let ((database, catalogue), upgrade) =
+        tokio::join!(database::check(config, &clock), upgrade::check(config, wishes.url.as_ref()));
+    let providers = providers::check(config, catalogue.as_ref(), &clock).await;
     let mut findings = settings::check(config);
     findings.extend(database);
+    findings.extend(catalogue.iter().flat_map(|content| catalog::check(config, content)));
     findings.extend(providers);
     findings.push(upgrade);
     let status = findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);

@@ -9,6 +9,7 @@ use super::Finding;
 use crate::{
     app::provider_settings,
     config::{Config, Provider},
+    domains::catalog::CatalogContent,
     platform::clock::Clock,
     providers::{
         CallLimits,
@@ -22,11 +23,21 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// The `Date` of an answer has whole seconds and is as old as its way.
 const MAX_SKEW: Duration = Duration::from_secs(30);
 
-pub(super) async fn check(config: &Config, clock: &Clock) -> Vec<Finding> {
-    join_all(config.providers.iter().map(|(key, provider)| ask(key, provider, clock))).await
+/// Which models to look for stands in the catalogue, when there is one.
+pub(super) async fn check(
+    config: &Config,
+    catalogue: Option<&CatalogContent>,
+    clock: &Clock,
+) -> Vec<Finding> {
+    let upstream = |key: &str| {
+        let models = catalogue.into_iter().flat_map(|content| content.models.values());
+        models.filter(|model| model.provider == key).map(|model| model.upstream.clone()).collect::<Vec<_>>()
+    };
+    let asked = config.providers.iter().map(|(key, provider)| ask(key, provider, upstream(key), clock));
+    join_all(asked).await
 }
 
-async fn ask(key: &str, provider: &Provider, clock: &Clock) -> Finding {
+async fn ask(key: &str, provider: &Provider, models: Vec<String>, clock: &Clock) -> Finding {
     let what = format!("provider {key}");
     let limits = CallLimits { total: LIMIT, response_head: LIMIT, ..CallLimits::default() };
     let client = match OpenAiCompatible::try_new(provider_settings(key, provider, limits)) {
@@ -34,7 +45,7 @@ async fn ask(key: &str, provider: &Provider, clock: &Clock) -> Finding {
         Err(error) => return Finding::fail(what, error.to_string(), "correct its settings"),
     };
     match client.probe().await {
-        Ok(probe) => judge(what, provider, &probe, clock),
+        Ok(probe) => judge(what, provider, &models, &probe, clock),
         Err(error) => {
             let detail = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
             Finding::fail(
@@ -46,7 +57,7 @@ async fn ask(key: &str, provider: &Provider, clock: &Clock) -> Finding {
     }
 }
 
-fn judge(what: String, provider: &Provider, probe: &Probe, clock: &Clock) -> Finding {
+fn judge(what: String, provider: &Provider, models: &[String], probe: &Probe, clock: &Clock) -> Finding {
     let has_key = provider.api_key.is_some();
     let status = probe.status;
     let skew = probe.date.map(|date| (date - clock.now()).abs().to_std().unwrap_or_default());
@@ -72,7 +83,7 @@ fn judge(what: String, provider: &Provider, probe: &Probe, clock: &Clock) -> Fin
             "no OpenAI-compatible API at this address: the answer is no list of models (a page in HTML?)",
             "check that base_url ends where the paths of the API begin, such as /v1",
         ),
-        200..=299 => match (missing(provider, probe), skew) {
+        200..=299 => match (missing(models, probe), skew) {
             (missing, _) if !missing.is_empty() => Finding::warn(
                 what,
                 format!("does not list {}", missing.join(", ")),
@@ -91,8 +102,7 @@ fn judge(what: String, provider: &Provider, probe: &Probe, clock: &Clock) -> Fin
     }
 }
 
-/// The names of configured models that the list does not have.
-fn missing<'a>(provider: &'a Provider, probe: &Probe) -> Vec<&'a str> {
-    let names = provider.models.values().map(|model| model.upstream.as_str());
-    names.filter(|name| !probe.lists(name)).collect()
+/// The names of models of the catalogue that the list does not have.
+fn missing<'a>(models: &'a [String], probe: &Probe) -> Vec<&'a str> {
+    models.iter().map(String::as_str).filter(|name| !probe.lists(name)).collect()
 }

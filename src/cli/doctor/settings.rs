@@ -2,14 +2,10 @@
 //! and ends the command with 78.
 
 use super::Finding;
-use crate::config::{Config, ECHO};
+use crate::config::Config;
 
 pub(super) fn check(config: &Config) -> Vec<Finding> {
-    let mut findings = vec![keys(config), public_url(config), metrics_token(config)];
-    findings.push(models(config));
-    findings.extend(free_models(config));
-    findings.push(mail());
-    findings
+    vec![keys(config), public_url(config), metrics_token(config), mail()]
 }
 
 fn keys(config: &Config) -> Finding {
@@ -65,34 +61,6 @@ fn metrics_token(config: &Config) -> Finding {
         ),
         Some(_) => Finding::ok(what, "for who has the token"),
     }
-}
-
-fn models(config: &Config) -> Finding {
-    let what = "models";
-    let count: usize = config.providers.values().map(|provider| provider.models.len()).sum();
-    let reason = match count {
-        0 => "only the built-in echo answers, which is no language model",
-        _ if config.default_model == ECHO => "clients that name no model get the built-in echo",
-        _ => return Finding::ok(what, format!("{count} and echo; default is {}", config.default_model)),
-    };
-    let fix = match count {
-        0 => "add a provider, such as by the variable OPENAI_API_KEY and a model of it",
-        _ => "set default_model to one of yours",
-    };
-    Finding::warn(what, reason, fix)
-}
-
-/// Every model has prices, or the configuration would have been refused; they may be nothing.
-fn free_models(config: &Config) -> Option<Finding> {
-    let models = config.providers.values().flat_map(|provider| &provider.models);
-    let free: Vec<&str> = models
-        .filter(|(_, model)| model.prices.input == 0 && model.prices.output == 0)
-        .map(|(key, _)| key.as_str())
-        .collect();
-    (!free.is_empty()).then(|| {
-        let reason = format!("free for everybody: {}", free.join(", "));
-        Finding::warn("prices", reason, "set input and output of their prices, unless that is meant")
-    })
 }
 
 fn mail() -> Finding {

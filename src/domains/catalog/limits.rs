@@ -136,7 +136,7 @@ pub struct Limit {
     pub scope: Scope,
     /// Most that may be used in one window; `None` is unlimited, and still counted.
     pub amount: Option<i64>,
-    /// Zone of days and months.
+    /// Zone of days and months. Periods of a plan are in the zone of the first of its limits by period.
     pub zone: Tz,
     pub anchor: Anchor,
     /// Other than `None` only of tokens and cost for a period: then the amount is granted like credits, instead of
@@ -177,6 +177,27 @@ impl Default for Ceilings {
             account_credits_a_day: Some(10_000_000_000),
             deployment_credits_a_day: Some(1_000_000_000_000),
             alarm_percent: 80,
+        }
+    }
+}
+
+/// How fast anybody may ask, whatever it costs. Limits of generation are limits of the plans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rates {
+    /// Requests of one network address, of whoever.
+    pub requests_per_minute_by_address: u32,
+    /// Cost points of the operations of one person, unless the plan says otherwise.
+    pub points_per_minute: u32,
+    /// Cost points of operations without a token, of one network address.
+    pub anonymous_points_per_minute: u32,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            requests_per_minute_by_address: 100,
+            points_per_minute: 10_000,
+            anonymous_points_per_minute: 10_000,
         }
     }
 }

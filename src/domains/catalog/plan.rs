@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::limits::{Limit, Rollover};
+use super::{
+    limits::{Limit, Rollover},
+    model::Model,
+};
 use crate::platform::ids::Entity;
 
 /// A plan as it is stored: who has it keeps this version until the next period.
@@ -23,6 +26,26 @@ pub struct Plan {
 
 impl Entity for Plan {
     const PREFIX: &'static str = "pln";
+}
+
+impl Plan {
+    /// Whether a model may be called on this plan.
+    pub fn allows(&self, model: &Model) -> bool {
+        self.content.models.iter().any(|pattern| is_match(pattern, &model.key))
+    }
+
+    /// Whether it includes the feature of this key.
+    pub fn includes(&self, feature: &str) -> bool {
+        self.content.features.contains(feature)
+    }
+}
+
+/// Whether a key of a model, or the beginning of one followed by `*`, means this model.
+pub(super) fn is_match(pattern: &str, key: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(beginning) => key.starts_with(beginning),
+        None => pattern == key,
+    }
 }
 
 /// What a plan says.
@@ -50,6 +73,8 @@ pub struct PlanContent {
     pub max_members: Option<u32>,
     /// True when use beyond what is included is billed afterwards.
     pub is_metered: bool,
+    /// Cost points of the operations of each member; `None`: those of [`Rates`](super::Rates).
+    pub points_per_minute: Option<u32>,
 }
 
 /// A recurring price.

@@ -1,157 +1,218 @@
-//! Loads what the operator describes and answers from memory.
+//! The catalogue in memory: read at the start and after every change, asked by everybody.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use diesel_async::{AsyncConnection, AsyncPgConnection};
+use chrono::{DateTime, Utc};
+use tokio::{sync::watch, time::sleep};
 use uuid::Uuid;
 
 use super::{
-    model::{Model, ModelDefinition, ModelRow, PlanDefinition, PlanRow, PriceRow, PriceUnit, Prices},
+    apply,
+    content::Feature,
+    file::Source,
+    limits::{Ceilings, Rates},
+    model::Model,
+    plan::Plan,
+    presets::Preset,
     repo,
+    snapshot::{Snapshot, Stored},
 };
 use crate::{
     domains::settings::Settings,
     error::{AppError, Result},
-    platform::{clock::Clock, ids::new_uuid, postgres::Db},
+    platform::{clock::Clock, postgres::Db},
+    providers::echo::Echo,
 };
 
-/// The catalogue as of the start of the process, but for the default model, which is a setting; clones share it.
+/// Between two attempts to read what has changed.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// The catalogue in force, as this process knows it; clones share it. Ask again for every decision instead of keeping
+/// what was answered.
 #[derive(Clone)]
 pub struct Catalog {
-    content: Arc<Content>,
+    db: Db,
+    clock: Clock,
     settings: Settings,
-}
-
-struct Content {
-    plan: PlanRow,
-    models: Vec<Arc<Model>>,
+    /// Keys of the providers that this process can call.
+    providers: Arc<BTreeSet<String>>,
+    snapshot: watch::Sender<Arc<Snapshot>>,
 }
 
 impl Catalog {
-    /// Stores the definitions and reads the catalogue back. Repeating it, also from several processes at once, changes
-    /// nothing; a changed price ends the old row of the price book and begins a new one.
+    /// Reads the catalogue, with the preset `default` where none was ever applied. Models of other providers than these
+    /// and the built-in one are not shown and cannot be called.
     pub async fn start(
         db: &Db,
         clock: &Clock,
-        plan: &PlanDefinition,
-        models: &[ModelDefinition],
+        providers: impl IntoIterator<Item = String>,
         settings: Settings,
     ) -> Result<Self> {
-        let mut conn = db.conn().await?;
-        conn.transaction(async |conn| {
-            crate::platform::postgres::lock_in_tx(conn, "catalog").await?;
-            store_plan(conn, clock, plan).await?;
-            store_models(conn, clock, models).await
-        })
-        .await?;
-        let plan = repo::find_default_plan(&mut conn).await?;
-        let plan = plan.ok_or_else(|| AppError::internal(anyhow::anyhow!("no default plan")))?;
-        let rows = repo::list_models(&mut conn).await?;
-        let prices = repo::list_prices(&mut conn).await?;
-        let models = with_prices(rows, &prices);
-        Ok(Self { content: Arc::new(Content { plan, models }), settings })
+        let preset = Preset::Default;
+        let content = preset.content().map_err(AppError::internal)?;
+        apply::ensure(db, clock, &Source::of_preset(preset), &content).await?;
+        let providers: BTreeSet<String> = providers.into_iter().chain([Echo::KEY.to_owned()]).collect();
+        let snapshot = read(db, clock, &providers).await?;
+        let catalog = Self {
+            db: db.clone(),
+            clock: clock.clone(),
+            settings,
+            providers: Arc::new(providers),
+            snapshot: watch::Sender::new(Arc::new(snapshot)),
+        };
+        catalog.settings.know_models(catalog.model_keys()).await?;
+        catalog.warn();
+        Ok(catalog)
     }
 
-    /// Plan of every account, until plans can be chosen.
-    pub fn default_plan(&self) -> &PlanRow {
-        &self.content.plan
+    /// Reads the catalogue again.
+    pub async fn load(&self) -> Result<()> {
+        let snapshot = read(&self.db, &self.clock, &self.providers).await?;
+        self.snapshot.send_replace(Arc::new(snapshot));
+        self.settings.know_models(self.model_keys()).await?;
+        self.warn();
+        Ok(())
     }
 
-    /// All models that can be called, by key.
-    pub fn models(&self) -> &[Arc<Model>] {
-        &self.content.models
+    /// Reads again after every change of the epoch, until it is dropped.
+    pub async fn follow(self, mut epochs: watch::Receiver<i64>) {
+        while epochs.changed().await.is_ok() {
+            while let Err(error) = self.load().await {
+                tracing::warn!(
+                    error = error.chain(),
+                    "the changed catalogue could not be read; trying again"
+                );
+                sleep(RETRY).await;
+            }
+        }
     }
 
+    /// Plan of every new account.
+    pub fn default_plan(&self) -> Arc<Plan> {
+        self.current().default_plan.clone()
+    }
+
+    /// Any version of any plan.
+    pub fn plan(&self, id: Uuid) -> Option<Arc<Plan>> {
+        self.current().plans.iter().find(|plan| plan.id == id).cloned()
+    }
+
+    /// The version on offer.
+    pub fn plan_by_key(&self, key: &str) -> Option<Arc<Plan>> {
+        self.current().offered().find(|plan| plan.key == key).cloned()
+    }
+
+    /// Plans on offer, in the order of the catalogue.
+    pub fn plans(&self) -> Vec<Arc<Plan>> {
+        self.current().offered().cloned().collect()
+    }
+
+    /// All models that can be called here, by key, with the prices in force.
+    pub fn models(&self) -> Vec<Arc<Model>> {
+        self.current().models.clone()
+    }
+
+    /// The model of this key or alias, with the prices in force.
     pub fn find_model(&self, key: &str) -> Option<Arc<Model>> {
-        self.content.models.iter().find(|model| model.key == key).cloned()
+        self.current().models.iter().find(|model| model.is_named(key)).cloned()
+    }
+
+    /// A model with the prices that were in force at an instant, or will be.
+    pub fn find_model_at(&self, key: &str, at: DateTime<Utc>) -> Option<Model> {
+        let current = self.current();
+        let model = current.models.iter().find(|model| model.is_named(key))?;
+        current.stored.model_at(model.id, at)
+    }
+
+    /// Provider of a model that the catalogue has and this process cannot call.
+    pub fn unserved_provider(&self, key: &str) -> Option<String> {
+        let current = self.current();
+        current.unserved.iter().find(|model| model.is_named(key)).map(|model| model.provider.clone())
+    }
+
+    /// By key.
+    pub fn features(&self) -> Vec<Arc<Feature>> {
+        self.current().features.clone()
+    }
+
+    /// Bounds of every call and account.
+    pub fn ceilings(&self) -> Ceilings {
+        self.current().ceilings.clone()
+    }
+
+    /// How fast anybody may ask.
+    pub fn rates(&self) -> Rates {
+        self.current().rates
+    }
+
+    /// Cost points a minute of each member of an account with this plan.
+    pub fn points_per_minute(&self, plan: &Plan) -> u32 {
+        plan.content.points_per_minute.unwrap_or(self.rates().points_per_minute)
     }
 
     /// Model of those who name none, which an operator may change at any time.
     pub fn default_model(&self) -> String {
-        self.settings.current().default_model
+        let wanted = self.settings.current().default_model;
+        let is_there = self.find_model(&wanted).is_some();
+        if is_there { wanted } else { Echo::KEY.to_owned() }
     }
-}
 
-/// A model that lacks a price is left out: no price, no call.
-fn with_prices(rows: Vec<ModelRow>, prices: &[PriceRow]) -> Vec<Arc<Model>> {
-    let prices: HashMap<(Uuid, &str), i64> =
-        prices.iter().map(|price| ((price.model_id, price.unit.as_str()), price.credits)).collect();
-    let find = |id, unit: PriceUnit| prices.get(&(id, unit.as_str())).copied();
-    rows.into_iter()
-        .filter_map(|row| {
-            let prices = Prices {
-                input: find(row.id, PriceUnit::InputToken)?,
-                cached_input: find(row.id, PriceUnit::CachedInputToken)?,
-                output: find(row.id, PriceUnit::OutputToken)?,
-            };
-            Some(Arc::new(Model {
-                id: row.id,
-                key: row.key,
-                name: row.name,
-                provider: row.provider,
-                upstream_name: row.upstream_name,
-                context_tokens: u32::try_from(row.context_tokens).unwrap_or_default(),
-                max_output_tokens: u32::try_from(row.max_output_tokens).unwrap_or_default(),
-                prices,
-            }))
-        })
-        .collect()
-}
-
-async fn store_plan(conn: &mut AsyncPgConnection, clock: &Clock, plan: &PlanDefinition) -> Result<()> {
-    let stored = repo::find_default_plan(conn).await?;
-    let row = PlanRow {
-        id: stored.as_ref().map_or_else(|| new_uuid(clock), |stored| stored.id),
-        key: plan.key.clone(),
-        name: plan.name.clone(),
-        is_default: true,
-        credits: plan.credits,
-        min_output_tokens: i32::try_from(plan.min_output_tokens).unwrap_or(i32::MAX),
-        version: stored.as_ref().map_or(1, |stored| stored.version),
-    };
-    if stored.as_ref() != Some(&row) {
-        // Another key is another plan, with an id of its own.
-        let is_same = stored.is_some_and(|stored| stored.key == row.key);
-        let row = if is_same { row } else { PlanRow { id: new_uuid(clock), ..row } };
-        repo::upsert_default_plan(conn, &row).await?;
+    fn model_keys(&self) -> Vec<String> {
+        self.current().models.iter().map(|model| model.key.clone()).collect()
     }
-    Ok(())
-}
 
-async fn store_models(conn: &mut AsyncPgConnection, clock: &Clock, models: &[ModelDefinition]) -> Result<()> {
-    let in_force = repo::list_prices(conn).await?;
-    for model in models {
-        let id = repo::upsert_model(conn, &model_row(clock, model)).await?;
-        for (unit, cost) in PriceUnit::ALL.into_iter().zip(model.costs) {
-            let price = PriceRow {
-                model_id: id,
-                unit: unit.as_str().to_owned(),
-                credits: model.prices.of(unit),
-                cost,
-            };
-            let is_in_force = in_force.iter().any(|old| {
-                (old.model_id, &old.unit, old.credits, old.cost)
-                    == (id, &price.unit, price.credits, price.cost)
-            });
-            if !is_in_force {
-                repo::replace_price(conn, new_uuid(clock), &price).await?;
+    /// The newest reading, with the prices of now.
+    fn current(&self) -> Arc<Snapshot> {
+        let snapshot = self.snapshot.borrow().clone();
+        let now = self.clock.now();
+        if snapshot.next_price.is_none_or(|due| now < due) {
+            return snapshot;
+        }
+        let renewed = Arc::new(snapshot.at(now));
+        // A catalogue that was read meanwhile is newer.
+        self.snapshot.send_if_modified(|known| {
+            let is_same = Arc::ptr_eq(known, &snapshot);
+            if is_same {
+                known.clone_from(&renewed);
             }
+            is_same
+        });
+        renewed
+    }
+
+    fn warn(&self) {
+        let current = self.current();
+        for model in &current.unserved {
+            let (model, provider) = (model.key.as_str(), model.provider.as_str());
+            tracing::info!(model, provider, "not shown here: its provider is not configured");
+        }
+        let wanted = self.settings.current().default_model;
+        if self.find_model(&wanted).is_none() {
+            tracing::warn!(model = wanted, "the default model is not served here; the built-in echo answers");
         }
     }
-    let keys: Vec<&str> = models.iter().map(|model| model.key.as_str()).collect();
-    repo::disable_other_models(conn, &keys).await?;
-    Ok(())
 }
 
-fn model_row(clock: &Clock, model: &ModelDefinition) -> ModelRow {
-    ModelRow {
-        id: new_uuid(clock),
-        key: model.key.clone(),
-        name: model.name.clone(),
-        provider: model.provider.clone(),
-        upstream_name: model.upstream_name.clone(),
-        context_tokens: i32::try_from(model.context_tokens).unwrap_or(i32::MAX),
-        max_output_tokens: i32::try_from(model.max_output_tokens).unwrap_or(i32::MAX),
-        is_enabled: true,
+async fn read(db: &Db, clock: &Clock, providers: &BTreeSet<String>) -> Result<Snapshot> {
+    let mut conn = db.conn().await?;
+    let missing = || AppError::internal(anyhow::anyhow!("there is no catalogue"));
+    // What this process believes to be now may be before what has just been written.
+    let at = repo::read_now(&mut conn).await?.max(clock.now());
+    let content = repo::find_newest(&mut conn).await?.ok_or_else(missing)?.content()?;
+    let plans = repo::list_plans(&mut conn).await?;
+    let models = repo::list_models(&mut conn).await?;
+    let prices = repo::list_prices(&mut conn).await?;
+    Snapshot::new(content, plans, Stored { models, prices, providers: providers.clone() }, at)
+}
+
+/// Keys of the models that a process with these providers can call; for commands, which have no catalogue in memory.
+pub async fn served_models(db: &Db, providers: &BTreeSet<String>) -> Result<Vec<String>> {
+    let rows = repo::list_models(&mut *db.conn().await?).await?;
+    let is_served = |provider: &String| provider == Echo::KEY || providers.contains(provider);
+    let keys = rows.into_iter().filter(|row| is_served(&row.provider)).map(|row| row.key);
+    let mut keys: Vec<String> = keys.collect();
+    if !keys.iter().any(|key| key == Echo::KEY) {
+        keys.push(Echo::KEY.to_owned());
     }
+    Ok(keys)
 }

@@ -183,9 +183,11 @@ fn require_system_prompt(prompt: String) -> Result<String> {
 /// The model must be in the catalogue, with a price.
 pub fn require_model(catalog: &Catalog, key: &str) -> Result<std::sync::Arc<crate::domains::catalog::Model>> {
     catalog.find_model(key).ok_or_else(|| {
-        AppError::invalid(
-            "model",
-            format!("There is no model `{}`.", key.chars().take(80).collect::<String>()),
-        )
+        let shown: String = key.chars().take(80).collect();
+        let why = match catalog.unserved_provider(key) {
+            Some(_) => format!("The model `{shown}` cannot be called at present."),
+            None => format!("There is no model `{shown}`."),
+        };
+        AppError::invalid("model", why)
     })
 }

@@ -24,7 +24,7 @@ const RETRY: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub struct Settings {
     db: Db,
-    built_in: Arc<BuiltIn>,
+    built_in: watch::Sender<Arc<BuiltIn>>,
     snapshot: watch::Sender<Arc<Snapshot>>,
 }
 
@@ -32,13 +32,22 @@ impl Settings {
     /// Nothing is read yet: all settings are as built in.
     pub fn new(db: Db, built_in: BuiltIn) -> Self {
         let (snapshot, _) = Snapshot::new(&[], &built_in);
-        Self { db, built_in: Arc::new(built_in), snapshot: watch::Sender::new(Arc::new(snapshot)) }
+        let built_in = watch::Sender::new(Arc::new(built_in));
+        Self { db, built_in, snapshot: watch::Sender::new(Arc::new(snapshot)) }
+    }
+
+    /// Reads what is stored, and judges it by the models that there are from now on.
+    pub async fn know_models(&self, models: Vec<String>) -> Result<()> {
+        self.built_in.send_modify(|known| {
+            *known = Arc::new(BuiltIn { models, ..BuiltIn::clone(known) });
+        });
+        self.load().await
     }
 
     /// Reads what is stored.
     pub async fn load(&self) -> Result<()> {
         let rows = repo::list(&mut *self.db.conn().await?).await?;
-        let (snapshot, refused) = Snapshot::new(&rows, &self.built_in);
+        let (snapshot, refused) = Snapshot::new(&rows, &self.built_in());
         for key in refused {
             tracing::warn!(setting = key, "the stored value cannot be used here; the built-in one is");
         }
@@ -54,6 +63,10 @@ impl Settings {
                 sleep(RETRY).await;
             }
         }
+    }
+
+    fn built_in(&self) -> Arc<BuiltIn> {
+        self.built_in.borrow().clone()
     }
 
     /// All values as of now. Ask again for every decision instead of keeping them.
@@ -75,7 +88,7 @@ impl Settings {
     pub async fn set(&self, key: &str, words: &str) -> Result<()> {
         let definition = find(key)?;
         let wrong = |why| AppError::invalid("value", why);
-        let value = definition.parse(words, &self.built_in).map_err(wrong)?;
+        let value = definition.parse(words, &self.built_in()).map_err(wrong)?;
         let mut conn = self.db.conn().await?;
         conn.transaction(async |conn| {
             repo::upsert(conn, definition.key, &value).await?;

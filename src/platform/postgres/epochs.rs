@@ -11,15 +11,18 @@ use crate::schema::cache_epochs;
 pub enum Scope {
     /// The settings of the platform.
     Settings,
+    /// Plans, features, models and prices.
+    Catalog,
 }
 
 impl Scope {
-    pub(super) const ALL: [Self; 1] = [Self::Settings];
+    pub(super) const ALL: [Self; 2] = [Self::Settings, Self::Catalog];
 
     /// Name in the table.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Settings => "settings",
+            Self::Catalog => "catalog",
         }
     }
 }

@@ -1,5 +1,5 @@
 use loquent::{
-    config::{DefaultPlan, Flags, Jobs, Limits, Purpose, Streams},
+    config::{Flags, Jobs, Limits, Purpose, Streams},
     platform::telemetry::LogFormat,
 };
 
@@ -37,13 +37,6 @@ fn development_needs_nothing() {
         write_stall_seconds: 10,
     };
     assert_eq!(config.limits, limits);
-    let plan = DefaultPlan {
-        key: "default".to_owned(),
-        name: "Default".to_owned(),
-        credits: 100_000_000,
-        min_output_tokens: 64,
-    };
-    assert_eq!(config.plan, plan);
     assert_eq!(config.default_model, "echo");
     assert!(config.providers.is_empty() && config.auth.signing_keys.is_empty());
     let auth = &config.auth;

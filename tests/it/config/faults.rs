@@ -4,7 +4,7 @@ use super::{dev, fault, faults, load};
 
 #[test]
 fn every_fault_is_named_in_one_message() {
-    let file = "[server]\nhost = \"localhost\"\nprot = 1\n\n[limits]\nbody_bytes = -1\n\n[plan]\ncredits = \"many\"\n";
+    let file = "[server]\nhost = \"localhost\"\nprot = 1\n\n[limits]\nbody_bytes = -1\n\n[database]\nnotify = \"often\"\n";
     let env = [
         ("PORT", "70000"),
         ("LOQUENT_STREAMS__FLUSH_MS", "0"),
@@ -22,14 +22,14 @@ fn every_fault_is_named_in_one_message() {
     fix: set it to a number from 0 to 65535
   database.url (variable DATABASE_URL): is not a PostgreSQL address
     fix: set it to postgres://user:password@host:5432/name, or remove it to use the bundled database
+  database.notify (loquent.toml line 9): is neither on nor off
+    fix: set it to true or false
   auth.signing_keys (not set): is missing: tokens could not be signed
     fix: set LOQUENT_AUTH__SIGNING_KEYS=\"main:$(openssl rand -base64 48 | tr -d '\\n')\", or add --dev to try Loquent on this machine
   streams.flush_ms (variable LOQUENT_STREAMS__FLUSH_MS): is not a whole number in its range
     fix: set it to a number from 1 to 100
   limits.body_bytes (loquent.toml line 6): is not a whole number in its range
     fix: set it to a number from 1024 to 67108864
-  plan.credits (loquent.toml line 9): is not a plain decimal number
-    fix: write a plain decimal with at most 6 decimals, such as \"0.15\"
   log.filter (variable RUST_LOG): is not a log filter
     fix: set it to directives such as loquent=info,warn
   server.prot (loquent.toml line 3): is no setting

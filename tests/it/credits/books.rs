@@ -11,11 +11,6 @@ use crate::support::{client::Client, cluster::variable};
 /// Settings under which nothing but money refuses a call, however slow the machine is.
 pub const PATIENT: &str = "[database]\nwait_ms = 30000\n[limits]\n";
 
-/// The plan of an account that has so many credits and asks for 64 tokens of output at least.
-pub fn plan(credits: &str) -> String {
-    format!("[plan]\ncredits = \"{credits}\"\nmin_output_tokens = 64\n")
-}
-
 /// True when the heavy tests are to run at their full size.
 pub fn is_full_size() -> bool {
     variable("TEST_SCALE").is_some_and(|scale| scale == "full")

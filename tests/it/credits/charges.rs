@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::books::{answer_id, plan, rows};
+use super::books::{answer_id, rows};
 use crate::support::{app::TestApp, provider::Script};
 
 /// A model that costs nothing.
-const FREE: &str = "[providers.scripted.models.free]\ncontext_tokens = 100000\nmax_output_tokens = 4096\n\
-                    [providers.scripted.models.free.prices]\ninput = \"0\"\noutput = \"0\"\n";
+const FREE: &str = "[models.free]\nprovider = \"scripted\"\ncontext_tokens = 100000\nmax_output_tokens = 4096\n\
+                    [models.free.prices]\ninput = \"0\"\noutput = \"0\"\n";
 
 /// The output cap that went to the provider with a call.
 fn cap_sent(app: &TestApp, call: usize) -> Value {
@@ -25,7 +25,7 @@ async fn newest_hold(app: &TestApp) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn near_an_empty_balance_the_answer_is_capped_and_below_the_floor_refused_with_numbers() {
     // 5 tokens in and 164 out, and a little that pays for no token.
-    let app = TestApp::builder().settings(&plan("0.169999")).start().await;
+    let app = TestApp::builder().credits("0.169999").start().await;
     let person = app.client.sign_up().await;
     app.provider.then(Script::text("Cut", 1).usage(5, 164).finish("length"));
     let sent = person.send_text("Hi", json!({})).await;
@@ -53,7 +53,7 @@ async fn near_an_empty_balance_the_answer_is_capped_and_below_the_floor_refused_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_capped_answer_that_ends_by_itself_says_so() {
-    let app = TestApp::builder().settings(&plan("0.169")).start().await;
+    let app = TestApp::builder().credits("0.169").start().await;
     let person = app.client.sign_up().await;
     app.provider.then(Script::text("Short.", 1).usage(5, 2));
     let run = person.ended_run(&person.send_text("Hi", json!({})).await).await;
@@ -169,7 +169,7 @@ async fn a_failure_after_the_first_word_is_charged_for_what_came() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_free_model_answers_everybody_and_is_metered_all_the_same() {
     for credits in ["100", "0"] {
-        let app = TestApp::builder().settings(&plan(credits)).settings(FREE).start().await;
+        let app = TestApp::builder().credits(credits).catalog(FREE).start().await;
         let person = app.client.sign_up().await;
         app.provider.always(Script::text("Free.", 1).usage(500, 900));
         let sent = person.send_text("Hi", json!({ "model": "free", "options": { "maxCredits": "0" } })).await;
@@ -192,7 +192,7 @@ async fn a_free_model_answers_everybody_and_is_metered_all_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cost_that_nothing_was_held_for_is_ours() {
     let only_cached = FREE.replace("output = \"0\"\n", "output = \"0\"\ncached_input = \"1000\"\n");
-    let app = TestApp::builder().settings(&only_cached).start().await;
+    let app = TestApp::builder().catalog(&only_cached).start().await;
     let person = app.client.sign_up().await;
     app.provider.always(Script::text("Cached.", 1).usage_json(json!({
         "prompt_tokens": 50, "completion_tokens": 5, "prompt_tokens_details": { "cached_tokens": 40 },

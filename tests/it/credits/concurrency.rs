@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::books::{
-    PATIENT, block_wallets, is_full_size, micro, number, plan, rows, wait_until_blocked, wait_until_settled,
+    PATIENT, block_wallets, is_full_size, micro, number, rows, wait_until_blocked, wait_until_settled,
 };
 use crate::support::{
     app::{MODEL, SEND, TestApp, new_key},
@@ -30,7 +30,7 @@ async fn send_the_least(person: &Client) -> Value {
 async fn of_200_sends_over_credits_for_37_exactly_37_are_called_and_163_refused_with_numbers() {
     let rounds = if is_full_size() { 20 } else { 1 };
     // One micro-credit less than 38 of them cost.
-    let app = TestApp::builder().settings(&plan("2.621999")).settings(CROWDED).start().await;
+    let app = TestApp::builder().credits("2.621999").settings(CROWDED).start().await;
     for round in 0..rounds {
         let person = app.client.sign_up().await;
         let called_before = app.provider.calls();

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::books::{PATIENT, number, plan, rows};
+use super::books::{PATIENT, number, rows};
 use crate::support::{
     app::TestApp,
     provider::{Gate, Script},
@@ -15,7 +15,7 @@ const SIGN_UP: &str = "mutation($input: SignUpInput!) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_up_grants_the_credits_of_the_plan_exactly_once() {
-    let app = TestApp::builder().settings(&plan("12.5")).settings(PATIENT).start().await;
+    let app = TestApp::builder().credits("12.5").settings(PATIENT).start().await;
     let input = json!({ "email": "ada@example.com", "password": "violet-tractor-lantern" });
     let asked = join_all((0..8).map(|_| app.client.gql(SIGN_UP, json!({ "input": input })))).await;
     let tokens: Vec<&str> =
@@ -37,8 +37,7 @@ async fn signing_up_grants_the_credits_of_the_plan_exactly_once() {
     assert_eq!(number(&app.db.url, "SELECT count(*) FROM grants").await, 1);
 
     // Another plan is for those who join later.
-    let again =
-        TestApp::builder().settings(&plan("3")).database_through(str::to_owned, &app.db).start().await;
+    let again = TestApp::builder().credits("3").database_through(str::to_owned, &app.db).start().await;
     let later = again.client.sign_up().await;
     assert_eq!(later.balance().await.0, "3.000000");
     assert_eq!(person.balance().await.0, "12.500000");
@@ -49,8 +48,8 @@ async fn signing_up_grants_the_credits_of_the_plan_exactly_once() {
 /// A model whose output has this price.
 fn priced(output: &str) -> String {
     format!(
-        "[providers.scripted.models.priced]\ncontext_tokens = 100000\nmax_output_tokens = 4096\n\
-         [providers.scripted.models.priced.prices]\ninput = \"1000\"\noutput = \"{output}\"\n"
+        "[models.priced]\nprovider = \"scripted\"\ncontext_tokens = 100000\nmax_output_tokens = 4096\n\
+         [models.priced.prices]\ninput = \"1000\"\noutput = \"{output}\"\n"
     )
 }
 
@@ -71,7 +70,7 @@ fn row(unit: &str, credits: i64, in_force: bool, ends_in_time: Value) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_price_is_a_new_dated_row_and_old_generations_keep_their_terms() {
     const OLD: i64 = 1_000_000_000;
-    let app = TestApp::builder().settings(&priced("1000")).start().await;
+    let app = TestApp::builder().catalog(&priced("1000")).start().await;
     let url = &app.db.url;
     let person = app.client.sign_up().await;
     let of_priced = json!({ "model": "priced", "options": { "maxOutputTokens": 100 } });
@@ -89,7 +88,7 @@ async fn a_changed_price_is_a_new_dated_row_and_old_generations_keep_their_terms
 
     // Starting again with the same prices writes nothing.
     let over_the_same =
-        |settings: &str| TestApp::builder().settings(settings).database_through(str::to_owned, &app.db);
+        |models: &str| TestApp::builder().catalog(models).database_through(str::to_owned, &app.db);
     let same = over_the_same(&priced("1000")).start().await;
     assert_eq!(price_book(url).await, first_book);
     same.close().await;

@@ -17,6 +17,7 @@ use crate::{
     support::{
         app::{SEND, new_key},
         binary::{Binary, Launch},
+        catalog::apply_by_command,
         client::Client,
         cluster::variable,
         db::TestDb,
@@ -158,6 +159,7 @@ async fn the_bundled_database_ends_with_its_process_however_that_ends_and_keeps_
 
     // Killed: the server goes by itself, and the next process starts over its data.
     let binary = start();
+    apply_by_command(home.path(), &binary).await;
     let postgres = postgres_in(home.path());
     let (person, _socket, mut streams) = half_read(&binary, &provider, &mut dice).await;
     let pid = binary.pid();

@@ -29,7 +29,7 @@ async fn a_hundred_streams_are_dropped_and_resumed_without_losing_or_repeating_a
     let mut dice = Dice::throw("streams_resume");
     let app = TestApp::builder()
         .settings(&format!("{ROOMY}operations_per_socket = 1000"))
-        .settings("[plan]\ncredits = \"100000\"")
+        .credits("100000")
         .start()
         .await;
     let persons = join_all((0..PERSONS).map(|_| app.client.sign_up())).await;

@@ -26,6 +26,7 @@ use crate::{
     support::{
         app::{MODEL, SEND, new_key},
         binary::{Binary, Launch},
+        catalog::Offer,
         client::Client,
         cluster::variable,
         feed::Dice,
@@ -74,11 +75,9 @@ async fn restart(name: &str, mode: Mode) {
     cluster.ensure_database("loquent").await.unwrap();
     let url = cluster.url("loquent");
     migrate::up(&url).await.unwrap();
+    Offer::of_credits("1000000").apply(&url).await;
     let provider = ScriptedProvider::start().await;
-    let settings = format!(
-        "{ROOMY}{SIGNING_KEY}[plan]\ncredits = \"1000000\"\n[streams]\nlease_ms = {}",
-        LEASE.as_millis()
-    );
+    let settings = format!("{ROOMY}{SIGNING_KEY}[streams]\nlease_ms = {}", LEASE.as_millis());
     let launch = Launch { database_url: &url, provider: provider.base_url(), settings: &settings };
     let (near, far) = (Binary::start(&launch), Binary::start(&launch));
     let runner = Binary::start_runner(&launch);

@@ -22,8 +22,8 @@ const LIMIT: Duration = Duration::from_secs(7);
 async fn all_answers_of_a_dead_process_end_at_once_however_many_it_had() {
     // More than are read at a time.
     let runs = if variable("TEST_SCALE").is_some() { 2000 } else { 450 };
-    let settings = format!("{ROOMY}[plan]\ncredits = \"1000\"\n[streams]\nlease_ms = 1000");
-    let app = TestApp::builder().settings(&settings).start().await;
+    let settings = format!("{ROOMY}[streams]\nlease_ms = 1000");
+    let app = TestApp::builder().settings(&settings).credits("1000").start().await;
     let url = &app.db.url;
     let person = app.client.sign_up().await;
     app.provider.then(Script::text("Hello.", 1).usage(3, 1));
@@ -52,7 +52,7 @@ async fn all_answers_of_a_dead_process_end_at_once_however_many_it_had() {
         "DO $$ DECLARE g generations; BEGIN
            FOR g IN SELECT * FROM generations WHERE replica_id = '{dead}' LOOP
              PERFORM ledger_hold(g.id, g.account_id, 'generation', 1, 1,
-                                 '[{{\"meter\": \"credits\", \"fixed\": 100000, \"rate\": 0}}]', g.user_id, 'Left');
+                                 '[{{\"kind\": \"wallet\", \"meter\": \"credits\", \"fixed\": 100000, \"rate\": 0}}]', g.user_id, 'Left');
              COMMIT;
            END LOOP;
          END $$"

@@ -13,9 +13,11 @@ use loquent::{
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::{client::Client, cluster::variable, db::TestDb, provider::ScriptedProvider, rows::row};
+use super::{
+    catalog::Offer, client::Client, cluster::variable, db::TestDb, provider::ScriptedProvider, rows::row,
+};
 
-/// Key of the model that the scripted provider serves: 1,000 credits for a million tokens in, as many out.
+/// Key of the model that the scripted provider serves.
 pub const MODEL: &str = "scripted";
 
 /// The application on a port of loopback. A test ends with [`TestApp::close`], which proves that nothing is left behind.
@@ -33,6 +35,7 @@ pub struct TestApp {
 #[derive(Default)]
 pub struct Builder {
     settings: String,
+    offer: Option<Offer>,
     is_production: bool,
     database_url: Option<String>,
     jobs: Registry,
@@ -86,7 +89,23 @@ impl Drop for TestApp {
 }
 
 impl Builder {
-    /// Adds lines of the configuration file, such as `[plan]\ncredits = "37"`.
+    /// Gives the plan of everybody so many credits.
+    pub fn credits(self, credits: &str) -> Self {
+        self.offer(|offer| offer.credits(credits))
+    }
+
+    /// Adds lines to the catalogue, such as models.
+    pub fn catalog(self, toml: &str) -> Self {
+        self.offer(|offer| offer.with(toml))
+    }
+
+    /// Changes the offer of the tests, before the application starts.
+    pub fn offer(mut self, change: impl FnOnce(Offer) -> Offer) -> Self {
+        self.offer = Some(change(self.offer.unwrap_or_default()));
+        self
+    }
+
+    /// Adds lines of the configuration file, such as `[limits]\nsockets_per_user = 1`.
     pub fn settings(mut self, toml: &str) -> Self {
         writeln!(self.settings, "{toml}").unwrap();
         self
@@ -125,6 +144,9 @@ impl Builder {
     pub async fn start_over(self, db: TestDb) -> TestApp {
         let provider = ScriptedProvider::start().await;
         let url = self.database_url.clone().unwrap_or_else(|| db.url.clone());
+        if let Some(offer) = &self.offer {
+            offer.apply(&url).await;
+        }
         let mut config = config(&self.settings, provider.base_url());
         config.is_dev = !self.is_production;
         let key =
@@ -162,11 +184,7 @@ pub fn environment() -> BTreeMap<String, String> {
 
 /// The section of the scripted provider, for a configuration file.
 pub fn provider_settings(base_url: &str) -> String {
-    format!(
-        "[providers.scripted]\nbase_url = \"{base_url}\"\n\
-         [providers.scripted.models.{MODEL}]\ncontext_tokens = 100000\nmax_output_tokens = 4096\n\
-         [providers.scripted.models.{MODEL}.prices]\ninput = \"1000\"\noutput = \"1000\"\n"
-    )
+    format!("[providers.scripted]\nbase_url = \"{base_url}\"\n")
 }
 
 /// The mutation that every test of answers sends.

@@ -1,4 +1,5 @@
-//! A database for one test, copied from a template that is migrated once for every set of migrations.
+//! A database for one test, copied from a template that is migrated once for every set of migrations, with the offer of
+//! the tests.
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use uuid::Uuid;
 
 use super::{
+    catalog::{self, Offer},
     cluster::{Server, variable},
     processes::is_alive,
 };
@@ -28,7 +30,7 @@ const TEMPLATE_LOCK: i64 = 0x6c6f_7175_7465_7374;
 /// Copies at once of a process; more only make each of them slower.
 static COPIES: Semaphore = Semaphore::const_new(4);
 
-/// A migrated, empty database that nobody else uses. It is dropped with the value, also when the test panics;
+/// A migrated database with nothing but the offer of the tests, which nobody else uses. It is dropped with the value, also when the test panics;
 /// `TEST_KEEP_DB=1` keeps it and prints its address.
 #[derive(Debug)]
 pub struct TestDb {
@@ -153,6 +155,7 @@ async fn build_template(server: &Server, conn: &mut AsyncPgConnection, template:
     run(conn, &format!("DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)")).await.map_err(explain)?;
     run(conn, &format!("CREATE DATABASE {unfinished} TEMPLATE template0")).await.map_err(explain)?;
     migrate::up(&server.url(&unfinished)).await?;
+    Offer::default().apply(&server.url(&unfinished)).await;
     // The session of the migrations leaves a moment after its connection is closed.
     for _ in 0..200 {
         match run(conn, &format!("ALTER DATABASE {unfinished} RENAME TO {template}")).await {
@@ -167,7 +170,8 @@ async fn build_template(server: &Server, conn: &mut AsyncPgConnection, template:
 }
 
 fn template_name() -> String {
-    format!("{TEMPLATE_PREFIX}{}", migrate::fingerprint())
+    let migrations = migrate::fingerprint();
+    format!("{TEMPLATE_PREFIX}{}_{}", migrations.get(..16).unwrap_or(&migrations), catalog::fingerprint())
 }
 
 /// A database of a process that is gone, after a crash or a kill. Nobody has one of our own pid before we begin.

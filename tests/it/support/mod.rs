@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod binary;
+pub mod catalog;
 pub mod client;
 pub mod cluster;
 pub mod db;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::cluster;
-use crate::{cron::killed, embedded::owner, jobs::worker, rates::window};
+use crate::{cron::killed, embedded::owner, jobs::worker, rates::window, subscriptions::helper};
 
 const ROLE: &str = "LOQUENT_TEST_ROLE";
 
@@ -25,6 +25,8 @@ pub enum Role {
     Scheduler,
     /// Asks for permits, and says when it was given one.
     Asker,
+    /// Brings accounts up to date when it is told to.
+    Renewer,
 }
 
 impl Role {
@@ -36,6 +38,7 @@ impl Role {
             Self::Worker => "worker",
             Self::Scheduler => "scheduler",
             Self::Asker => "asker",
+            Self::Renewer => "renewer",
         }
     }
 
@@ -67,6 +70,7 @@ async fn helper_processes_enter_here() {
         Some("keeper") => cluster::keep().await.expect("the cluster is kept"),
         Some("owner") => owner::own().await,
         Some("worker") => worker::work().await,
+        Some("renewer") => helper::renew().await,
         Some("scheduler") => killed::look_on().await,
         Some("asker") => window::ask().await,
         Some("client") => owner::use_a_test_database().await,

@@ -112,7 +112,7 @@ async fn who_does_not_want_to_wait_is_answered_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_message_is_not_waited_for() {
-    let app = TestApp::builder().settings("[plan]\ncredits = \"0\"").start().await;
+    let app = TestApp::builder().credits("0").start().await;
     let person = app.client.sign_up().await;
     let answer = send(&person, &message(), "wait=60").await;
     assert_eq!(answer.user_errors("sendMessage")[0]["code"], "INSUFFICIENT_CREDITS");
