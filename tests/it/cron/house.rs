@@ -61,7 +61,8 @@ async fn the_timetable_is_in_the_database_and_clears_what_is_over() {
             "prune.rate_limits",
             "prune.replicas",
             "prune.revocations",
-            "prune.sessions"
+            "prune.sessions",
+            "subscriptions.renew"
         ]
     );
     let long_ago = "
