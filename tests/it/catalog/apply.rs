@@ -121,7 +121,7 @@ async fn a_change_that_is_dropped_anywhere_is_whole_or_none_and_leaves_nothing_o
             .await
         };
         // The only connection of the pool serves the next caller, outside of any transaction.
-        let versions = catalog::list_versions(&mut *pool.conn().await.unwrap(), 1).await.unwrap();
+        let versions = catalog::list_versions(&mut pool.conn().await.unwrap(), 1).await.unwrap();
         assert!(versions[0].version >= 1);
         assert_whole(&db.url).await;
         polls += 1;
