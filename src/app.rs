@@ -17,6 +17,7 @@ use crate::{
         credits::CreditLedger,
         generations::{GenerationSettings, Generations, LogSettings, Parts},
         settings::Settings,
+        subscriptions::{self, Subscriptions},
     },
     graphql::{Api, admission::Admission, extension::Rules, guard, schema_builder},
     jobs::{JobHints, Registry as Jobs, Runner, RunnerSettings, cron::Scheduler},
@@ -93,7 +94,12 @@ impl App {
         let settings = Settings::new(requests.clone(), offer::built_in_settings(config, Vec::new()));
         let served = config.providers.keys().cloned();
         let catalog = Catalog::start(&requests, &clock, served, settings.clone()).await?;
-        let credits = CreditLedger::new(requests.clone(), clock.clone(), catalog.clone());
+        let credits = CreditLedger::new(requests.clone());
+        let subscriptions_over = |db: &Db| {
+            let (clock, tasks, catalog) = (clock.clone(), tasks.clone(), catalog.clone());
+            Subscriptions::new(subscriptions::Parts { db: db.clone(), clock, tasks, catalog })
+        };
+        let subscriptions = subscriptions_over(&requests);
         let accounts = Accounts::new(accounts::Parts {
             db: requests.clone(),
             clock: clock.clone(),
@@ -102,7 +108,7 @@ impl App {
             settings: settings.clone(),
             tokens: Tokens::new(&keys(signing_keys), clock.clone(), token_settings(config)),
             passwords: Passwords::try_new()?,
-            on_new_account: Arc::new(credits.clone()),
+            on_new_account: Arc::new(subscriptions.clone()),
         });
         let conversations =
             Conversations::new(requests.clone(), clock.clone(), tasks.clone(), catalog.clone());
@@ -113,11 +119,12 @@ impl App {
             clock: clock.clone(),
             tasks: tasks.clone(),
             catalog: catalog.clone(),
+            subscriptions: subscriptions.clone(),
             providers: Arc::new(providers.clone()),
         };
         let generations = Generations::start(parts, generation_settings(config), stop_log.clone()).await?;
         let job_hints = JobHints::new(hints.clone());
-        upkeep::register(&mut jobs, &background, &accounts)?;
+        upkeep::register(&mut jobs, &background, &accounts, subscriptions_over(&background))?;
         let runner = Runner::start(
             background.clone(),
             &tasks,
@@ -146,6 +153,7 @@ impl App {
             .data(conversations)
             .data(generations.clone())
             .data(settings)
+            .data(subscriptions)
             .finish();
         let api = Api {
             schema,

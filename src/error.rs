@@ -8,6 +8,7 @@ pub mod reference;
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 pub use codes::ErrorCode;
@@ -21,6 +22,23 @@ pub enum Details {
     Credits { required: i64, available: i64 },
     /// The model that was asked for and when to try again.
     Provider { model: String, retry_after: Option<Duration> },
+    /// The limit that was reached.
+    Quota(Box<QuotaDetails>),
+}
+
+/// A limit in numbers; credits and cost are in millionths. Meter, window and scope have their names of the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuotaDetails {
+    pub meter: &'static str,
+    pub window: &'static str,
+    pub scope: &'static str,
+    pub limit: Option<i64>,
+    pub used: i64,
+    pub held: i64,
+    pub resets_at: Option<DateTime<Utc>>,
+    pub revision: i64,
+    /// Until the same call would pass, in whole seconds; `None` when waiting does not help.
+    pub retry_after: Option<Duration>,
 }
 
 #[derive(Debug)]

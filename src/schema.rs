@@ -42,6 +42,21 @@ diesel::table! {
 }
 
 diesel::table! {
+    credit_adjustments (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        amount -> Int8,
+        booked -> Int8,
+        expires_at -> Nullable<Timestamptz>,
+        reason -> Text,
+        status -> Text,
+        requested_by -> Nullable<Uuid>,
+        key -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     cron_entries (name) {
         name -> Text,
         schedule -> Text,
@@ -58,6 +73,15 @@ diesel::table! {
         tick_at -> Timestamptz,
         job_id -> Uuid,
         created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    deployment_days (started_at, slot) {
+        started_at -> Timestamptz,
+        slot -> Int2,
+        used -> Int8,
+        held -> Int8,
     }
 }
 
@@ -105,6 +129,10 @@ diesel::table! {
         available -> Int8,
         held -> Int8,
         spent -> Int8,
+        expired -> Int8,
+        revoked -> Int8,
+        starts_at -> Timestamptz,
+        expires_at -> Timestamptz,
         created_at -> Timestamptz,
     }
 }
@@ -114,10 +142,15 @@ diesel::table! {
         hold_id -> Uuid,
         line -> Int2,
         part -> Int2,
-        wallet_id -> Uuid,
-        grant_id -> Uuid,
+        meter -> Text,
+        wallet_id -> Nullable<Uuid>,
+        grant_id -> Nullable<Uuid>,
+        counter_id -> Nullable<Uuid>,
+        slot -> Nullable<Int2>,
+        window_started_at -> Nullable<Timestamptz>,
         held -> Int8,
         spent -> Nullable<Int8>,
+        created_at -> Timestamptz,
     }
 }
 
@@ -190,8 +223,21 @@ diesel::table! {
         balance_after -> Int8,
         revision -> Int8,
         hold_id -> Nullable<Uuid>,
+        taking_id -> Nullable<Uuid>,
         user_id -> Nullable<Uuid>,
         description -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    ledger_takings (id) {
+        id -> Uuid,
+        wallet_id -> Uuid,
+        grant_id -> Nullable<Uuid>,
+        reference -> Nullable<Text>,
+        asked -> Int8,
+        taken -> Int8,
         created_at -> Timestamptz,
     }
 }
@@ -256,6 +302,21 @@ diesel::table! {
         position -> Int4,
         content -> Jsonb,
         created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    quota_counters (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        user_id -> Uuid,
+        meter -> Text,
+        window_kind -> Text,
+        window_started_at -> Nullable<Timestamptz>,
+        window_ends_at -> Nullable<Timestamptz>,
+        used -> Int8,
+        held -> Int8,
+        revision -> Int8,
     }
 }
 
@@ -336,6 +397,38 @@ diesel::table! {
 }
 
 diesel::table! {
+    subscription_changes (id) {
+        id -> Uuid,
+        subscription_id -> Uuid,
+        from_plan_id -> Uuid,
+        to_plan_id -> Uuid,
+        cause -> Text,
+        reason -> Nullable<Text>,
+        requested_by -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    subscriptions (id) {
+        id -> Uuid,
+        account_id -> Uuid,
+        plan_id -> Uuid,
+        next_plan_id -> Nullable<Uuid>,
+        reverts_to_plan_id -> Nullable<Uuid>,
+        reverts_at -> Nullable<Timestamptz>,
+        anchor_at -> Timestamptz,
+        period -> Int4,
+        period_started_at -> Timestamptz,
+        period_ends_at -> Timestamptz,
+        due_at -> Timestamptz,
+        revision -> Int8,
+        created_at -> Timestamptz,
+        ended_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     users (id) {
         id -> Uuid,
         email -> Text,
@@ -360,6 +453,7 @@ diesel::table! {
 
 diesel::joinable!(conversations -> accounts (account_id));
 diesel::joinable!(conversations -> users (created_by));
+diesel::joinable!(credit_adjustments -> accounts (account_id));
 diesel::joinable!(cron_ticks -> cron_entries (name));
 diesel::joinable!(generations -> accounts (account_id));
 diesel::joinable!(generations -> conversations (conversation_id));
@@ -368,27 +462,39 @@ diesel::joinable!(generations -> users (user_id));
 diesel::joinable!(grants -> wallets (wallet_id));
 diesel::joinable!(hold_draws -> grants (grant_id));
 diesel::joinable!(hold_draws -> holds (hold_id));
+diesel::joinable!(hold_draws -> quota_counters (counter_id));
 diesel::joinable!(ledger_entries -> grants (grant_id));
+diesel::joinable!(ledger_entries -> ledger_takings (taking_id));
 diesel::joinable!(ledger_entries -> wallets (wallet_id));
+diesel::joinable!(ledger_takings -> grants (grant_id));
+diesel::joinable!(ledger_takings -> wallets (wallet_id));
 diesel::joinable!(members -> accounts (account_id));
 diesel::joinable!(members -> users (user_id));
 diesel::joinable!(model_prices -> models (model_id));
+diesel::joinable!(quota_counters -> accounts (account_id));
 diesel::joinable!(refresh_tokens -> sessions (session_id));
 diesel::joinable!(sessions -> users (user_id));
+diesel::joinable!(subscription_changes -> subscriptions (subscription_id));
+diesel::joinable!(subscriptions -> accounts (account_id));
 diesel::joinable!(wallets -> accounts (account_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     accounts,
     conversations,
+    credit_adjustments,
     generations,
     grants,
     hold_draws,
     holds,
     ledger_entries,
+    ledger_takings,
     members,
     messages,
+    quota_counters,
     refresh_tokens,
     sessions,
+    subscription_changes,
+    subscriptions,
     users,
     wallets,
 );

@@ -110,22 +110,69 @@ CREATE VIEW ledger_differences AS
 WITH movements AS (
   SELECT grant_id, sum(amount) AS available,
          sum(CASE kind WHEN 'hold' THEN -amount WHEN 'settle' THEN -amount - spent WHEN 'release' THEN -amount ELSE 0 END) AS held,
-         sum(spent) AS spent, sum(amount) FILTER (WHERE kind = 'grant') AS granted
+         sum(spent) AS spent, -sum(amount) FILTER (WHERE kind = 'expire') AS expired,
+         -sum(amount) FILTER (WHERE taking_id IS NOT NULL) AS revoked,
+         sum(amount) FILTER (WHERE kind = 'grant' OR (kind = 'adjust' AND amount > 0)) AS granted
     FROM ledger_entries GROUP BY grant_id),
 chain AS (
   SELECT wallet_id, id, revision, balance_after, amount,
          row_number() OVER w AS position, sum(amount) OVER w AS running
     FROM ledger_entries WINDOW w AS (PARTITION BY wallet_id ORDER BY revision)),
 hold_totals AS (
-  SELECT h.id, h.state, h.account_id, d.held, d.spent, e.held AS entry_held, e.settled, e.resolutions, e.parts
+  SELECT h.id, h.state, h.account_id, d.held, d.spent, d.credits_held, e.held AS entry_held, e.settled, e.credits_settled, e.refunded, e.resolutions
     FROM holds h
-    LEFT JOIN (SELECT hold_id, sum(held) AS held, sum(spent) AS spent FROM hold_draws GROUP BY 1) d ON d.hold_id = h.id
-    LEFT JOIN (SELECT hold_id, -sum(amount) FILTER (WHERE kind = 'hold') AS held, sum(spent) AS settled,
-                      count(DISTINCT kind) FILTER (WHERE kind <> 'hold') AS resolutions,
-                      bool_and(kind <> 'release' OR spent = 0) AS parts
-                 FROM ledger_entries GROUP BY 1) e ON e.hold_id = h.id)
+    LEFT JOIN (SELECT hold_id, sum(held) AS held, sum(spent) AS spent, sum(held) FILTER (WHERE meter = 'credits') AS credits_held
+                 FROM hold_draws WHERE grant_id IS NOT NULL GROUP BY 1) d ON d.hold_id = h.id
+    LEFT JOIN (SELECT hold_id, -sum(amount) FILTER (WHERE kind = 'hold') AS held, sum(spent) FILTER (WHERE kind IN ('settle', 'release')) AS settled,
+                      sum(spent) FILTER (WHERE kind = 'settle' AND meter = 'credits') AS credits_settled, -sum(spent) FILTER (WHERE kind = 'refund') AS refunded,
+                      count(DISTINCT kind) FILTER (WHERE kind IN ('settle', 'release')) AS resolutions
+                 FROM ledger_entries JOIN wallets ON wallets.id = wallet_id GROUP BY 1) e ON e.hold_id = h.id),
+-- What the provider counted, at the terms of the call. Costs that are not known are none.
+counted AS (
+  SELECT g.id, ceil_mega(coalesce(g.input_tokens, 0)::numeric * (g.terms->>'input')::numeric
+                       + coalesce(g.cached_input_tokens, 0)::numeric * (g.terms->>'cached_input')::numeric
+                       + (coalesce(g.output_tokens, 0)::numeric + coalesce(g.reasoning_tokens, 0)::numeric) * (g.terms->>'output')::numeric) AS credits,
+         coalesce(g.input_tokens, 0)::numeric + coalesce(g.cached_input_tokens, 0) + coalesce(g.output_tokens, 0) + coalesce(g.reasoning_tokens, 0) AS tokens,
+         coalesce(ceil_mega(coalesce(g.input_tokens, 0)::numeric * (g.terms->'costs'->>'input')::numeric
+                       + coalesce(g.cached_input_tokens, 0)::numeric * (g.terms->'costs'->>'cached_input')::numeric
+                       + (coalesce(g.output_tokens, 0)::numeric + coalesce(g.reasoning_tokens, 0)::numeric) * (g.terms->'costs'->>'output')::numeric), 0) AS cost
+    FROM generations g),
+draw_lines AS (
+  SELECT d.hold_id, d.line, d.meter, q.window_kind, sum(d.held) AS held, sum(d.spent) AS spent, count(*) FILTER (WHERE d.spent IS NULL) AS unspent
+    FROM hold_draws d LEFT JOIN quota_counters q ON q.id = d.counter_id GROUP BY 1, 2, 3, 4),
+counter_totals AS (
+  SELECT d.counter_id, d.slot, d.window_started_at, sum(d.held) FILTER (WHERE h.state = 'open') AS held, sum(d.spent) FILTER (WHERE h.state = 'settled') AS spent
+    FROM hold_draws d JOIN holds h ON h.id = d.hold_id WHERE d.grant_id IS NULL GROUP BY 1, 2, 3)
 SELECT 'grant_differs_from_entries' AS problem, g.id AS subject FROM grants g LEFT JOIN movements m ON m.grant_id = g.id
- WHERE (g.available, g.held, g.spent, g.amount) IS DISTINCT FROM (coalesce(m.available, 0), coalesce(m.held, 0), coalesce(m.spent, 0), coalesce(m.granted, 0))
+ WHERE (g.available, g.held, g.spent, g.expired, g.revoked, g.amount) IS DISTINCT FROM (coalesce(m.available, 0), coalesce(m.held, 0),
+        coalesce(m.spent, 0), coalesce(m.expired, 0), coalesce(m.revoked, 0), coalesce(m.granted, 0))
+UNION ALL
+SELECT 'expired_too_early', e.id FROM ledger_entries e JOIN grants g ON g.id = e.grant_id WHERE e.kind = 'expire' AND e.created_at < g.expires_at
+UNION ALL
+SELECT 'taking_differs_from_entries', t.id FROM ledger_takings t
+ WHERE t.taken <> (SELECT coalesce(-sum(e.amount), 0) FROM ledger_entries e WHERE e.taking_id = t.id AND e.wallet_id = t.wallet_id
+                      AND (t.grant_id IS NULL OR e.grant_id = t.grant_id))
+UNION ALL
+SELECT 'counter_differs_from_draws', q.id FROM quota_counters q
+  LEFT JOIN counter_totals t ON t.counter_id = q.id AND t.window_started_at IS NOT DISTINCT FROM q.window_started_at
+ WHERE q.held <> coalesce(t.held, 0)
+    OR q.used <> CASE WHEN q.window_kind IN ('minute', 'hour', 'none') THEN 0 ELSE coalesce(t.spent, 0) END
+UNION ALL
+-- The subject is the day, as the smallest id of its first instant.
+SELECT 'deployment_differs_from_draws', uuid_v7_floor(coalesce(y.started_at, t.window_started_at)) FROM deployment_days y
+  FULL JOIN (SELECT slot, window_started_at, held, spent FROM counter_totals WHERE slot IS NOT NULL) t
+    ON t.slot = y.slot AND t.window_started_at = y.started_at
+ WHERE (y.held, y.used) IS DISTINCT FROM (coalesce(t.held, 0), coalesce(t.spent, 0))
+UNION ALL
+SELECT 'draw_differs_from_usage', h.id FROM holds h JOIN draw_lines l ON l.hold_id = h.id LEFT JOIN counted c ON c.id = h.id
+ WHERE (h.state = 'open') <> (l.unspent > 0)
+    OR (h.state = 'released' AND l.spent <> 0)
+    OR (h.state IN ('settled', 'refunded') AND c.id IS NOT NULL AND l.spent <> CASE
+          WHEN l.window_kind = 'none' THEN 0
+          WHEN l.meter = 'credits' THEN least(l.held, c.credits)
+          WHEN l.meter = 'tokens' THEN least(l.held, c.tokens)
+          WHEN l.meter = 'cost' THEN least(l.held, c.cost)
+          ELSE l.held END)
 UNION ALL
 SELECT 'wallet_differs_from_grants', w.id FROM wallets w
   LEFT JOIN (SELECT wallet_id, sum(available) AS available, sum(held) AS held FROM grants GROUP BY 1) g ON g.wallet_id = w.id
@@ -143,10 +190,11 @@ SELECT 'entry_in_foreign_wallet', e.id FROM ledger_entries e JOIN wallets w ON w
 UNION ALL
 SELECT 'hold_differs_from_entries', id FROM hold_totals
  WHERE coalesce(held, 0) <> coalesce(entry_held, 0)
-    OR (state = 'settled' AND coalesce(spent, 0) <> coalesce(settled, 0))
+    OR (state IN ('settled', 'refunded') AND coalesce(spent, 0) <> coalesce(settled, 0))
     OR (state = 'released' AND coalesce(settled, 0) <> 0)
     OR (state = 'open' AND coalesce(resolutions, 0) <> 0)
     OR (state <> 'open' AND held > 0 AND coalesce(resolutions, 0) <> 1)
+    OR coalesce(refunded, 0) <> CASE state WHEN 'refunded' THEN coalesce(settled, 0) ELSE 0 END
 UNION ALL
 SELECT 'hold_without_generation', h.id FROM holds h LEFT JOIN generations g ON g.id = h.id WHERE g.id IS NULL OR g.account_id <> h.account_id
 UNION ALL
@@ -156,13 +204,11 @@ SELECT 'hold_and_generation_disagree', g.id FROM generations g JOIN holds h ON h
  WHERE (h.state = 'open') <> (g.finished_at IS NULL)
 UNION ALL
 SELECT 'charge_differs_from_ledger', g.id FROM generations g JOIN hold_totals t ON t.id = g.id
- WHERE g.credits_held <> coalesce(t.held, 0) OR (g.finished_at IS NOT NULL AND g.credits_charged <> coalesce(t.settled, 0))
+ WHERE g.credits_held <> coalesce(t.credits_held, 0) OR (g.finished_at IS NOT NULL AND g.credits_charged <> coalesce(t.credits_settled, 0))
 UNION ALL
-SELECT 'charge_differs_from_usage', g.id FROM generations g JOIN holds h ON h.id = g.id
- WHERE h.state = 'settled' AND g.credits_charged + h.overrun <> ceil_mega(
-         coalesce(g.input_tokens, 0)::numeric * (g.terms->>'input')::numeric
-       + coalesce(g.cached_input_tokens, 0)::numeric * (g.terms->>'cached_input')::numeric
-       + (coalesce(g.output_tokens, 0)::numeric + coalesce(g.reasoning_tokens, 0)::numeric) * (g.terms->>'output')::numeric)
+SELECT 'charge_differs_from_usage', g.id FROM generations g JOIN holds h ON h.id = g.id JOIN counted c ON c.id = g.id
+ WHERE h.state IN ('settled', 'refunded') AND (g.credits_charged <> least(g.credits_held, c.credits)
+    OR h.overrun <> greatest(0, c.credits - coalesce((SELECT max(l.held) FROM draw_lines l WHERE l.hold_id = h.id AND l.meter = 'credits'), 0)))
 UNION ALL
 SELECT 'message_and_generation_disagree', m.id FROM messages m JOIN generations g ON g.message_id = m.id WHERE m.status <> g.status
 UNION ALL

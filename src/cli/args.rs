@@ -4,11 +4,13 @@ mod catalog;
 
 use std::{net::IpAddr, path::PathBuf};
 
+use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 use url::Url;
 
 use crate::{
-    config::{Flags, Purpose},
+    config::{Flags, Purpose, document::micro_units},
+    domains::credits as domain,
     jobs::repo::{JobRow, JobState},
     platform::ids::Id,
 };
@@ -58,6 +60,8 @@ impl Cli {
             Command::Migrate { .. }
             | Command::Schema { .. }
             | Command::Ledger { .. }
+            | Command::Accounts { .. }
+            | Command::Credits { .. }
             | Command::Jobs { .. }
             | Command::Cron { .. }
             | Command::Settings { .. }
@@ -90,6 +94,16 @@ pub enum Command {
     Ledger {
         #[command(subcommand)]
         action: Ledger,
+    },
+    /// What accounts have
+    Accounts {
+        #[command(subcommand)]
+        action: Accounts,
+    },
+    /// What accounts may spend
+    Credits {
+        #[command(subcommand)]
+        action: Credits,
     },
     /// The work that waits, runs, or has failed for good
     Jobs {
@@ -225,6 +239,54 @@ pub enum Cron {
 pub enum Ledger {
     /// Prove that balances, holds and entries agree
     Check,
+}
+
+/// What to do with accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Accounts {
+    /// Put a plan in force at once, without payment
+    SetPlan {
+        /// Id, or the e-mail address of the owner of a personal account
+        account: String,
+        /// Key of a plan that is offered
+        plan: String,
+        /// When the plan it had comes back, such as `2027-01-01T00:00:00Z` [default: never]
+        #[arg(long, value_name = "INSTANT")]
+        until: Option<DateTime<Utc>>,
+        /// For the history of the account
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// What to do with credits.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Credits {
+    /// Give credits, or take what is there of them when the amount is negative
+    Adjust {
+        /// Id, or the e-mail address of the owner of a personal account
+        account: String,
+        /// Credits with at most 6 decimals, such as `12.5` or `-3`
+        #[arg(value_parser = amount, allow_negative_numbers = true)]
+        amount: domain::Credits,
+        /// When given credits expire, such as `2027-01-01T00:00:00Z` [default: never]
+        #[arg(long, value_name = "INSTANT")]
+        expires: Option<DateTime<Utc>>,
+        /// For the books, and shown to the customer
+        #[arg(long)]
+        reason: String,
+        /// Of this intent: a repeat under the same key books nothing [default: a new one]
+        #[arg(long)]
+        key: Option<String>,
+    },
+}
+
+/// Credits with a sign.
+fn amount(text: &str) -> Result<domain::Credits, String> {
+    let (sign, number) = text.strip_prefix('-').map_or((1, text), |number| (-1, number));
+    let micro = micro_units(number, 1_000_000_000)
+        .map_err(|refusal| format!("it {}; {}", refusal.why, refusal.fix))?;
+    Ok(domain::Credits(sign * micro))
 }
 
 /// What to do with jobs.
@@ -374,6 +436,29 @@ mod tests {
                     action: Settings::Set { key: "chat.default_model".into(), value: "echo".into() },
                 },
             ),
+            (
+                "loquent accounts set-plan a@b.example pro --until 2027-01-01T00:00:00Z --reason Prize",
+                Command::Accounts {
+                    action: Accounts::SetPlan {
+                        account: "a@b.example".into(),
+                        plan: "pro".into(),
+                        until: Some("2027-01-01T00:00:00Z".parse().expect("an instant")),
+                        reason: "Prize".into(),
+                    },
+                },
+            ),
+            (
+                "loquent credits adjust a@b.example -12.5 --reason Error",
+                Command::Credits {
+                    action: Credits::Adjust {
+                        account: "a@b.example".into(),
+                        amount: domain::Credits(-12_500_000),
+                        expires: None,
+                        reason: "Error".into(),
+                        key: None,
+                    },
+                },
+            ),
             ("loquent replicas --limit 7", Command::Replicas(Replicas { limit: 7 })),
         ];
         for (line, command) in table {
@@ -400,6 +485,12 @@ mod tests {
             "loquent catalog apply",
             "loquent catalog apply offer.toml --preset airi",
             "loquent catalog apply --preset nobody",
+            "loquent accounts set-plan a@b.example pro",
+            "loquent accounts set-plan a@b.example pro --reason x --until tomorrow",
+            "loquent credits adjust a@b.example --reason x",
+            "loquent credits adjust a@b.example 1e3 --reason x",
+            "loquent credits adjust a@b.example --5 --reason x",
+            "loquent credits adjust a@b.example 0.0000001 --reason x",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

@@ -2,9 +2,11 @@
 //! success, 1 a failure or a check that did not pass, 2 a check that could not be made, 78 a configuration that cannot
 //! work (`EX_CONFIG` of sysexits.h).
 
+mod accounts;
 pub mod args;
 mod banner;
 mod catalog;
+mod credits;
 mod cron;
 mod database;
 mod demo;
@@ -71,6 +73,8 @@ async fn work(command: Command, config: &Config) -> anyhow::Result<Verdict> {
         Command::Runner(wishes) => runner::run(config, &wishes).await,
         Command::Migrate { action } => migrate::run(config, action).await,
         Command::Doctor(wishes) => doctor::run(config, &wishes).await,
+        Command::Accounts { action } => accounts::run(config, action).await,
+        Command::Credits { action } => credits::run(config, action).await,
         Command::Jobs { action } => jobs::run(config, action).await,
         Command::Ledger { action: Ledger::Check } => ledger::run(config).await,
         Command::Cron { action: Cron::List } => cron::run(config).await,

@@ -6,3 +6,4 @@ pub mod conversations;
 pub mod credits;
 pub mod generations;
 pub mod settings;
+pub mod subscriptions;

@@ -31,6 +31,12 @@ pub enum UserErrorCode {
     Suspended,
     /// The balance does not cover the least that this would cost.
     InsufficientCredits,
+    /// A limit of the plan for the hour, day, month or period is used up.
+    QuotaExceeded,
+    /// A limit of the plan for the minute is used up.
+    RateLimited,
+    /// The plan does not include the model or feature.
+    PlanRequired,
     /// No provider of the model answers at the moment and no fallback is left.
     ProviderUnavailable,
     /// The conversation is longer than the model or the plan can take.
@@ -56,6 +62,9 @@ impl UserErrorCode {
             ErrorCode::InvalidCode => Self::InvalidCode,
             ErrorCode::Suspended => Self::Suspended,
             ErrorCode::InsufficientCredits => Self::InsufficientCredits,
+            ErrorCode::QuotaExceeded => Self::QuotaExceeded,
+            ErrorCode::PlanRequired => Self::PlanRequired,
+            ErrorCode::CallsLimited => Self::RateLimited,
             ErrorCode::ProviderUnavailable => Self::ProviderUnavailable,
             ErrorCode::ContextTooLong => Self::ContextTooLong,
             ErrorCode::GenerationFailed => Self::GenerationFailed,
@@ -159,7 +168,7 @@ impl From<&AppError> for UserError {
                         .map(|time| i32::try_from(time.as_secs()).unwrap_or(i32::MAX)),
                 })
             }
-            None => Self::Plain(PlainError { code, message, field }),
+            Some(Details::Quota(_)) | None => Self::Plain(PlainError { code, message, field }),
         }
     }
 }

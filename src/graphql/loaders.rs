@@ -10,6 +10,7 @@ use crate::{
         conversations::loaders::{BranchKey, BranchLoader, ConversationLoader, MessageLoader},
         credits::loaders::{BalanceLoader, LedgerEntryLoader},
         generations::loaders::{GenerationLoader, GenerationOfMessageLoader, RunningContentLoader},
+        subscriptions::loaders::SubscriptionLoader,
     },
     platform::postgres::Db,
 };
@@ -20,6 +21,7 @@ pub struct Loaders {
     pub sessions: Batched<Uuid, SessionLoader>,
     pub accounts: Batched<Uuid, AccountLoader>,
     pub balances: Batched<Uuid, BalanceLoader>,
+    pub subscriptions: Batched<Uuid, SubscriptionLoader>,
     pub ledger_entries: Batched<Uuid, LedgerEntryLoader>,
     pub conversations: Batched<Uuid, ConversationLoader>,
     pub branches: Batched<BranchKey, BranchLoader>,
@@ -37,6 +39,7 @@ impl Loaders {
             sessions: Batched::new(batches, SessionLoader { db: db.clone(), viewer }),
             accounts: Batched::new(batches, AccountLoader { db: db.clone(), viewer }),
             balances: Batched::new(batches, BalanceLoader { db: db.clone(), viewer }),
+            subscriptions: Batched::new(batches, SubscriptionLoader { db: db.clone(), viewer }),
             ledger_entries: Batched::new(batches, LedgerEntryLoader { db: db.clone(), viewer }),
             conversations: Batched::new(batches, ConversationLoader { db: db.clone(), viewer }),
             branches: Batched::new(batches, BranchLoader { db: db.clone(), viewer }),

@@ -3,7 +3,7 @@
 use async_graphql::{Context, Interface, MergedObject, Result};
 
 use crate::{
-    domains::{accounts, catalog, conversations, credits, generations},
+    domains::{accounts, catalog, conversations, credits, generations, subscriptions},
     platform::ids::Id,
 };
 
@@ -38,7 +38,7 @@ merged! {
     /// Owner and payer of conversations, tasks, files, credits and a subscription; a personal account is a team of one.
     Account(accounts::graphql::AccountRef, accounts::AccountRow) {
         accounts::graphql::AccountCore,
-        catalog::graphql::AccountPlan,
+        subscriptions::graphql::AccountPlan,
         credits::graphql::AccountCredits,
         conversations::graphql::AccountConversations,
     }

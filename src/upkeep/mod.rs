@@ -1,4 +1,4 @@
-//! What the house does for itself by the clock: it clears what is over, makes partitions ahead, and checks its books.
+//! What the house does for itself by the clock: it clears what is over, makes partitions ahead, begins periods, and checks its books.
 //!
 //! [`entries`] is the whole timetable. Each entry is one job in the whole cluster, so what a process shows of their
 //! results it reads from the database ([`observe`]).
@@ -7,11 +7,12 @@ mod books;
 mod observed;
 mod partitions;
 mod prune;
+mod renewals;
 
 pub use observed::observe;
 
 use crate::{
-    domains::accounts::Accounts,
+    domains::{accounts::Accounts, subscriptions::Subscriptions},
     jobs::{
         Registry,
         cron::{BadSchedule, CatchUp, Declaration, Entry},
@@ -21,6 +22,7 @@ use crate::{
 use books::CheckBooks;
 use partitions::MakePartitions;
 use prune::Prune;
+use renewals::RenewSubscriptions;
 
 /// Most of them every ten minutes, not all at the same time. Jobs end by the thousand in a second, so they go every minute.
 const CLEARED: [(&str, &str, Prune); 6] = [
@@ -41,6 +43,7 @@ pub fn entries() -> Result<Vec<Entry>, BadSchedule> {
     let mut entries = vec![
         Entry::try_new(house("messages.partitions", "15 4 * * *", CatchUp::Once), |_| MakePartitions)?,
         Entry::try_new(house("credits.check_books", "7 * * * *", CatchUp::Once), |_| CheckBooks)?,
+        Entry::try_new(house("subscriptions.renew", "23 * * * *", CatchUp::Once), |_| RenewSubscriptions)?,
     ];
     for (name, schedule, prune) in CLEARED {
         entries.push(Entry::try_new(house(name, schedule, CatchUp::Skip), move |_| prune)?);
@@ -52,8 +55,14 @@ pub fn entries() -> Result<Vec<Entry>, BadSchedule> {
 ///
 /// # Errors
 /// Those of [`Registry::register`].
-pub fn register(registry: &mut Registry, background: &Db, accounts: &Accounts) -> anyhow::Result<()> {
+pub fn register(
+    registry: &mut Registry,
+    background: &Db,
+    accounts: &Accounts,
+    subscriptions: Subscriptions,
+) -> anyhow::Result<()> {
     registry.register::<Prune>(accounts.clone())?;
     registry.register::<MakePartitions>(())?;
+    registry.register::<RenewSubscriptions>(subscriptions)?;
     registry.register::<CheckBooks>(background.clone())
 }

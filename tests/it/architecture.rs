@@ -8,12 +8,14 @@ use std::{
 
 /// Domains from the lowest level up. A service may use the front doors of lower levels only; to move a domain is to move a
 /// line here.
-const LEVELS: [&str; 6] = ["settings", "accounts", "catalog", "credits", "conversations", "generations"];
+const LEVELS: [&str; 7] =
+    ["settings", "accounts", "catalog", "credits", "subscriptions", "conversations", "generations"];
 
 /// Files in which SQL is written by hand, each because Diesel's typed queries cannot say it.
-const RAW_SQL: [&str; 6] = [
+const RAW_SQL: [&str; 7] = [
     "domains/conversations/repo/branch.rs",
     "domains/credits/repo.rs",
+    "domains/credits/repo/",
     "domains/generations/repo/log.rs",
     "domains/generations/repo/turn.rs",
     "jobs/queue/",

@@ -32,6 +32,7 @@ mod providers;
 mod relay;
 mod replicas;
 mod sdl;
+mod subscriptions;
 mod support;
 mod transport;
 mod two_tenants;

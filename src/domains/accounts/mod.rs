@@ -15,5 +15,7 @@ mod tokens;
 
 pub use model::{AccountRow, MemberRole, Membership, SessionRow, UserRow};
 pub use passwords::Passwords;
-pub use service::{Accounts, Ended, NewAccountEffect, NewSession, NewUser, Origin, Parts, SignedIn, Viewer};
+pub use service::{
+    Accounts, Ended, NewAccountEffect, NewSession, NewUser, Origin, Parts, SignedIn, Viewer, find_account,
+};
 pub use tokens::{SigningKey, TokenSettings, Tokens};

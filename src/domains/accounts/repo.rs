@@ -19,6 +19,11 @@ pub async fn find_user_by_email_unscoped(
     users::table.filter(users::email.eq(email)).select(UserRow::as_select()).first(conn).await.optional()
 }
 
+/// The id, if there is such an account.
+pub async fn find_account_unscoped(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<Uuid>> {
+    accounts::table.find(id).select(accounts::id).first(conn).await.optional()
+}
+
 pub async fn count_users_unscoped(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
     users::table.count().get_result(conn).await
 }

@@ -136,7 +136,7 @@ pub struct Limit {
     pub scope: Scope,
     /// Most that may be used in one window; `None` is unlimited, and still counted.
     pub amount: Option<i64>,
-    /// Zone of days and months.
+    /// Zone of days and months. Periods of a plan are in the zone of the first of its limits by period.
     pub zone: Tz,
     pub anchor: Anchor,
     /// Other than `None` only of tokens and cost for a period: then the amount is granted like credits, instead of

@@ -66,7 +66,7 @@ impl Catalog {
     }
 
     /// Reads the catalogue again.
-    async fn load(&self) -> Result<()> {
+    pub async fn load(&self) -> Result<()> {
         let snapshot = read(&self.db, &self.clock, &self.providers).await?;
         self.snapshot.send_replace(Arc::new(snapshot));
         self.settings.know_models(self.model_keys()).await?;

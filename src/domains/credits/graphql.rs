@@ -1,13 +1,15 @@
 //! Balances and the ledger in the API.
 
 use async_graphql::{Context, Enum, Interface, Object, Result, SimpleObject};
+use uuid::Uuid;
 
 use crate::{
     domains::{
         accounts::graphql::{AccountRef, User},
         conversations::graphql::ConversationPayload,
-        credits::{self, CreditLedger, Credits, EntryKind, LedgerEntryRow},
+        credits::{self, CreditLedger, Credits, EntryKind, LedgerEntryRow, Standing},
         generations::graphql::{GenerationPayload, SendMessagePayload},
+        subscriptions::Subscriptions,
     },
     graphql::{
         ContextExt, Generation,
@@ -75,6 +77,12 @@ pub enum LedgerEntryKind {
     Settle,
     /// Reserved credits returned in full.
     Release,
+    /// Credits that reached the end of their life.
+    Expire,
+    /// Spent credits given back, or bought credits taken back after a refund.
+    Refund,
+    /// Correction by an administrator.
+    Adjust,
 }
 
 /// Movement in the append-only ledger of an account; never changed, only followed by another.
@@ -139,6 +147,18 @@ connection!(
     "The ledger entry."
 );
 
+/// What an account of the viewer may spend, once what is due is done; `None` for an account of others.
+pub async fn balance_of(ctx: &Context<'_>, account_id: Uuid) -> Result<Option<CreditBalance>> {
+    let standing = ctx.loaders().balances.load_one(account_id).await.map_err(raise)?;
+    let Some(Standing { balance, is_due }) = standing else { return Ok(None) };
+    if !is_due {
+        return Ok(Some(balance.into()));
+    }
+    ctx.handle::<Subscriptions>().bring_up_to_date(account_id).await.map_err(raise)?;
+    let balance = ctx.handle::<CreditLedger>().balance(ctx.viewer().user_id, account_id).await;
+    balance.map(|balance| Some(balance.into())).map_err(raise)
+}
+
 /// Credits of an account.
 #[derive(Clone)]
 pub struct AccountCredits(pub AccountRef);
@@ -147,8 +167,7 @@ pub struct AccountCredits(pub AccountRef);
 impl AccountCredits {
     /// Credits right now; null for members without sight of the balance.
     async fn credit_balance(&self, ctx: &Context<'_>) -> Result<Option<CreditBalance>> {
-        let balance = ctx.loaders().balances.load_one(self.0.row.id).await.map_err(raise)?;
-        Ok(Some(balance.unwrap_or_default().into()))
+        balance_of(ctx, self.0.row.id).await
     }
 
     /// Every movement of credits, newest first.
@@ -164,6 +183,8 @@ impl AccountCredits {
         let kinds: Vec<EntryKind> = EntryKind::ALL.into_iter().filter(|kind| kinds.contains(kind)).collect();
         let list = list_name(self.0.row.id, &kinds);
         let size = page_size("first", first)?;
+        // What is due is part of it, as it is of the balance.
+        balance_of(ctx, self.0.row.id).await?;
         let before = after.as_deref().map(|cursor| decode_cursor(&list, cursor, |place| place.parse().ok()));
         let before: Option<i64> = before.transpose()?;
         let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);

@@ -36,6 +36,14 @@ pub struct Balance {
     pub revision: i64,
 }
 
+/// A balance, and whether it is what the account has by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    pub balance: Balance,
+    /// True when a period of the plan or something granted is over, and nobody has booked that yet.
+    pub is_due: bool,
+}
+
 /// One movement.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = ledger_entries, check_for_backend(Pg))]
@@ -62,10 +70,15 @@ pub enum EntryKind {
     Hold,
     Settle,
     Release,
+    Expire,
+    /// Spent money given back, or bought money taken back.
+    Refund,
+    Adjust,
 }
 
 impl EntryKind {
-    pub const ALL: [Self; 4] = [Self::Grant, Self::Hold, Self::Settle, Self::Release];
+    pub const ALL: [Self; 7] =
+        [Self::Grant, Self::Hold, Self::Settle, Self::Release, Self::Expire, Self::Refund, Self::Adjust];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -73,6 +86,9 @@ impl EntryKind {
             Self::Hold => "hold",
             Self::Settle => "settle",
             Self::Release => "release",
+            Self::Expire => "expire",
+            Self::Refund => "refund",
+            Self::Adjust => "adjust",
         }
     }
 

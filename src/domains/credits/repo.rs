@@ -1,78 +1,21 @@
 //! Queries of the ledger. Balances move only in the database functions `ledger_grant`, `ledger_hold` and
 //! `ledger_settle`; the last two are called by the statements that begin and end the work they pay for.
 
+pub mod adjustments;
+pub mod balances;
+pub mod grants;
+pub mod quotas;
+
 use chrono::{DateTime, Utc};
 use diesel::{prelude::*, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::model::{Balance, EntryKind, LedgerEntryRow};
+use super::model::{EntryKind, LedgerEntryRow};
 use crate::{
-    platform::postgres::{only, statement::statement},
+    platform::postgres::statement::statement,
     schema::{ledger_checks, ledger_entries, members, wallets},
 };
-
-/// An account has a wallet from its first day, so that what costs nothing can be held on it too.
-pub async fn ensure_wallet(conn: &mut AsyncPgConnection, id: Uuid, account_id: Uuid) -> QueryResult<()> {
-    diesel::insert_into(wallets::table)
-        .values((wallets::id.eq(id), wallets::account_id.eq(account_id), wallets::meter.eq("credits")))
-        .on_conflict_do_nothing()
-        .execute(conn)
-        .await
-        .map(drop)
-}
-
-/// Credits given to an account.
-pub struct NewGrant<'a> {
-    pub id: Uuid,
-    pub account_id: Uuid,
-    pub source: &'a str,
-    /// The thing granted for; a second grant for the same changes nothing.
-    pub source_key: &'a str,
-    pub amount: i64,
-    pub priority: i16,
-    pub user_id: Option<Uuid>,
-    pub description: &'a str,
-}
-
-/// Adds credits once for a source and key; false when they had been added before.
-pub async fn insert_grant(conn: &mut AsyncPgConnection, grant: &NewGrant<'_>) -> QueryResult<bool> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = sql_types::Bool)]
-        is_new: bool,
-    }
-    const SQL: &str = "SELECT ledger_grant(?, ?, 'credits', ?, ?, ?, ?, ?, ?) AS is_new";
-    let row: Row = statement(SQL)
-        .bind::<sql_types::Uuid, _>(grant.id)
-        .bind::<sql_types::Uuid, _>(grant.account_id)
-        .bind::<sql_types::Text, _>(grant.source)
-        .bind::<sql_types::Text, _>(grant.source_key)
-        .bind::<sql_types::BigInt, _>(grant.amount)
-        .bind::<sql_types::SmallInt, _>(grant.priority)
-        .bind::<sql_types::Nullable<sql_types::Uuid>, _>(grant.user_id)
-        .bind::<sql_types::Text, _>(grant.description)
-        .load(conn)
-        .await
-        .and_then(only)?;
-    Ok(row.is_new)
-}
-
-/// Balances of those of the accounts that the viewer is a member of.
-pub async fn list_balances(
-    conn: &mut AsyncPgConnection,
-    viewer: Uuid,
-    accounts: &[Uuid],
-) -> QueryResult<Vec<(Uuid, Balance)>> {
-    let mine = members::table.filter(members::user_id.eq(viewer)).select(members::account_id);
-    wallets::table
-        .filter(wallets::account_id.eq_any(accounts))
-        .filter(wallets::account_id.eq_any(mine))
-        .filter(wallets::meter.eq("credits"))
-        .select((wallets::account_id, Balance::as_select()))
-        .load(conn)
-        .await
-}
 
 /// Which part of a ledger is read.
 pub struct EntryPage<'a> {

@@ -1,37 +1,34 @@
-//! Granting, reading and checking credits.
+//! Reading and checking credits.
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt;
 use uuid::Uuid;
 
 use super::{
-    model::{EntryKind, LedgerEntryRow},
-    repo::{self, Checked, EntryPage, NewGrant},
+    model::{Balance, EntryKind, LedgerEntryRow},
+    quota::{Count, read_counts},
+    repo::{self, Checked, EntryPage},
 };
-use crate::{
-    domains::{accounts::NewAccountEffect, catalog::Catalog},
-    error::Result,
-    platform::{clock::Clock, ids::new_uuid, postgres::Db},
-};
+use crate::{error::Result, platform::postgres::Db};
 
 pub use repo::Difference;
-
-/// Plan credits are spent before all others.
-const PLAN_PRIORITY: i16 = 10;
 
 /// The ledger of all accounts; clones share it.
 #[derive(Clone)]
 pub struct CreditLedger {
     db: Db,
-    clock: Clock,
-    catalog: Catalog,
 }
 
 impl CreditLedger {
-    pub fn new(db: Db, clock: Clock, catalog: Catalog) -> Self {
-        Self { db, clock, catalog }
+    pub fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// What an account of the viewer has as it is booked; the empty balance for an account of others.
+    pub async fn balance(&self, viewer: Uuid, account_id: Uuid) -> Result<Balance> {
+        let found = repo::balances::list_balances(&mut *self.db.conn().await?, viewer, &[account_id]).await?;
+        Ok(found.first().map(|(_, standing)| standing.balance).unwrap_or_default())
     }
 
     /// Movements of an account, newest first: `limit` of them before the entry with revision `before`.
@@ -77,31 +74,20 @@ pub async fn last_check(conn: &mut AsyncPgConnection) -> Result<Option<(DateTime
     Ok(repo::find_last_check(conn).await?)
 }
 
-#[async_trait]
-impl NewAccountEffect for CreditLedger {
-    /// The credits of the default plan, once.
-    async fn account_created_in_tx(
-        &self,
-        conn: &mut AsyncPgConnection,
-        account_id: Uuid,
-        user_id: Uuid,
-    ) -> Result<()> {
-        let plan = self.catalog.default_plan();
-        repo::ensure_wallet(conn, new_uuid(&self.clock), account_id).await?;
-        let credits = plan.content.credits.unwrap_or_default();
-        if credits > 0 {
-            let grant = NewGrant {
-                id: new_uuid(&self.clock),
-                account_id,
-                source: "plan",
-                source_key: "sign_up",
-                amount: credits,
-                priority: PLAN_PRIORITY,
-                user_id: Some(user_id),
-                description: "Credits of your plan",
-            };
-            repo::insert_grant(conn, &grant).await?;
-        }
-        Ok(())
-    }
+/// What has been counted in an account.
+#[derive(Debug, Clone)]
+pub struct AccountCounts {
+    pub account_created_at: DateTime<Utc>,
+    pub counts: Vec<Count>,
+}
+
+/// What all members together and the viewer alone have used in an account; `None` when it is not the viewer's.
+pub async fn find_counts(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    account_id: Uuid,
+) -> Result<Option<AccountCounts>> {
+    let Some(row) = repo::quotas::find_counts(conn, viewer, account_id).await? else { return Ok(None) };
+    let account_created_at = row.account_created_at;
+    Ok(Some(AccountCounts { account_created_at, counts: read_counts(row.counts)? }))
 }

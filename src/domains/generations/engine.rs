@@ -14,12 +14,12 @@ use super::{
     log::LogWriter,
     model::{Draft, Failure, FinishReason, Finished, PartKind},
     prompt::estimate_tokens,
-    repo::{self, Ending},
+    repo::{self, Ending, Settled},
 };
 use crate::{
     domains::{
         conversations::{MessageRow, Part, RunStatus},
-        credits::{Hold, Terms, Usage, UsageSource},
+        credits::{Hold, Limits, Terms, Usage, UsageSource, read_counts},
     },
     error::{AppError, ErrorCode, Result},
     platform::{postgres::Db, replica::Identity, tasks::Tasks},
@@ -51,6 +51,8 @@ pub struct Engine {
 /// One accepted turn, ready to run.
 pub struct Run {
     pub hold: Hold,
+    /// Of the plan, in which it counts.
+    pub limits: Limits,
     pub answer: MessageRow,
     pub provider: Arc<dyn ChatProvider>,
     pub request: ChatRequest,
@@ -176,7 +178,7 @@ impl Engine {
 
     /// Stores the end, repeating until it is known to be stored: while this process keeps its lease nobody else will.
     async fn end(&self, run: Run, outcome: Outcome, output: Output, sequence: i32) {
-        let Run { hold, answer, identity, request, description, place, .. } = run;
+        let Run { hold, limits, answer, identity, request, description, place, .. } = run;
         let is_capped = hold.is_capped();
         let (status, finish_reason, failure) = describe(&outcome, is_capped);
         let usage = usage_of(&output, hold.terms(), &outcome);
@@ -202,8 +204,9 @@ impl Engine {
                 Ok::<_, AppError>(repo::finish_turn(&mut conn, me, me, &ending).await?)
             };
             match attempt.await {
-                Ok(Some((generation, balance))) => {
+                Ok(Some(Settled { generation, balance, counts })) => {
                     ending.resolution.count();
+                    let quotas = limits.quotas(&read_counts(counts).unwrap_or_default());
                     let message = MessageRow {
                         status: generation.status.clone(),
                         parts: ending.parts,
@@ -217,7 +220,7 @@ impl Engine {
                         credits_charged = generation.credits_charged,
                         "the run has ended"
                     );
-                    place.finish(Finished { message, generation, balance });
+                    place.finish(Finished { message, generation, balance, quotas });
                     return;
                 }
                 // Somebody else has ended it, or will, because this process is fenced; watchers read how.

@@ -36,12 +36,19 @@ pub struct Reserve {
     pub least: u32,
     /// History gives way to so many.
     pub usual: u32,
+    /// Tokens that the prompt may have, however much the model can take.
+    pub most: u32,
 }
 
 impl Reserve {
     /// History leaves the answer what it wishes, up to a quarter of the context.
     pub fn new(model: &Model, least: u32, wished: u32) -> Self {
-        Self { least, usual: wished.min(model.context_tokens / 4).max(least) }
+        Self { least, usual: wished.min(model.context_tokens / 4).max(least), most: u32::MAX }
+    }
+
+    /// The same for prompts of so many tokens at most.
+    pub fn within(self, most: u32) -> Self {
+        Self { most, ..self }
     }
 }
 
@@ -58,11 +65,11 @@ pub fn build(
     let system = system_prompt.map(|text| ChatMessage { role: ChatRole::System, text: text.to_owned() });
     let newest = ChatMessage { role: ChatRole::User, text: text.to_owned() };
     let mut tokens = size(text).saturating_add(system_prompt.map_or(0, size));
-    if tokens > model.context_tokens.saturating_sub(reserve.least) {
+    if tokens > model.context_tokens.saturating_sub(reserve.least).min(reserve.most) {
         let message = format!("This message is longer than the model `{}` can take.", model.key);
         return Err(AppError::new(ErrorCode::ContextTooLong, message).at("parts"));
     }
-    let room = model.context_tokens.saturating_sub(reserve.usual);
+    let room = model.context_tokens.saturating_sub(reserve.usual).min(reserve.most);
     let mut kept = Vec::new();
     for turn in history.iter().rev() {
         let text = Part::joined_text(&turn.parts);
@@ -114,16 +121,28 @@ mod tests {
         let history = [turn("user", "aaaaaaaaa"), turn("assistant", "bbbbbbbbb"), turn("user", "ccc")];
         // The new message takes 5, the system prompt 5, "ccc" 5 and "b…" 7; "a…" does not fit into the last 3.
         let prompt =
-            build(&model(35), Some("sys"), &history, "new", Reserve { least: 5, usual: 10 }).unwrap();
+            build(&model(35), Some("sys"), &history, "new", Reserve { least: 5, usual: 10, most: 100 })
+                .unwrap();
         let texts: Vec<_> = prompt.messages.iter().map(|message| message.text.as_str()).collect();
         assert_eq!(texts, ["sys", "bbbbbbbbb", "ccc", "new"]);
         assert_eq!(prompt.tokens, 22);
     }
 
     #[test]
+    fn what_a_plan_allows_bounds_the_prompt_like_the_model_does() {
+        let reserve = Reserve { least: 1, usual: 1, most: 12 };
+        let history = [turn("user", "aaaaaaaaa"), turn("assistant", "bbbbbbbbb")];
+        let prompt = build(&model(1_000), None, &history, "new", reserve).unwrap();
+        assert_eq!((prompt.messages.len(), prompt.tokens), (2, 12));
+        let refused = build(&model(1_000), None, &[], &"x".repeat(40), reserve).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::ContextTooLong);
+    }
+
+    #[test]
     fn a_message_that_cannot_fit_is_refused() {
         let refused =
-            build(&model(20), None, &[], &"x".repeat(40), Reserve { least: 10, usual: 10 }).unwrap_err();
+            build(&model(20), None, &[], &"x".repeat(40), Reserve { least: 10, usual: 10, most: 100 })
+                .unwrap_err();
         assert_eq!(refused.code(), ErrorCode::ContextTooLong);
     }
 }

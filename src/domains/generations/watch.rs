@@ -207,7 +207,12 @@ impl Reader {
             }
         }
         if let Some(generation) = watched.generation {
-            let finished = Finished { message: watched.message, generation, balance: watched.balance };
+            let finished = Finished {
+                message: watched.message,
+                generation,
+                balance: watched.balance,
+                quotas: Vec::new(),
+            };
             events.push(WatchEvent::Finished(Arc::new(finished)));
         }
         Step { events, then: Then::End }

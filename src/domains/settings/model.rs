@@ -13,6 +13,8 @@ pub struct Values {
     pub is_sign_up_open: bool,
     /// Key of the model of those who name none.
     pub default_model: String,
+    /// Most credits that one administrator alone gives or takes at a time.
+    pub credit_adjustment_bound: i64,
 }
 
 /// What the configuration says where nothing is stored, and what a value can be checked against.
@@ -39,7 +41,7 @@ pub struct Definition {
 }
 
 /// Every setting, by key.
-pub const DEFINITIONS: [Definition; 2] = [
+pub const DEFINITIONS: [Definition; 3] = [
     Definition {
         key: "accounts.sign_up_open",
         category: "accounts",
@@ -61,6 +63,18 @@ pub const DEFINITIONS: [Definition; 2] = [
             let known = built_in.models.iter().find(|model| value.as_str() == Some(model));
             let models = || format!("It is the key of a model: {}.", built_in.models.join(", "));
             values.default_model.clone_from(known.ok_or_else(models)?);
+            Ok(())
+        },
+    },
+    Definition {
+        key: "credits.adjustment_bound",
+        category: "credits",
+        description: "Most credits that one administrator alone gives or takes at a time; commands have no bound.",
+        is_public: false,
+        show: |values| Value::from(values.credit_adjustment_bound),
+        take: |values, value, _| {
+            let bound = value.as_i64().filter(|bound| (0..=1_000_000_000).contains(bound));
+            values.credit_adjustment_bound = bound.ok_or("It is a whole number from 0 to 1000000000.")?;
             Ok(())
         },
     },
@@ -87,7 +101,11 @@ impl Definition {
 
 impl Values {
     fn of(built_in: &BuiltIn) -> Self {
-        Self { is_sign_up_open: true, default_model: built_in.default_model.clone() }
+        Self {
+            is_sign_up_open: true,
+            default_model: built_in.default_model.clone(),
+            credit_adjustment_bound: 10_000,
+        }
     }
 }
 
@@ -181,9 +199,14 @@ mod tests {
             row("of.a_newer_version", Value::from(1)),
         ];
         let (snapshot, refused) = Snapshot::new(&rows, &built_in());
-        let expected = Values { is_sign_up_open: false, default_model: "echo".to_owned() };
+        let expected = Values {
+            is_sign_up_open: false,
+            default_model: "echo".to_owned(),
+            credit_adjustment_bound: 10_000,
+        };
         assert_eq!((snapshot.values, refused), (expected, vec!["chat.default_model"]));
         let shown: Vec<_> = snapshot.all.iter().map(|one| (&one.value, one.updated_at.is_some())).collect();
-        assert_eq!(shown, [(&Value::from(false), true), (&Value::from("echo"), false)]);
+        let bound = Value::from(10_000);
+        assert_eq!(shown, [(&Value::from(false), true), (&Value::from("echo"), false), (&bound, false)]);
     }
 }

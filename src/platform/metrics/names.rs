@@ -67,6 +67,10 @@ metrics! {
         "Reserved for answers, in millionths of a credit.";
     CREDITS_CHARGED: Counter = "loquent_microcredits_charged_total", [], Count,
         "Charged for answers, in millionths of a credit.";
+    HOLD_REFUSALS: Counter = "loquent_hold_refusals_total", ["meter", "window"], Count,
+        "Calls that a balance (no window), a limit or a ceiling refused.";
+    CEILING_ALARMS: Counter = "loquent_ceiling_alarms_total", ["scope"], Count,
+        "Calls that began with the credits of the day near their ceiling, of one account or of the deployment.";
     CREDITS_OVERRUN: Counter = "loquent_microcredits_overrun_total", [], Count,
         "Used beyond what was reserved and never charged, in millionths of a credit. Growth means that prices or estimates are wrong.";
 

@@ -61,7 +61,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         problem: "held_differs_from_open_holds",
-        plant: "UPDATE hold_draws SET held = held + 1 WHERE hold_id = (SELECT id FROM holds WHERE state = 'open')",
+        plant: "UPDATE hold_draws SET held = held + 1 WHERE grant_id IS NOT NULL AND hold_id = (SELECT id FROM holds WHERE state = 'open')",
         subject: GRANT,
         also: &["charge_differs_from_ledger", "hold_differs_from_entries"],
     },
@@ -91,21 +91,21 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         problem: "hold_differs_from_entries",
-        plant: "UPDATE hold_draws SET spent = spent - 1 WHERE hold_id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
+        plant: "UPDATE hold_draws SET spent = spent - 1 WHERE grant_id IS NOT NULL AND hold_id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
         subject: SETTLED,
-        also: &[],
+        also: &["draw_differs_from_usage"],
     },
     Fault {
         problem: "hold_differs_from_entries",
         plant: "UPDATE holds SET state = 'open', resolved_at = NULL WHERE id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
         subject: "SELECT id FROM holds WHERE state = 'open' ORDER BY created_at LIMIT 1",
-        also: &["held_differs_from_open_holds", "hold_and_generation_disagree"],
+        also: &["counter_differs_from_draws", "deployment_differs_from_draws", "draw_differs_from_usage", "held_differs_from_open_holds", "hold_and_generation_disagree"],
     },
     Fault {
         problem: "hold_differs_from_entries",
         plant: "UPDATE holds SET state = 'released' WHERE id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
         subject: "SELECT id FROM holds WHERE state = 'released' ORDER BY created_at LIMIT 1",
-        also: &[],
+        also: &["counter_differs_from_draws", "deployment_differs_from_draws", "draw_differs_from_usage"],
     },
     Fault {
         problem: "hold_without_generation",
@@ -123,7 +123,7 @@ const FAULTS: &[Fault] = &[
         problem: "generation_without_hold",
         plant: "DELETE FROM holds WHERE id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
         subject: "SELECT g.id FROM generations g LEFT JOIN holds h USING (id) WHERE h.id IS NULL",
-        also: &[],
+        also: &["counter_differs_from_draws", "deployment_differs_from_draws"],
     },
     Fault {
         problem: "hold_and_generation_disagree",
@@ -148,7 +148,7 @@ const FAULTS: &[Fault] = &[
         problem: "charge_differs_from_usage",
         plant: "UPDATE generations SET output_tokens = output_tokens + 1 WHERE id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
         subject: SETTLED,
-        also: &[],
+        also: &["draw_differs_from_usage"],
     },
     Fault {
         problem: "charge_differs_from_usage",
@@ -180,13 +180,94 @@ const FAULTS: &[Fault] = &[
         subject: OPEN,
         also: &[],
     },
+    Fault {
+        problem: "grant_differs_from_entries",
+        plant: "UPDATE grants SET available = available - 1, expired = expired + 1 WHERE held > 0; UPDATE wallets SET available = available - 1 WHERE held > 0",
+        subject: GRANT,
+        also: &[],
+    },
+    Fault {
+        problem: "grant_differs_from_entries",
+        plant: "UPDATE grants SET spent = spent - 1, revoked = revoked + 1 WHERE held > 0",
+        subject: GRANT,
+        also: &[],
+    },
+    Fault {
+        problem: "expired_too_early",
+        plant: "SELECT ledger_expire(id, 'infinity') FROM wallets WHERE held > 0",
+        subject: LAST_ENTRY,
+        also: &[],
+    },
+    Fault {
+        problem: "taking_differs_from_entries",
+        plant: "SELECT ledger_adjust('00000000-0000-7000-8000-000000000001', account_id, 'credits', -5, 'infinity', NULL, 'Taken') FROM wallets WHERE held > 0;
+                UPDATE ledger_takings SET taken = taken - 1",
+        subject: "SELECT id FROM ledger_takings",
+        also: &[],
+    },
+    Fault {
+        problem: "counter_differs_from_draws",
+        plant: "INSERT INTO quota_counters (id, account_id, meter, window_kind, window_started_at, window_ends_at, used)
+                SELECT '00000000-0000-7000-8000-000000000002', account_id, 'messages', 'month', '-infinity', 'infinity', 1 FROM wallets WHERE held > 0",
+        subject: "SELECT '00000000-0000-7000-8000-000000000002' AS id",
+        also: &[],
+    },
+    Fault {
+        problem: "counter_differs_from_draws",
+        plant: "UPDATE quota_counters SET used = used - 1 WHERE meter = 'credits' AND used > 0",
+        subject: "SELECT id FROM quota_counters WHERE meter = 'credits' AND used > 0",
+        also: &[],
+    },
+    Fault {
+        problem: "counter_differs_from_draws",
+        plant: "UPDATE quota_counters SET held = 0 WHERE meter = 'messages'",
+        subject: "SELECT id FROM quota_counters WHERE meter = 'messages'",
+        also: &[],
+    },
+    Fault {
+        problem: "draw_differs_from_usage",
+        plant: "UPDATE hold_draws SET spent = spent - 1 WHERE meter = 'tokens' AND hold_id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1);
+                UPDATE quota_counters SET used = used - 1 WHERE meter = 'tokens'",
+        subject: SETTLED,
+        also: &[],
+    },
+    Fault {
+        problem: "draw_differs_from_usage",
+        plant: "UPDATE hold_draws SET spent = 0 WHERE meter = 'messages' AND hold_id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1);
+                UPDATE quota_counters SET used = used - 1 WHERE meter = 'messages'",
+        subject: SETTLED,
+        also: &[],
+    },
+    Fault {
+        problem: "deployment_differs_from_draws",
+        plant: "DELETE FROM deployment_days WHERE held > 0",
+        subject: "SELECT uuid_v7_floor(window_started_at) AS id FROM hold_draws WHERE slot IS NOT NULL",
+        also: &[],
+    },
+    Fault {
+        problem: "deployment_differs_from_draws",
+        plant: "INSERT INTO deployment_days (started_at, slot, held) VALUES ('2001-01-01', 3, 1)",
+        subject: "SELECT uuid_v7_floor('2001-01-01') AS id",
+        also: &[],
+    },
+    Fault {
+        problem: "draw_differs_from_usage",
+        plant: "UPDATE hold_draws SET spent = 0 WHERE hold_id = (SELECT id FROM holds WHERE state = 'open')",
+        subject: OPEN,
+        also: &[],
+    },
 ];
+
+/// Limits that every call of the healthy database counts in.
+const LIMITS: &str = "\
+    [[plans.default.limits]]\nmeter = \"messages\"\nwindow = \"day\"\namount = 100\n\
+    [[plans.default.limits]]\nmeter = \"tokens\"\nwindow = \"month\"\namount = 100000\n";
 
 /// A database that a process has left in the middle of its work: three answers are paid for, one failed, one is open.
 /// Beside the person there is the one of `--dev`, who has done nothing.
 async fn healthy() -> TestDb {
     let db = TestDb::create().await;
-    Offer::of_credits("10").apply(&db.url).await;
+    Offer::of_credits("10").plan(LIMITS).apply(&db.url).await;
     let provider = ScriptedProvider::start().await;
     let binary =
         Binary::start(&Launch { database_url: &db.url, provider: provider.base_url(), settings: "" });

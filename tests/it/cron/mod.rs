@@ -6,4 +6,4 @@ pub mod killed;
 mod season;
 mod takeover;
 mod virtual_time;
-mod world;
+pub mod world;

@@ -31,7 +31,7 @@ async fn a_turn_in_nobodys_hands_is_ended_and_its_credits_return() {
                                   model_key, terms, credits_held, created_at)
          SELECT '{run}', account_id, user_id, conversation_id, '{message}', replica_id, requested_model, model_key, terms,
                 1000, loquent_now() - interval '1 minute' FROM old;
-         SELECT ledger_hold('{run}', account_id, 'generation', 1, 1, '[{{\"meter\": \"credits\", \"fixed\": 1000, \"rate\": 0}}]',
+         SELECT ledger_hold('{run}', account_id, 'generation', 1, 1, '[{{\"kind\": \"wallet\", \"meter\": \"credits\", \"fixed\": 1000, \"rate\": 0}}]',
                             user_id, 'Abandoned') FROM generations WHERE id = '{run}'"
     );
     app.db.execute(&format!("BEGIN; {accept}; COMMIT")).await;

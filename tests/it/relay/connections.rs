@@ -66,7 +66,7 @@ impl Owner {
         // The first entry is the grant of the plan.
         app.db
             .execute(&format!(
-                "SELECT ledger_grant(gen_random_uuid(), '{account}', 'credits', 'plan', n::text, 1, 10::smallint, NULL, 'Test')
+                "SELECT ledger_grant(gen_random_uuid(), '{account}', 'credits', 'plan', n::text, 1, 10::smallint, loquent_now(), 'infinity', NULL, 'Test')
                    FROM generate_series(2, {COUNT}) n"
             ))
             .await;

@@ -52,7 +52,7 @@ async fn all_answers_of_a_dead_process_end_at_once_however_many_it_had() {
         "DO $$ DECLARE g generations; BEGIN
            FOR g IN SELECT * FROM generations WHERE replica_id = '{dead}' LOOP
              PERFORM ledger_hold(g.id, g.account_id, 'generation', 1, 1,
-                                 '[{{\"meter\": \"credits\", \"fixed\": 100000, \"rate\": 0}}]', g.user_id, 'Left');
+                                 '[{{\"kind\": \"wallet\", \"meter\": \"credits\", \"fixed\": 100000, \"rate\": 0}}]', g.user_id, 'Left');
              COMMIT;
            END LOOP;
          END $$"

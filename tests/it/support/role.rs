@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::cluster;
-use crate::{cron::killed, embedded::owner, jobs::worker};
+use crate::{cron::killed, embedded::owner, jobs::worker, subscriptions::helper};
 
 const ROLE: &str = "LOQUENT_TEST_ROLE";
 
@@ -23,6 +23,8 @@ pub enum Role {
     Worker,
     /// Looks for what is due until its standard input ends.
     Scheduler,
+    /// Brings accounts up to date when it is told to.
+    Renewer,
 }
 
 impl Role {
@@ -33,6 +35,7 @@ impl Role {
             Self::Client => "client",
             Self::Worker => "worker",
             Self::Scheduler => "scheduler",
+            Self::Renewer => "renewer",
         }
     }
 
@@ -64,6 +67,7 @@ async fn helper_processes_enter_here() {
         Some("keeper") => cluster::keep().await.expect("the cluster is kept"),
         Some("owner") => owner::own().await,
         Some("worker") => worker::work().await,
+        Some("renewer") => helper::renew().await,
         Some("scheduler") => killed::look_on().await,
         Some("client") => owner::use_a_test_database().await,
         Some(other) => panic!("there is no role {other}"),

@@ -30,7 +30,7 @@ use crate::{
 };
 
 pub use ends::Ended;
-pub use people::NewUser;
+pub use people::{NewUser, find_account};
 pub use sessions::{NewSession, SignedIn};
 
 /// A session that was checked is believed for so long. A sign-out elsewhere ends that within two seconds; this is what is

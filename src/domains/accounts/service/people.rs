@@ -1,6 +1,6 @@
 //! People: joining, and proving to be somebody by a password.
 
-use diesel_async::AsyncConnection;
+use diesel_async::{AsyncConnection, AsyncPgConnection};
 use email_address::EmailAddress;
 use secrecy::SecretString;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use crate::{
         repo,
     },
     error::{AppError, ErrorCode, Result},
-    platform::ids::new_uuid,
+    platform::ids::{Id, new_uuid},
 };
 
 /// What a person gives to join.
@@ -122,6 +122,18 @@ impl Accounts {
         let mut conn = self.db.conn().await?;
         Ok(repo::count_users_unscoped(&mut conn).await? == 0)
     }
+}
+
+/// The account that is meant by an id, or by the e-mail address of the owner of a personal one; for commands.
+pub async fn find_account(conn: &mut AsyncPgConnection, words: &str) -> Result<Uuid> {
+    let id = match Id::<AccountRow>::parse(words) {
+        Ok(id) => repo::find_account_unscoped(conn, id.0).await?,
+        Err(_) => {
+            let user = repo::find_user_by_email_unscoped(conn, &normalize_email(words)?).await?;
+            user.map(|user| user.id)
+        }
+    };
+    id.ok_or_else(|| AppError::not_found("accountId", "account"))
 }
 
 /// Addresses are compared without regard to case (RFC 5321 allows a difference that no mail host makes).

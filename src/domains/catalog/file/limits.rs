@@ -71,9 +71,11 @@ fn refuse_contradictions(section: &mut Section<'_>, limit: &Limit) {
         let fix = "set credits of the plan instead";
         section.refuse("window", Refusal::new("is what the credits of the plan are for", fix));
     }
-    if section.has("zone") && !matches!(limit.window, Window::Day | Window::Month) {
-        section
-            .refuse("zone", Refusal::new("changes nothing", "remove it: only days and months have a zone"));
+    if section.has("zone") && !matches!(limit.window, Window::Day | Window::Month | Window::Period) {
+        section.refuse(
+            "zone",
+            Refusal::new("changes nothing", "remove it: only days, months and periods have a zone"),
+        );
     }
     if section.has("anchor") && limit.window != Window::Month {
         section.refuse("anchor", Refusal::new("changes nothing", "remove it: only months have an anchor"));

@@ -9,12 +9,15 @@ use super::{
     types::{Conversation, ConversationPayload},
 };
 use crate::{
-    domains::conversations::{ConversationChanges, ConversationRow, Conversations, NewConversation},
+    domains::{
+        conversations::{ConversationChanges, ConversationRow, Conversations, NewConversation},
+        credits::graphql::balance_of,
+    },
     error::AppError,
     graphql::{
         ContextExt,
         access::{AccessLevel, Declared, access},
-        errors::{raise, split},
+        errors::split,
         payloads::{DeletePayload, IdInput},
     },
 };
@@ -91,10 +94,10 @@ async fn payload(
 ) -> Result<ConversationPayload> {
     Ok(match split(result)? {
         Ok(row) => {
-            let balance = ctx.loaders().balances.load_one(row.account_id).await.map_err(raise)?;
+            let credit_balance = balance_of(ctx, row.account_id).await?;
             ConversationPayload {
                 conversation: Some(Conversation(Arc::new(row))),
-                credit_balance: balance.map(Into::into),
+                credit_balance,
                 user_errors: Vec::new(),
             }
         }

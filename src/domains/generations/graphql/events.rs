@@ -131,7 +131,7 @@ impl MessageStreamEvent {
     }
 
     fn end(message_id: Id<MessageRow>, finished: &Finished) -> Self {
-        let Finished { message, generation, balance } = finished.clone();
+        let Finished { message, generation, balance, .. } = finished.clone();
         let sequence = message.stream_sequence;
         let content = Content::of_finished(&message);
         let is_success = matches!(message.status(), RunStatus::Succeeded | RunStatus::Canceled);

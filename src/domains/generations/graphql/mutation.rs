@@ -11,6 +11,7 @@ use super::{
 use crate::{
     domains::{
         conversations::graphql::Conversation,
+        credits::graphql::balance_of,
         generations::{GenerationRow, Generations, Started},
     },
     error::AppError,
@@ -18,7 +19,7 @@ use crate::{
         ContextExt, Message,
         access::{AccessLevel, Declared, access},
         admission::cost::cost,
-        errors::{raise, split},
+        errors::split,
         payloads::IdInput,
     },
 };
@@ -64,10 +65,10 @@ impl GenerationsMutation {
         };
         Ok(match split(result)? {
             Ok(row) => {
-                let balance = ctx.loaders().balances.load_one(row.account_id).await.map_err(raise)?;
+                let credit_balance = balance_of(ctx, row.account_id).await?;
                 GenerationPayload {
                     generation: Some(Generation(Arc::new(row))),
-                    credit_balance: balance.map(Into::into),
+                    credit_balance,
                     user_errors: Vec::new(),
                 }
             }

@@ -10,11 +10,12 @@ use uuid::Uuid;
 use crate::{
     domains::{
         conversations::{ConversationRow, RunStatus},
-        credits::{Balance, Quote, Resolution},
+        credits::{Balance, Quote, Refusal, Resolution},
         generations::{
             model::{Failure, FinishReason, GenerationRow},
             prompt::PastTurn,
         },
+        subscriptions::SubscriptionRow,
     },
     platform::postgres::{idempotency::Intent, only, statement::statement},
 };
@@ -35,6 +36,8 @@ pub struct Context {
     pub conversation: Option<ConversationRow>,
     /// The branch up to its head, oldest first.
     pub history: Vec<PastTurn>,
+    /// When the account that pays was made, and what it has; `None` when there is no such account.
+    pub payer: Option<(DateTime<Utc>, SubscriptionRow)>,
 }
 
 #[derive(QueryableByName)]
@@ -49,6 +52,10 @@ struct ContextRow {
     conversation: Option<serde_json::Value>,
     #[diesel(sql_type = sql_types::Jsonb)]
     history: serde_json::Value,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Timestamptz>)]
+    account_created_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Jsonb>)]
+    subscription: Option<serde_json::Value>,
 }
 
 /// Reads what a turn needs: an earlier result, the rights, the conversation and its branch.
@@ -76,7 +83,10 @@ pub async fn read_turn(
                           AND account_id = coalesce((SELECT account_id FROM c), p.account_id)) AS is_member, \
                (SELECT to_jsonb(c) FROM c) AS conversation, \
                coalesce((SELECT jsonb_agg(jsonb_build_object('role', role, 'parts', parts) ORDER BY distance DESC) \
-                           FROM branch), '[]') AS history \
+                           FROM branch), '[]') AS history, \
+               (SELECT created_at FROM accounts WHERE id = coalesce((SELECT account_id FROM c), p.account_id)) AS account_created_at, \
+               (SELECT to_jsonb(s) FROM subscriptions s WHERE s.ended_at IS NULL \
+                   AND s.account_id = coalesce((SELECT account_id FROM c), p.account_id)) AS subscription \
           FROM p LEFT JOIN idempotency_keys k \
             ON k.user_id = p.viewer AND k.operation = p.operation AND k.key = p.key AND k.expires_at > loquent_now()";
     let row: ContextRow = statement(SQL)
@@ -94,6 +104,7 @@ pub async fn read_turn(
         is_member: row.is_member,
         conversation: row.conversation.map(read_json).transpose()?,
         history: read_json(row.history)?,
+        payer: row.account_created_at.zip(row.subscription.map(read_json).transpose()?),
     })
 }
 
@@ -137,6 +148,9 @@ pub struct Accepted {
     revision: i64,
     #[diesel(sql_type = sql_types::Timestamptz)]
     pub now: DateTime<Utc>,
+    /// What `ledger_hold` says of the counters it touched.
+    #[diesel(sql_type = sql_types::Jsonb)]
+    pub counts: serde_json::Value,
 }
 
 impl Accepted {
@@ -153,21 +167,13 @@ pub enum Acceptance {
     MovedOn,
     /// Another process has fenced the one that was to run it.
     Fenced,
-    /// The balance does not cover the least, in micro-credits.
-    Insufficient {
-        required: i64,
-        available: i64,
-    },
+    /// A balance or a limit does not cover the least.
+    Refused(Box<Refusal>),
 }
 
 /// The refusals that the functions of [`accept_turn`] raise. The SQLSTATE of a raised exception is not part of Diesel's
 /// error, so they are known by their messages.
 fn refusal(error: DieselError) -> QueryResult<Acceptance> {
-    #[derive(Deserialize)]
-    struct Line {
-        required: i64,
-        available: i64,
-    }
     if let DieselError::DatabaseError(_, info) = &error {
         if info.message() == "replica has moved on" {
             return Ok(Acceptance::Fenced);
@@ -176,9 +182,9 @@ fn refusal(error: DieselError) -> QueryResult<Acceptance> {
             return Ok(Acceptance::MovedOn);
         }
         if info.message().starts_with("insufficient ")
-            && let Some(line) = info.details().and_then(|details| serde_json::from_str::<Line>(details).ok())
+            && let Some(line) = info.details().and_then(|details| serde_json::from_str(details).ok())
         {
-            return Ok(Acceptance::Insufficient { required: line.required, available: line.available });
+            return Ok(Acceptance::Refused(line));
         }
     }
     Err(error)
@@ -226,7 +232,7 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
                                        model_key, terms, is_output_capped, credits_held, created_at) \
               SELECT generation_id, account_id, viewer, c.id, answer_id, replica_id, requested_model, model_key, terms, \
                      h.units < p.want, h.credits_held, now FROM p, c, h) \
-        SELECT h.units, h.credits_held, h.available, h.held, h.revision, p.now FROM p, h";
+        SELECT h.units, h.credits_held, h.available, h.held, h.revision, p.now, h.quotas AS counts FROM p, h";
     statement(SQL)
         .bind::<sql_types::Uuid, _>(turn.viewer)
         .bind::<sql_types::Uuid, _>(turn.replica_id)
@@ -283,6 +289,17 @@ struct FinishedRow {
     held: i64,
     #[diesel(sql_type = sql_types::BigInt)]
     revision: i64,
+    #[diesel(sql_type = sql_types::Jsonb)]
+    counts: serde_json::Value,
+}
+
+/// A run that has just ended.
+#[derive(Debug)]
+pub struct Settled {
+    pub generation: GenerationRow,
+    pub balance: Balance,
+    /// What `ledger_settle` says of the counters it touched.
+    pub counts: serde_json::Value,
 }
 
 /// Ends a run that `owner` has: status and usage, text of the answer, and the settlement, together. `None` when it had
@@ -293,7 +310,7 @@ pub async fn finish_turn(
     writer: Uuid,
     owner: Uuid,
     ending: &Ending,
-) -> QueryResult<Option<(GenerationRow, Balance)>> {
+) -> QueryResult<Option<Settled>> {
     const SQL: &str = "\
         WITH p AS (SELECT ?::uuid AS id, ?::uuid AS writer, ?::uuid AS owner, ?::text AS status, ?::text AS finish_reason, \
                           ?::text AS error_code, ?::text AS error_message, ?::jsonb AS parts, ?::int AS sequence, \
@@ -313,7 +330,7 @@ pub async fn finish_turn(
         m AS (UPDATE messages m SET status = p.status, parts = p.parts, stream_sequence = p.sequence \
                 FROM p, g WHERE m.id = g.message_id RETURNING 1), \
         s AS (SELECT s.* FROM p, g, LATERAL ledger_settle(g.id, p.state, p.actual, g.user_id, p.description) s) \
-        SELECT to_jsonb(g) AS generation, s.available, s.held, s.revision \
+        SELECT to_jsonb(g) AS generation, s.available, s.held, s.revision, s.quotas AS counts \
           FROM g LEFT JOIN s ON true \
          WHERE require_moved((SELECT count(*) FROM s) = 1, 'hold')";
     let usage = ending.resolution.kind.usage();
@@ -347,7 +364,7 @@ pub async fn finish_turn(
         .optional()?;
     let finished = |row: FinishedRow| {
         let balance = Balance { available: row.available, held: row.held, revision: row.revision };
-        Ok((read_json(row.generation)?, balance))
+        Ok(Settled { generation: read_json(row.generation)?, balance, counts: row.counts })
     };
     row.map(finished).transpose()
 }

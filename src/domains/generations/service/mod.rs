@@ -1,5 +1,6 @@
 //! Starting, stopping and watching answers.
 
+mod price;
 mod rows;
 mod send;
 mod wait;
@@ -20,7 +21,7 @@ use super::{
     watch::{self, WatchEvent},
 };
 use crate::{
-    domains::{accounts::Viewer, catalog::Catalog},
+    domains::{accounts::Viewer, catalog::Catalog, credits::CeilingAlarm, subscriptions::Subscriptions},
     error::{AppError, Result},
     platform::{
         clock::Clock,
@@ -54,6 +55,7 @@ pub struct Parts {
     pub clock: Clock,
     pub tasks: Tasks,
     pub catalog: Catalog,
+    pub subscriptions: Subscriptions,
     pub providers: Arc<Registry>,
 }
 
@@ -64,17 +66,19 @@ pub struct Generations {
     clock: Clock,
     tasks: Tasks,
     catalog: Catalog,
+    subscriptions: Subscriptions,
     providers: Arc<Registry>,
     hub: Hub,
     log: LogWriter,
     engine: Engine,
+    ceiling_alarm: CeilingAlarm,
     lease: Duration,
 }
 
 impl Generations {
     /// Starts the log of the process and the sweeper. Cancelling `stop` ends both after everything is stored.
     pub async fn start(parts: Parts, settings: GenerationSettings, stop: CancellationToken) -> Result<Self> {
-        let Parts { requests, background, clock, tasks, catalog, providers } = parts;
+        let Parts { requests, background, clock, tasks, catalog, subscriptions, providers } = parts;
         partitions::ensure(&mut *background.conn().await?).await?;
         let hub = Hub::default();
         let log = LogWriter::start(
@@ -96,7 +100,20 @@ impl Generations {
         tasks.spawn(sweeper.run(stop));
         let engine = Engine { db: background, tasks: tasks.clone(), log: log.clone(), limit: settings.limit };
         let lease = settings.log.lease;
-        Ok(Self { db: requests, clock, tasks, catalog, providers, hub, log, engine, lease })
+        let ceiling_alarm = CeilingAlarm::default();
+        Ok(Self {
+            db: requests,
+            clock,
+            tasks,
+            catalog,
+            subscriptions,
+            providers,
+            hub,
+            log,
+            engine,
+            ceiling_alarm,
+            lease,
+        })
     }
 
     /// True while the stream log is written: the lease of this process holds.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{
     Generations, NewMessage,
+    price::Payer,
     rows::{conversation_of, describe_charge, generation_of, messages_of, title_of},
 };
 use crate::{
@@ -14,12 +15,11 @@ use crate::{
         accounts::Viewer,
         catalog::Model,
         conversations::{ConversationRow, MessageRow, Part, find_conversation, require_model},
-        credits::{Balance, Credits, Quote},
+        credits::{Balance, Quota, read_counts},
         generations::{
             engine::{Run, attempt_id},
             hub::Place,
             model::{Content, GenerationRow},
-            prompt::{self, Prompt, Reserve},
             repo::{self, Acceptance, Accepted, Context, NewTurn},
         },
     },
@@ -41,6 +41,8 @@ pub struct Started {
     pub content: Content,
     pub generation: GenerationRow,
     pub balance: Balance,
+    /// Limits of the plan that the turn counts in; all of them when an earlier result is repeated.
+    pub quotas: Vec<Quota>,
 }
 
 /// Result under an idempotency key.
@@ -90,7 +92,9 @@ impl Generations {
             if let Some(first) = intent.replay::<TurnIds>(context.stored.clone())? {
                 return self.read_turn(viewer, first).await;
             }
-            let plan = self.plan_turn(viewer, &new, &intent, account_id, context)?;
+            require_access(&new, &context)?;
+            let payer = self.payer(&context).await?;
+            let plan = self.plan_turn(viewer, &new, &intent, account_id, context, &payer)?;
             // From here on a shutdown waits for this turn, so one that has begun already must be seen now.
             let place = self.hub.open(plan.turn.answer_id, plan.turn.generation_id).ok_or_else(overloaded)?;
             self.tasks.require_running()?;
@@ -99,12 +103,13 @@ impl Generations {
                 repo::accept_turn(&mut conn, &plan.turn).await
             };
             match accepted? {
-                Acceptance::Accepted(accepted) => return Ok(self.launch(plan, place, accepted)),
+                Acceptance::Accepted(accepted) => return self.launch(plan, place, accepted),
                 Acceptance::MovedOn => {}
                 // The place in the hub makes the log look often, so it learns of the fence within a moment.
                 Acceptance::Fenced => self.log.renewed(plan.turn.replica_id).await?,
-                Acceptance::Insufficient { required, available } => {
-                    return Err(insufficient(required, available));
+                Acceptance::Refused(refusal) => {
+                    refusal.count();
+                    return Err(refusal.into_error());
                 }
             }
         }
@@ -123,8 +128,8 @@ impl Generations {
         intent: &Intent,
         account_id: Uuid,
         context: Context,
+        payer: &Payer,
     ) -> Result<TurnPlan> {
-        require_access(new, &context)?;
         let known = context.conversation.as_ref();
         let requested = new
             .model
@@ -134,7 +139,7 @@ impl Generations {
         let model = require_model(&self.catalog, &requested)?;
         let provider = self.providers.get(&model.provider).cloned().ok_or_else(|| unavailable(&model))?;
         let text = new.parts.join("\n\n");
-        let (prompt, quote) = self.price(new, &context, &model, &text)?;
+        let (prompt, quote) = self.price(viewer, new, &context, payer, &model, &text)?;
         let ids = TurnIds {
             conversation_id: known.map_or_else(|| new_uuid(&self.clock), |conversation| conversation.id),
             user_message_id: new_uuid(&self.clock),
@@ -174,43 +179,18 @@ impl Generations {
         Ok(TurnPlan { turn, request, provider, identity, known: context.conversation })
     }
 
-    /// What is sent to the model, and what it may cost.
-    fn price(
-        &self,
-        new: &NewMessage,
-        context: &Context,
-        model: &Model,
-        text: &str,
-    ) -> Result<(Prompt, Quote)> {
-        let plan = self.catalog.default_plan();
-        let least = plan.content.min_output_tokens.min(model.max_output_tokens);
-        let system_prompt = context.conversation.as_ref().and_then(|known| known.system_prompt.as_deref());
-        let wished =
-            new.options.max_output_tokens.unwrap_or(model.max_output_tokens).min(model.max_output_tokens);
-        let prompt =
-            prompt::build(model, system_prompt, &context.history, text, Reserve::new(model, least, wished))?;
-        let wanted = wished.min(model.context_tokens.saturating_sub(prompt.tokens));
-        let quote = Quote::new(model, &plan, prompt.tokens, Some(wanted));
-        let quote = match new.options.max_credits {
-            None => quote,
-            Some(limit) => {
-                let required = quote.least();
-                quote.at_most(limit).ok_or_else(|| insufficient(required, limit).at("options.maxCredits"))?
-            }
-        };
-        Ok((prompt, quote))
-    }
-
     /// Hands an accepted turn to the engine and answers from memory: no further round trip.
-    fn launch(&self, plan: TurnPlan, place: Place, accepted: Accepted) -> Started {
+    fn launch(&self, plan: TurnPlan, place: Place, accepted: Accepted) -> Result<Started> {
         let TurnPlan { turn, request, provider, identity, known } = plan;
         let hold = turn.quote.clone().admitted(turn.generation_id, accepted.units, accepted.credits_held);
+        let limits = turn.quote.limits();
         let balance = accepted.balance();
         let (user_message, answer) = messages_of(&turn, &accepted);
         let generation = generation_of(&turn, &accepted, &hold);
         let conversation = conversation_of(&turn, &accepted, known);
         let run = Run {
             hold,
+            limits: limits.clone(),
             answer: answer.clone(),
             provider,
             request,
@@ -219,7 +199,11 @@ impl Generations {
             description: turn.description,
         };
         self.engine.spawn(run);
-        Started { conversation, user_message, answer, content: Content::of_events([]), generation, balance }
+        let counts = read_counts(accepted.counts)?;
+        self.ceiling_alarm.look(&self.catalog.ceilings(), turn.account_id, &counts, accepted.now);
+        let quotas = limits.quotas(&counts);
+        let content = Content::of_events([]);
+        Ok(Started { conversation, user_message, answer, content, generation, balance, quotas })
     }
 
     /// A turn that was accepted before, as it stands now.
@@ -236,6 +220,8 @@ impl Generations {
             true => Content::of_finished(&answer.message),
             false => Content::of_events(&answer.events),
         };
+        drop(conn);
+        let quotas = self.quotas(viewer, conversation.account_id).await?;
         Ok(Started {
             conversation,
             user_message: user.message,
@@ -243,22 +229,13 @@ impl Generations {
             content,
             generation: answer.generation.ok_or_else(gone)?,
             balance: answer.balance,
+            quotas,
         })
     }
 }
 
 fn overloaded() -> AppError {
     AppError::unavailable(anyhow::anyhow!("this process runs as many answers as it can"))
-}
-
-fn insufficient(required: i64, available: i64) -> AppError {
-    let message = format!(
-        "This needs at least {} credits, and {} are available.",
-        Credits(required),
-        Credits(available)
-    );
-    AppError::new(ErrorCode::InsufficientCredits, message)
-        .with_details(Details::Credits { required, available })
 }
 
 fn unavailable(model: &Model) -> AppError {

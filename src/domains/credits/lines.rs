@@ -1,0 +1,77 @@
+//! One line of a call: one meter, where it is counted, and what the call may cost there.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::windows::Bounds;
+use crate::domains::catalog::{Meter, Scope, Window};
+
+/// Costs `fixed`, and `rate` for a million tokens of output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    pub meter: Meter,
+    pub target: Target,
+    pub fixed: i64,
+    pub rate: i64,
+    /// False of what is no limit of the plan.
+    pub is_shown: bool,
+}
+
+/// What a line draws on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// The balance of the meter.
+    Wallet,
+    Counter {
+        window: Window,
+        scope: Scope,
+        /// Of a day, month or period.
+        bounds: Option<Bounds>,
+        /// `None` is unlimited, and still counted.
+        limit: Option<i64>,
+    },
+    /// What all accounts together use in a day.
+    Deployment { bounds: Bounds, limit: i64 },
+}
+
+impl Target {
+    /// True when both are counted in the same place.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Wallet, Self::Wallet) | (Self::Deployment { .. }, Self::Deployment { .. }) => true,
+            (
+                Self::Counter { window, scope, .. },
+                Self::Counter { window: other_window, scope: other_scope, .. },
+            ) => (window, scope) == (other_window, other_scope),
+            _ => false,
+        }
+    }
+
+    /// Lowers the limit of a counter to a ceiling.
+    pub fn lower(&mut self, ceiling: i64) {
+        if let Self::Counter { limit, .. } = self {
+            *limit = Some(limit.map_or(ceiling, |limit| limit.min(ceiling)));
+        }
+    }
+}
+
+impl Line {
+    /// As `ledger_hold` reads it.
+    pub fn to_json(&self, user_id: Uuid) -> Value {
+        let (kind, window, scope, bounds, limit) = match &self.target {
+            Target::Wallet => ("wallet", None, None, None, None),
+            Target::Counter { window, scope, bounds, limit } => {
+                ("counter", Some(*window), Some(*scope), *bounds, *limit)
+            }
+            Target::Deployment { bounds, limit } => {
+                ("deployment", Some(Window::Day), None, Some(*bounds), Some(*limit))
+            }
+        };
+        json!({
+            "kind": kind, "meter": self.meter, "window": window,
+            "user": (scope == Some(Scope::Member)).then_some(user_id),
+            "starts": bounds.map(|bounds| bounds.starts), "ends": bounds.map(|bounds| bounds.ends),
+            "limit": limit, "fixed": self.fixed, "rate": self.rate,
+        })
+    }
+}

@@ -1,0 +1,101 @@
+//! The plan in force, what it lets through of a message, and what the answer may cost.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{Generations, NewMessage};
+use crate::{
+    domains::{
+        accounts::Viewer,
+        catalog::{Model, Plan},
+        credits::{self, Anchors, Call, Credits, Quota, Quote},
+        generations::{
+            prompt::{self, Prompt, Reserve},
+            repo::Context,
+        },
+    },
+    error::{AppError, Details, ErrorCode, Result},
+};
+
+/// Who pays: what the account has now, and from where its windows are counted.
+pub(super) struct Payer {
+    plan: Arc<Plan>,
+    anchors: Anchors,
+}
+
+impl Generations {
+    /// What the account that pays has, once what is due is done.
+    pub(super) async fn payer(&self, context: &Context) -> Result<Payer> {
+        let gone = || AppError::not_found("accountId", "account");
+        let (sign_up, subscription) = context.payer.clone().ok_or_else(gone)?;
+        let in_force = self.subscriptions.current(subscription).await?;
+        Ok(Payer { anchors: in_force.anchors(sign_up), plan: in_force.plan })
+    }
+
+    /// What is sent to the model, and what it may cost.
+    pub(super) fn price(
+        &self,
+        viewer: Viewer,
+        new: &NewMessage,
+        context: &Context,
+        payer: &Payer,
+        model: &Model,
+        text: &str,
+    ) -> Result<(Prompt, Quote)> {
+        let now = self.clock.now();
+        let Payer { plan, anchors } = payer;
+        if !plan.allows(model) {
+            let message =
+                format!("The plan `{}` does not include the model `{}`.", plan.content.name, model.key);
+            return Err(AppError::new(ErrorCode::PlanRequired, message).at("model"));
+        }
+        let ceilings = self.catalog.ceilings();
+        let cap = Call::output_cap(model, plan, &ceilings);
+        let wished = new.options.max_output_tokens.unwrap_or(cap).min(cap);
+        let reserve = Reserve::new(model, plan.content.min_output_tokens.min(cap), wished);
+        let system_prompt = context.conversation.as_ref().and_then(|known| known.system_prompt.as_deref());
+        let most = Call::input_cap(plan, &ceilings);
+        let prompt = prompt::build(model, system_prompt, &context.history, text, reserve.within(most))?;
+        let wanted = wished.min(model.context_tokens.saturating_sub(prompt.tokens));
+        let quote = Quote::new(&Call {
+            model,
+            plan,
+            ceilings: &ceilings,
+            anchors,
+            now,
+            user_id: viewer.user_id,
+            prompt_tokens: prompt.tokens,
+            wanted: Some(wanted),
+            is_new_conversation: context.conversation.is_none(),
+        });
+        let quote = match new.options.max_credits {
+            None => quote,
+            Some(limit) => {
+                let required = quote.least();
+                quote.at_most(limit).ok_or_else(|| beyond_budget(required, limit))?
+            }
+        };
+        Ok((prompt, quote))
+    }
+
+    /// Every limit of the plan of an account, as it stands for the viewer.
+    pub(super) async fn quotas(&self, viewer: Viewer, account_id: Uuid) -> Result<Vec<Quota>> {
+        let in_force = self.subscriptions.of_account(viewer.user_id, account_id).await?;
+        let found = credits::find_counts(&mut *self.db.conn().await?, viewer.user_id, account_id).await?;
+        let Some(found) = found else { return Ok(Vec::new()) };
+        let anchors = in_force.anchors(found.account_created_at);
+        Ok(credits::quotas_of_plan(&in_force.plan, &found.counts, &anchors, self.clock.now()))
+    }
+}
+
+fn beyond_budget(required: i64, available: i64) -> AppError {
+    let message = format!(
+        "This needs at least {} credits, and {} are available.",
+        Credits(required),
+        Credits(available)
+    );
+    AppError::new(ErrorCode::InsufficientCredits, message)
+        .with_details(Details::Credits { required, available })
+        .at("options.maxCredits")
+}
