@@ -1,11 +1,11 @@
 //! What administrators give and take by hand.
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use futures_util::future::join_all;
 use loquent::{
     domains::credits::{Adjusted, Adjustment, Adjustments, Credits},
     error::{ErrorCode, Result},
-    platform::tasks::Tasks,
+    platform::{clock::Clock, tasks::Tasks},
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -20,7 +20,7 @@ struct Office {
 
 impl Office {
     async fn open() -> Self {
-        let stage = Stage::begin(Utc::now()).await;
+        let stage = Stage::begin(Clock::default().now()).await;
         let house = &stage.house;
         let adjustments = Adjustments::new(
             house.pool.clone(),
@@ -88,7 +88,7 @@ async fn credits_are_given_and_taken_as_far_as_there_are_any_and_the_books_say_w
 #[tokio::test(flavor = "multi_thread")]
 async fn given_credits_expire_on_their_day_without_a_look() {
     let mut office = Office::open().await;
-    let day = Utc::now() + TimeDelta::days(3);
+    let day = office.stage.house.clock.now() + TimeDelta::days(3);
     office.adjust(|wish| wish.expires_at = Some(day)).await.unwrap();
     office.stage.set(day).await;
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
