@@ -12,6 +12,7 @@
 mod accounts;
 mod admission;
 mod architecture;
+mod budgets;
 mod config;
 mod conversations;
 mod credits;

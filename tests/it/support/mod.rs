@@ -16,4 +16,5 @@ pub mod role;
 pub mod rows;
 pub mod seed;
 pub mod sse;
+pub mod traffic;
 pub mod ws;
