@@ -15,6 +15,7 @@ mod architecture;
 mod budgets;
 mod config;
 mod conversations;
+mod crash_points;
 mod credits;
 mod cron;
 mod embedded;

@@ -10,10 +10,13 @@ use crate::sdl::{base, fields, types};
 
 /// Levels that are tried at most; each is an object in an object.
 const DEEPEST: usize = 8;
-/// Items of a list that is not within another; pages have no more.
-const PAGE: usize = 100;
+/// Items of a list that is not within another: far more than at ten rows.
+const PAGE: usize = 50;
 /// Items of a list that is in another.
 const INNER_PAGE: usize = 2;
+
+/// Lists that take a statement for each object that has one, so they are asked of one object and not of those in a list.
+const ONE_BY_ONE: [&str; 2] = ["Account.conversations", "Account.ledger"];
 
 /// A root field and its document.
 pub struct Document {
@@ -73,7 +76,8 @@ impl Writer<'_> {
         let given = list(&|value| format!("{0}: ${0}", value.name.node));
         write!(self.text, "{operation}{declared} {{ {}{given} ", field.name.node).unwrap();
         self.selections += 1;
-        self.object(&base(&field.ty.node), &mut Vec::new(), false);
+        let is_list = field.ty.node.to_string().starts_with('[');
+        self.object(&base(&field.ty.node), &mut Vec::new(), is_list);
         self.text.push('}');
     }
 
@@ -119,12 +123,17 @@ impl Writer<'_> {
             let is_composite = self.composite(&ty).is_some();
             // What an edge leads to is asked for among the nodes.
             let is_double = of.name.node.ends_with("Edge") && field.name.node == "node";
-            if is_composite && (is_leaf || is_double) {
+            let place = format!("{}.{}", of.name.node, field.name.node);
+            let is_too_much = is_in_list && ONE_BY_ONE.contains(&place.as_str());
+            if is_composite && (is_leaf || is_double || is_too_much) {
                 continue;
             }
-            let is_page = field.arguments.iter().any(|argument| argument.node.name.node == "first");
+            let takes = |name: &str| field.arguments.iter().any(|argument| argument.node.name.node == name);
+            let is_page = takes("first");
             let size = if is_in_list { INNER_PAGE } else { PAGE };
-            let arguments = if is_page { format!("(first: {size})") } else { String::new() };
+            // The newest, so that what has just been done is on every page, however long the list.
+            let end = if takes("last") { "last" } else { "first" };
+            let arguments = if is_page { format!("({end}: {size})") } else { String::new() };
             let key =
                 if prefix.is_empty() { String::new() } else { format!("{prefix}{}: ", field.name.node) };
             self.select(&format!("{key}{}", field.name.node), &arguments);

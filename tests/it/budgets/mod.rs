@@ -79,9 +79,7 @@ async fn measure(stage: &mut Stage) -> Costs {
     let mut costs = Costs::new();
     for document in documents() {
         assert!(document.levels >= 3, "`{}` has become too wide to be looked at", document.name);
-        let t = std::time::Instant::now();
         let cost = steady(stage, &document.name, &document.text).await;
-        println!("{} {:?} {:?}", document.name, cost.0, t.elapsed());
         costs.insert(document.name, cost);
     }
     costs.insert(UNTIL_THE_PROVIDER.to_owned(), steady(stage, UNTIL_THE_PROVIDER, "").await);

@@ -14,8 +14,8 @@ use crate::support::{
 };
 
 const PASSWORD: &str = "violet-tractor-lantern";
-/// A page of runs; more of them would be more of the same.
-const MOST_TURNS: usize = 100;
+/// More of them than a page has would be more of the same.
+const MOST_TURNS: usize = 50;
 /// With a connection for each question that is asked at a time.
 const SETTINGS: &str =
     "[database]\nrequest_pool = 64\n[limits]\noperation_cost = 1000000\nsockets_per_user = 1000\n";
@@ -262,6 +262,7 @@ impl Stage {
         assert_eq!(event["data"]["messageStream"]["__typename"], "MessageSnapshot", "{event}");
         running.gate.open();
         self.person.wait_for_end(&running.message).await;
+        while stream.next().await != Frame::Ended {}
         flights
     }
 }

@@ -10,3 +10,5 @@ mod ledger;
 mod model;
 mod prices;
 mod reference;
+
+pub use books::is_full_size;

@@ -222,10 +222,11 @@ async fn up(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, s
             continue;
         }
         for flight in &mut found {
-            // To prepare and to forget is not to ask.
-            let is_question = !flight.is_preparation && !flight.sql.is_empty();
+            // To prepare and to forget is not to ask. Who asks before the last answer is there, because nobody waits for that
+            // any more, gets this one with it.
+            let is_question = !flight.is_preparation && !flight.sql.is_empty() && !link.is_waited_for();
+            flight.wave = shared.waves.current();
             let question = if is_question { shared.waves.ask() } else { None };
-            flight.wave = question.map_or(0, |question| question.wave);
             link.open.lock().unwrap().push_back(question);
         }
         shared.lock_flights().extend(found);

@@ -35,16 +35,18 @@ pub(super) struct Waves {
     held: Mutex<Vec<(usize, oneshot::Sender<()>)>>,
 }
 
-/// A question of a wave.
+/// A question, by its number.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Question {
-    pub(super) wave: usize,
-    order: usize,
-}
+pub(super) struct Question(usize);
 
 impl Waves {
     pub(super) fn note_said(&self) {
         self.said.fetch_add(1, SeqCst);
+    }
+
+    /// Number of the wave that gathers.
+    pub(super) fn current(&self) -> usize {
+        self.current.load(SeqCst)
     }
 
     /// Notes a question, once there are waves.
@@ -53,7 +55,7 @@ impl Waves {
             return None;
         }
         let order = self.asked.fetch_add(1, SeqCst);
-        Some(Question { wave: self.current.load(SeqCst), order })
+        Some(Question(order))
     }
 
     /// A question that gets no answer.
@@ -64,7 +66,7 @@ impl Waves {
     /// Returns when the answer to a question may go out.
     pub(super) async fn hold(&self, question: Question) {
         let (sender, sent) = oneshot::channel();
-        self.held.lock().unwrap().push((question.order, sender));
+        self.held.lock().unwrap().push((question.0, sender));
         self.give_up();
         // Without the sender there are no waves any more.
         let _ = sent.await;
