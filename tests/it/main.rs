@@ -18,6 +18,7 @@ mod conversations;
 mod crash_points;
 mod credits;
 mod cron;
+mod dropped_futures;
 mod embedded;
 mod engine_contract;
 mod error_codes;

@@ -10,5 +10,6 @@ mod ledger;
 mod model;
 mod prices;
 mod reference;
+mod three_processes;
 
-pub use books::is_full_size;
+pub use books::{is_full_size, number, rows, wait_for_zero};
