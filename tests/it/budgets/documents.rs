@@ -82,7 +82,7 @@ impl Writer<'_> {
     }
 
     /// Braces and what is in them; nothing for a leaf.
-    fn object<'s>(&'s mut self, name: &str, path: &mut Vec<String>, is_in_list: bool) {
+    fn object(&mut self, name: &str, path: &mut Vec<String>, is_in_list: bool) {
         let Some(definition) = self.composite(name) else { return };
         let (name, kind) = (definition.name.node.to_string(), definition.kind.clone());
         let is_leaf = path.contains(&name) || path.len() >= self.levels;

@@ -104,7 +104,8 @@ impl Attempt {
 
     /// Part of the answer has been said, stored and seen. Every other round more of it is said when the process dies.
     async fn speak(&mut self, stage: &Stage, point: Point, round: usize) {
-        let (seen, more) = (1 + round % (TOKENS / 2), if round % 2 == 0 { 0 } else { 1 + round % 7 });
+        let (seen, more) =
+            (1 + round % (TOKENS / 2), if round.is_multiple_of(2) { 0 } else { 1 + round % 7 });
         let (first, second) = (Gate::default(), Gate::default());
         stage.provider.then(answer(TOKENS).gate_after(seen, &first).gate_after(seen + more, &second));
         match point {

@@ -79,7 +79,7 @@ async fn kill_at(point: Point) {
     for round in 0..kills() {
         let mut attempt = Attempt::begin(&stage, point, round).await;
         if point == Point::InsideRecovery {
-            let side = if round % 2 == 0 { Side::Before } else { Side::After };
+            let side = if round.is_multiple_of(2) { Side::Before } else { Side::After };
             let stall = stage.survivor_stalls(END, side);
             stage.kill_victim().await;
             stage.kill_survivor_at(&stall).await;

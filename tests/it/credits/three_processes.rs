@@ -1,7 +1,7 @@
 //! Callers of three processes at once over credits for fewer of them, and that the test of it sees a lock that is missing.
 
 use diesel_async::SimpleAsyncConnection;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::books::{
     block_wallets, micro, number, plan, rows, run, wait_for_zero, wait_until_blocked, wait_until_settled,
