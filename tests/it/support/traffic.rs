@@ -16,9 +16,9 @@ pub fn is_flush(flight: &Flight) -> bool {
     flight.sql.contains("INSERT INTO stream_events")
 }
 
-/// A flush of nothing: an array without a dimension is twelve bytes, and no other parameter is.
+/// A flush of nothing: an array of one dimension without an item is twenty bytes, and no other parameter is.
 fn is_pulse(flight: &Flight) -> bool {
-    is_flush(flight) && flight.values.iter().flatten().any(|value| value.len() == 12)
+    is_flush(flight) && flight.values.iter().flatten().any(|value| value.len() == 20)
 }
 
 pub fn is_session_check(flight: &Flight) -> bool {
