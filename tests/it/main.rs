@@ -12,11 +12,14 @@
 mod accounts;
 mod admission;
 mod architecture;
+mod budgets;
 mod catalog;
 mod config;
 mod conversations;
+mod crash_points;
 mod credits;
 mod cron;
+mod dropped_futures;
 mod embedded;
 mod engine_contract;
 mod error_codes;

@@ -12,3 +12,6 @@ mod limits;
 mod model;
 mod prices;
 mod reference;
+mod three_processes;
+
+pub use books::{is_full_size, number, rows, wait_for_zero};

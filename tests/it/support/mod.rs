@@ -17,4 +17,6 @@ pub mod role;
 pub mod rows;
 pub mod seed;
 pub mod sse;
+pub mod three_processes;
+pub mod traffic;
 pub mod ws;

@@ -1,10 +1,18 @@
 //! A proxy on loopback in front of the server of the tests, which counts what a client makes the server answer.
 //!
 //! A *flight* is one message that asks for an answer: `Sync`, `Flush` or a simple `Query`. Each is recorded before it is
-//! passed on, with the statement it belongs to, so whoever has the answer finds its flight counted.
+//! passed on, with the statement it belongs to, so whoever has the answer finds its flight counted. A client can be made to
+//! wait for ever at a statement ([`Proxy::stall`]), and be answered in waves ([`Proxy::answer_in_waves`]).
+
+#[path = "proxy/stall.rs"]
+mod stall;
+#[path = "proxy/waves.rs"]
+mod waves;
+#[path = "proxy/wire.rs"]
+mod wire;
 
 use std::{
-    collections::HashMap,
+    collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -15,13 +23,28 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
+pub use self::stall::{Side, Stall};
+use self::{
+    stall::Stalls,
+    waves::{Question, Waves},
+    wire::{ClientReader, ServerReader},
+};
+
 /// A proxy that runs until it is dropped.
 pub struct Proxy {
     url: String,
-    flights: Arc<Mutex<Vec<Flight>>>,
-    /// Of the connections from now on.
-    spell: Arc<Mutex<Spell>>,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
     _stop: DropGuard,
+}
+
+#[derive(Default)]
+struct Shared {
+    flights: Mutex<Vec<Flight>>,
+    /// Of the connections from now on.
+    spell: Mutex<Spell>,
+    stalls: Stalls,
+    waves: Waves,
 }
 
 /// When connections go silent, and when they end after that.
@@ -40,6 +63,8 @@ pub struct Flight {
     pub is_preparation: bool,
     /// The bound values as they went over the wire; `None` for NULL.
     pub values: Vec<Option<Vec<u8>>>,
+    /// Number of the wave in which it is answered; 0 as long as nobody asked for waves.
+    pub wave: usize,
 }
 
 impl Proxy {
@@ -50,13 +75,12 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         url.set_host(Some("127.0.0.1")).unwrap();
         url.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
-        let flights = Arc::new(Mutex::new(Vec::new()));
-        let spell = Arc::new(Mutex::new(Spell::default()));
+        let shared = Arc::<Shared>::default();
         let stop = CancellationToken::new();
-        let accepting = accept(listener, server, flights.clone(), spell.clone(), stop.clone());
+        let accepting = accept(listener, server, shared.clone(), stop.clone());
         #[expect(clippy::disallowed_methods, reason = "the drop guard ends it")]
         tokio::spawn(stop.clone().run_until_cancelled_owned(accepting));
-        Self { url: url.to_string(), flights, spell, _stop: stop.drop_guard() }
+        Self { url: url.to_string(), shared, stop: stop.clone(), _stop: stop.drop_guard() }
     }
 
     /// Address of the same database through the proxy.
@@ -67,19 +91,38 @@ impl Proxy {
     /// From now on nothing is heard on the connections that there are, and what is said on them is swallowed; later ones
     /// work. They stay open until what this returns is dropped.
     pub fn silence(&self) -> DropGuard {
-        let spell = std::mem::take(&mut *self.spell.lock().unwrap());
+        let spell = std::mem::take(&mut *self.shared.spell.lock().unwrap());
         spell.silent.cancel();
         spell.over.drop_guard()
     }
 
+    /// The next client that comes to a statement with this text waits there for ever, on this side of it.
+    pub fn stall(&self, text: &'static str, side: Side) -> Stall {
+        self.shared.stalls.add(text, side)
+    }
+
+    /// From now on answers come in waves; see [`waves`]. For a runtime of one thread, with the client in it.
+    pub fn answer_in_waves(&self) {
+        let shared = self.shared.clone();
+        let sending = async move { shared.waves.run().await };
+        #[expect(clippy::disallowed_methods, reason = "the drop guard ends it")]
+        tokio::spawn(self.stop.clone().run_until_cancelled_owned(sending));
+    }
+
     /// Flights so far; a mark for [`Self::since`].
     pub fn count(&self) -> usize {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.shared.lock_flights().len()
     }
 
     /// The flights after a mark, oldest first.
     pub fn since(&self, mark: usize) -> Vec<Flight> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)[mark..].to_vec()
+        self.shared.lock_flights()[mark..].to_vec()
+    }
+}
+
+impl Shared {
+    fn lock_flights(&self) -> std::sync::MutexGuard<'_, Vec<Flight>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -103,24 +146,17 @@ impl Server {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    server: Server,
-    flights: Arc<Mutex<Vec<Flight>>>,
-    spell: Arc<Mutex<Spell>>,
-    stop: CancellationToken,
-) {
+async fn accept(listener: TcpListener, server: Server, shared: Arc<Shared>, stop: CancellationToken) {
     while let Ok((client, _)) = listener.accept().await {
         client.set_nodelay(true).unwrap();
-        let (server, flights) = (server.clone(), flights.clone());
-        let spell = spell.lock().unwrap().clone();
+        let (server, shared) = (server.clone(), shared.clone());
         let serving = async move {
             match server {
                 Server::Socket(path) => {
-                    relay(client, UnixStream::connect(path).await.unwrap(), flights, spell).await
+                    relay(client, UnixStream::connect(path).await.unwrap(), &shared).await;
                 }
                 Server::Tcp(address) => {
-                    relay(client, TcpStream::connect(address).await.unwrap(), flights, spell).await;
+                    relay(client, TcpStream::connect(address).await.unwrap(), &shared).await;
                 }
             }
         };
@@ -130,112 +166,108 @@ async fn accept(
 }
 
 /// Until either side has ended.
-async fn relay(
-    client: TcpStream,
-    server: impl AsyncRead + AsyncWrite,
-    flights: Arc<Mutex<Vec<Flight>>>,
-    spell: Spell,
-) {
-    let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = tokio::io::split(server);
-    let up = async {
-        let mut reader = Reader::default();
-        let mut buffer = vec![0; 64 << 10];
-        while let Ok(size @ 1..) = from_client.read(&mut buffer).await {
-            let found = reader.read(&buffer[..size]);
-            flights.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
-            if to_server.write_all(&buffer[..size]).await.is_err() {
-                return;
-            }
-        }
-    };
-    let down = tokio::io::copy(&mut from_server, &mut to_client);
+async fn relay(client: TcpStream, server: impl AsyncRead + AsyncWrite, shared: &Shared) {
+    let spell = shared.spell.lock().unwrap().clone();
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = tokio::io::split(server);
+    let link = Link::default();
     tokio::select! {
-        () = up => {}
-        _ = down => {}
+        () = up(from_client, to_server, shared, &link) => {}
+        () = down(from_server, to_client, shared, &link) => {}
         () = spell.silent.cancelled() => spell.over.cancelled().await,
     }
+    // What was still open is not waited for.
+    link.close(usize::MAX).iter().for_each(|_| shared.waves.give_up());
 }
 
-/// `SSLRequest` without its length.
-const ASK_FOR_TLS: [u8; 4] = 80_877_103_u32.to_be_bytes();
-
-/// What one client says, message by message.
+/// What the two directions of a connection know of each other.
 #[derive(Default)]
-struct Reader {
-    is_started: bool,
-    unread: Vec<u8>,
-    /// Texts of prepared statements by name.
-    statements: HashMap<Vec<u8>, String>,
-    next: Option<Flight>,
+struct Link {
+    /// Flights without an answer, in order, with their questions if they are in a wave.
+    open: Mutex<VecDeque<Option<Question>>>,
+    /// Nothing is passed on to the client any more, which waits here.
+    muted: Mutex<Option<Stall>>,
 }
 
-impl Reader {
-    /// Takes the next bytes and returns the flights that are whole with them.
-    fn read(&mut self, bytes: &[u8]) -> Vec<Flight> {
-        self.unread.extend_from_slice(bytes);
-        let mut found = Vec::new();
-        loop {
-            // The first message has no type.
-            let head = usize::from(self.is_started);
-            let Some(size) = self.unread.get(head..head + 4) else { return found };
-            let end = head + u32::from_be_bytes(size.try_into().unwrap()) as usize;
-            if self.unread.len() < end {
-                return found;
+impl Link {
+    /// Takes so many flights off, and returns the questions among them.
+    fn close(&self, answers: usize) -> Vec<Question> {
+        let mut open = self.open.lock().unwrap();
+        // The server is ready once without being asked, at the beginning.
+        let answers = answers.min(open.len());
+        open.drain(..answers).flatten().collect()
+    }
+
+    fn is_waited_for(&self) -> bool {
+        self.open.lock().unwrap().iter().any(Option::is_some)
+    }
+}
+
+async fn up(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, shared: &Shared, link: &Link) {
+    let mut reader = ClientReader::default();
+    let mut buffer = vec![0; 64 << 10];
+    let mut is_swallowed = false;
+    while let Ok(size @ 1..) = from.read(&mut buffer).await {
+        shared.waves.note_said();
+        let mut found = reader.read(&buffer[..size]);
+        match shared.stalls.take(&found) {
+            Some((Side::Before, stall)) => {
+                is_swallowed = true;
+                stall.0.cancel();
             }
-            let message: Vec<u8> = self.unread.drain(..end).collect();
-            if self.is_started {
-                found.extend(self.take(message[0], &message[5..]));
-            } else {
-                // Who asks for TLS says hello again after the answer, which is no: the server of the tests has none.
-                self.is_started = message[4..] != ASK_FOR_TLS;
-            }
+            Some((Side::After, stall)) => *link.muted.lock().unwrap() = Some(stall),
+            None => {}
+        }
+        if is_swallowed {
+            continue;
+        }
+        for flight in &mut found {
+            // To prepare and to forget is not to ask. Who asks before the last answer is there, because nobody waits for that
+            // any more, gets this one with it.
+            let is_question = !flight.is_preparation && !flight.sql.is_empty() && !link.is_waited_for();
+            flight.wave = shared.waves.current();
+            let question = if is_question { shared.waves.ask() } else { None };
+            link.open.lock().unwrap().push_back(question);
+        }
+        shared.lock_flights().extend(found);
+        if to.write_all(&buffer[..size]).await.is_err() {
+            return;
         }
     }
+}
 
-    fn take(&mut self, kind: u8, body: &[u8]) -> Option<Flight> {
-        let flight = |sql: String| Flight { sql, is_preparation: false, values: Vec::new() };
-        match kind {
-            b'P' => {
-                let (name, rest) = split_text(body);
-                let sql = String::from_utf8_lossy(split_text(rest).0).into_owned();
-                self.statements.insert(name.to_vec(), sql.clone());
-                self.next = Some(Flight { is_preparation: true, ..flight(sql) });
-                None
+async fn down(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    shared: &Shared,
+    link: &Link,
+) {
+    let mut reader = ServerReader::default();
+    let mut buffer = vec![0; 64 << 10];
+    let mut held = Vec::new();
+    while let Ok(size @ 1..) = from.read(&mut buffer).await {
+        let answers = reader.read(&buffer[..size]);
+        let questions = link.close(answers);
+        if let Some(stall) = link.muted.lock().unwrap().as_ref() {
+            if answers > 0 {
+                stall.0.cancel();
             }
-            b'B' => {
-                let (name, values) = split_text(split_text(body).1);
-                let sql = self.statements.get(name).cloned().unwrap_or_default();
-                self.next = Some(Flight { values: bound(values), ..flight(sql) });
-                None
-            }
-            b'S' | b'H' => Some(self.next.take().unwrap_or_else(|| flight(String::new()))),
-            b'Q' => Some(flight(String::from_utf8_lossy(split_text(body).0).into_owned())),
-            _ => None,
+            questions.iter().for_each(|_| shared.waves.give_up());
+            continue;
         }
+        held.extend_from_slice(&buffer[..size]);
+        match questions.as_slice() {
+            // In the midst of an answer that is held as a whole.
+            [] if link.is_waited_for() => continue,
+            [] => {}
+            [rest @ .., last] => {
+                rest.iter().for_each(|_| shared.waves.give_up());
+                shared.waves.hold(*last).await;
+            }
+        }
+        if to.write_all(&held).await.is_err() {
+            return;
+        }
+        held.clear();
     }
-}
-
-/// A text that ends with a zero byte, and what follows it.
-fn split_text(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let end = bytes.iter().position(|&byte| byte == 0).unwrap();
-    (&bytes[..end], &bytes[end + 1..])
-}
-
-/// The values of a `Bind`, whose formats come first.
-fn bound(bytes: &[u8]) -> Vec<Option<Vec<u8>>> {
-    let short = |at: usize| usize::from(u16::from_be_bytes(bytes[at..at + 2].try_into().unwrap()));
-    let mut at = 2 + 2 * short(0);
-    let count = short(at);
-    at += 2;
-    let mut values = Vec::new();
-    for _ in 0..count {
-        let size = i32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
-        at += 4;
-        // A negative size stands for NULL.
-        let value = usize::try_from(size).ok().map(|size| bytes[at..at + size].to_vec());
-        at += value.as_ref().map_or(0, Vec::len);
-        values.push(value);
-    }
-    values
 }
