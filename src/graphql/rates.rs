@@ -46,7 +46,7 @@ pub struct Rates {
 /// Where the numbers come from.
 pub enum Numbers {
     Fixed(Rates),
-    Offered(Offered),
+    Offered(Box<Offered>),
 }
 
 /// The catalogue, and the plan of who asks.
@@ -60,7 +60,7 @@ pub struct Offered {
 impl Numbers {
     pub fn offered(catalog: Catalog, subscriptions: Subscriptions) -> Self {
         let known = Cache::builder().max_capacity(MAX_KNOWN).time_to_live(BELIEVED).build();
-        Self::Offered(Offered { catalog, subscriptions, known })
+        Self::Offered(Box::new(Offered { catalog, subscriptions, known }))
     }
 
     fn requests(&self) -> Limit {
