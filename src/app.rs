@@ -14,7 +14,7 @@ use crate::{
         accounts::{self, Accounts, Passwords, SigningKey, TokenSettings, Tokens},
         catalog::Catalog,
         conversations::Conversations,
-        credits::CreditLedger,
+        credits::{AccountWatch, Adjustments, CreditLedger},
         generations::{GenerationSettings, Generations, LogSettings, Parts},
         settings::Settings,
         subscriptions::{self, Subscriptions},
@@ -95,10 +95,11 @@ impl App {
         let served = config.providers.keys().cloned();
         let catalog = Catalog::start(&requests, &clock, served, settings.clone()).await?;
         let credits = CreditLedger::new(requests.clone());
-        let subscriptions = |db: &Db| {
+        let subscriptions_over = |db: &Db| {
             let (clock, tasks, catalog) = (clock.clone(), tasks.clone(), catalog.clone());
             Subscriptions::new(subscriptions::Parts { db: db.clone(), clock, tasks, catalog })
         };
+        let subscriptions = subscriptions_over(&requests);
         let accounts = Accounts::new(accounts::Parts {
             db: requests.clone(),
             clock: clock.clone(),
@@ -107,8 +108,9 @@ impl App {
             settings: settings.clone(),
             tokens: Tokens::new(&keys(signing_keys), clock.clone(), token_settings(config)),
             passwords: Passwords::try_new()?,
-            on_new_account: Arc::new(subscriptions(&requests)),
+            on_new_account: Arc::new(subscriptions.clone()),
         });
+        let watch = AccountWatch::default();
         let conversations =
             Conversations::new(requests.clone(), clock.clone(), tasks.clone(), catalog.clone());
         let providers = providers(config)?;
@@ -118,11 +120,13 @@ impl App {
             clock: clock.clone(),
             tasks: tasks.clone(),
             catalog: catalog.clone(),
+            subscriptions: subscriptions.clone(),
+            watch: watch.clone(),
             providers: Arc::new(providers.clone()),
         };
         let generations = Generations::start(parts, generation_settings(config), stop_log.clone()).await?;
         let job_hints = JobHints::new(hints.clone());
-        upkeep::register(&mut jobs, &background, &accounts, subscriptions(&background))?;
+        upkeep::register(&mut jobs, &background, &accounts, subscriptions_over(&background))?;
         let runner = Runner::start(
             background.clone(),
             &tasks,
@@ -142,6 +146,8 @@ impl App {
         let looks = hints.subscribe(Channel::Control);
         let news = news.follow(background.clone(), looks, Arc::new(accounts.clone()));
         tasks.spawn_until(stop_log.clone(), news);
+        tasks.spawn_until(stop_log.clone(), watch.clone().follow(background.clone()));
+        let adjustments = Adjustments::new(requests.clone(), clock.clone(), tasks.clone(), settings.clone());
         tasks.spawn(metrics::keep_up(stop_log.clone()));
         let schema = schema_builder()
             .extension(Rules { admission: Some(admission(config)) })
@@ -151,6 +157,9 @@ impl App {
             .data(conversations)
             .data(generations.clone())
             .data(settings)
+            .data(subscriptions)
+            .data(watch)
+            .data(adjustments)
             .finish();
         let api = Api {
             schema,

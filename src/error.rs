@@ -24,6 +24,8 @@ pub enum Details {
     Provider { model: String, retry_after: Option<Duration> },
     /// The limit that was reached.
     Quota(Box<QuotaDetails>),
+    /// Key of the model or feature that the plan lacks.
+    PlanRequired { requires: String },
 }
 
 /// A limit in numbers; credits and cost are in millionths. Meter, window and scope have their names of the catalogue.
@@ -37,6 +39,8 @@ pub struct QuotaDetails {
     pub held: i64,
     pub resets_at: Option<DateTime<Utc>>,
     pub revision: i64,
+    /// True when it is the operator's limit for all accounts together, which no plan raises.
+    pub is_of_everybody: bool,
     /// Until the same call would pass, in whole seconds; `None` when waiting does not help.
     pub retry_after: Option<Duration>,
 }
@@ -126,6 +130,15 @@ impl AppError {
 
     pub fn details(&self) -> Option<&Details> {
         self.0.details.as_ref()
+    }
+
+    /// When the same call may pass, if waiting helps and somebody knows.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.details()? {
+            Details::Quota(quota) => quota.retry_after,
+            Details::Provider { retry_after, .. } => *retry_after,
+            Details::Credits { .. } | Details::PlanRequired { .. } => None,
+        }
     }
 
     /// Everything that is known of the failure, its private source included; for the log alone.

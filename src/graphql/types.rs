@@ -3,14 +3,14 @@
 use async_graphql::{Context, Interface, MergedObject, Result};
 
 use crate::{
-    domains::{accounts, catalog, conversations, credits, generations},
+    domains::{accounts, catalog, conversations, credits, generations, subscriptions},
     platform::ids::Id,
 };
 
 pub use accounts::graphql::{Session, User, Viewer};
 pub use catalog::graphql::{Model, Plan};
 pub use conversations::graphql::Conversation;
-pub use credits::graphql::LedgerEntry;
+pub use credits::graphql::{CreditAdjustment, CreditGrant, LedgerEntry};
 pub use generations::graphql::Generation;
 
 macro_rules! merged {
@@ -38,7 +38,7 @@ merged! {
     /// Owner and payer of conversations, tasks, files, credits and a subscription; a personal account is a team of one.
     Account(accounts::graphql::AccountRef, accounts::AccountRow) {
         accounts::graphql::AccountCore,
-        catalog::graphql::AccountPlan,
+        subscriptions::graphql::AccountPlan,
         credits::graphql::AccountCredits,
         conversations::graphql::AccountConversations,
     }
@@ -64,6 +64,8 @@ pub enum Node {
     Session(Session),
     Account(Account),
     Plan(Plan),
+    CreditGrant(CreditGrant),
+    CreditAdjustment(CreditAdjustment),
     LedgerEntry(LedgerEntry),
     Conversation(Conversation),
     Message(Message),

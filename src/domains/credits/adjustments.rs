@@ -9,7 +9,10 @@ use uuid::Uuid;
 
 use super::{
     model::{Balance, Credits},
-    repo::adjustments::{self as repo, AdjustmentRow, Inserted},
+    repo::{
+        adjustments::{self as repo, AdjustmentRow, Inserted},
+        balances,
+    },
 };
 use crate::{
     domains::settings::Settings,
@@ -137,6 +140,6 @@ async fn adjust_in_tx(conn: &mut AsyncPgConnection, asked: AdjustmentRow) -> Res
             first
         }
     };
-    let balance = repo::find_balance_unscoped(conn, row.account_id).await?;
+    let balance = balances::find_balance_unscoped(conn, row.account_id).await?;
     Ok(Adjusted { id: row.id, booked: Credits(row.booked), balance })
 }

@@ -1,4 +1,4 @@
-//! Batches of balances and ledger entries, in the name of one viewer.
+//! Batches of balances, grants and ledger entries, in the name of one viewer.
 
 use std::collections::HashMap;
 
@@ -6,28 +6,28 @@ use async_graphql::dataloader::Loader;
 use uuid::Uuid;
 
 use super::{
-    model::{Balance, LedgerEntryRow},
-    repo,
+    model::{CreditAdjustmentRow, GrantRow, LedgerEntryRow, Standing},
+    repo::{self, grants::Wanted},
 };
 use crate::{error::AppError, platform::postgres::Db};
 
-/// Balances by account, of those the viewer belongs to; an account that never had credits has the empty balance.
+/// Balances by account, of those whose money the viewer sees, as they are booked.
 pub struct BalanceLoader {
     pub db: Db,
     pub viewer: Uuid,
 }
 
 impl Loader<Uuid> for BalanceLoader {
-    type Value = Balance;
+    type Value = Standing;
     type Error = AppError;
 
     async fn load(&self, accounts: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, Self::Error> {
         let mut conn = self.db.conn().await?;
-        Ok(repo::list_balances(&mut conn, self.viewer, accounts).await?.into_iter().collect())
+        Ok(repo::balances::list_balances(&mut conn, self.viewer, accounts).await?.into_iter().collect())
     }
 }
 
-/// Ledger entries by id, of accounts the viewer belongs to.
+/// Ledger entries by id, of accounts whose money the viewer sees.
 pub struct LedgerEntryLoader {
     pub db: Db,
     pub viewer: Uuid,
@@ -41,5 +41,60 @@ impl Loader<Uuid> for LedgerEntryLoader {
         let mut conn = self.db.conn().await?;
         let rows = repo::list_entries(&mut conn, self.viewer, ids).await?;
         Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+    }
+}
+
+/// Adjustments by id, of accounts whose money the viewer sees.
+pub struct AdjustmentLoader {
+    pub db: Db,
+    pub viewer: Uuid,
+}
+
+impl Loader<Uuid> for AdjustmentLoader {
+    type Value = CreditAdjustmentRow;
+    type Error = AppError;
+
+    async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, Self::Error> {
+        let mut conn = self.db.conn().await?;
+        let rows = repo::adjustments::list(&mut conn, self.viewer, ids).await?;
+        Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+    }
+}
+
+/// Grants of credits by id, of accounts whose money the viewer sees.
+pub struct GrantLoader {
+    pub db: Db,
+    pub viewer: Uuid,
+}
+
+impl Loader<Uuid> for GrantLoader {
+    type Value = GrantRow;
+    type Error = AppError;
+
+    async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, Self::Error> {
+        let mut conn = self.db.conn().await?;
+        let rows = repo::grants::list_grants(&mut conn, self.viewer, Wanted::Ids(ids)).await?;
+        Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+    }
+}
+
+/// Grants with credits left by account, of those whose money the viewer sees, in the order in which they are spent.
+pub struct LeftGrantsLoader {
+    pub db: Db,
+    pub viewer: Uuid,
+}
+
+impl Loader<Uuid> for LeftGrantsLoader {
+    type Value = Vec<GrantRow>;
+    type Error = AppError;
+
+    async fn load(&self, accounts: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, Self::Error> {
+        let mut conn = self.db.conn().await?;
+        let rows = repo::grants::list_grants(&mut conn, self.viewer, Wanted::LeftIn(accounts)).await?;
+        let mut found: HashMap<Uuid, Vec<GrantRow>> = HashMap::new();
+        for row in rows {
+            found.entry(row.account_id).or_default().push(row);
+        }
+        Ok(found)
     }
 }

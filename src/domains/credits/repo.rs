@@ -2,35 +2,22 @@
 //! `ledger_settle`; the last two are called by the statements that begin and end the work they pay for.
 
 pub mod adjustments;
+pub mod balances;
 pub mod grants;
 pub mod quotas;
+pub mod revisions;
 
 use chrono::{DateTime, Utc};
 use diesel::{prelude::*, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::model::{Balance, EntryKind, LedgerEntryRow};
+use super::model::{EntryKind, LedgerEntryRow};
 use crate::{
+    domains::accounts::seen_by,
     platform::postgres::statement::statement,
-    schema::{ledger_checks, ledger_entries, members, wallets},
+    schema::{ledger_checks, ledger_entries, wallets},
 };
-
-/// Balances of those of the accounts that the viewer is a member of.
-pub async fn list_balances(
-    conn: &mut AsyncPgConnection,
-    viewer: Uuid,
-    accounts: &[Uuid],
-) -> QueryResult<Vec<(Uuid, Balance)>> {
-    let mine = members::table.filter(members::user_id.eq(viewer)).select(members::account_id);
-    wallets::table
-        .filter(wallets::account_id.eq_any(accounts))
-        .filter(wallets::account_id.eq_any(mine))
-        .filter(wallets::meter.eq("credits"))
-        .select((wallets::account_id, Balance::as_select()))
-        .load(conn)
-        .await
-}
 
 /// Which part of a ledger is read.
 pub struct EntryPage<'a> {
@@ -42,17 +29,16 @@ pub struct EntryPage<'a> {
     pub limit: i64,
 }
 
-/// Movements of an account the viewer is a member of, newest first.
+/// Movements of an account the viewer sees, newest first.
 pub async fn page_entries(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
     page: &EntryPage<'_>,
 ) -> QueryResult<Vec<LedgerEntryRow>> {
-    let mine = members::table.filter(members::user_id.eq(viewer)).select(members::account_id);
     let mut query = ledger_entries::table
         .inner_join(wallets::table)
         .filter(wallets::account_id.eq(page.account_id))
-        .filter(wallets::account_id.eq_any(mine))
+        .filter(wallets::account_id.eq_any(seen_by(viewer)))
         .filter(wallets::meter.eq("credits"))
         .order(ledger_entries::revision.desc())
         .limit(page.limit)
@@ -67,17 +53,16 @@ pub async fn page_entries(
     query.load(conn).await
 }
 
-/// Those of the movements that are in accounts the viewer is a member of.
+/// Those of the movements that are in accounts the viewer sees.
 pub async fn list_entries(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
     ids: &[Uuid],
 ) -> QueryResult<Vec<LedgerEntryRow>> {
-    let mine = members::table.filter(members::user_id.eq(viewer)).select(members::account_id);
     ledger_entries::table
         .inner_join(wallets::table)
         .filter(ledger_entries::id.eq_any(ids))
-        .filter(wallets::account_id.eq_any(mine))
+        .filter(wallets::account_id.eq_any(seen_by(viewer)))
         .select(LedgerEntryRow::as_select())
         .load(conn)
         .await

@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use uuid::Uuid;
 
 use super::{
-    model::{EntryKind, LedgerEntryRow},
+    model::{EntryKind, LedgerEntryRow, Standing},
     quota::{Count, read_counts},
     repo::{self, Checked, EntryPage},
 };
@@ -66,6 +66,16 @@ pub async fn note_check(conn: &mut AsyncPgConnection, differences: usize) -> Res
 /// When the books were checked last, and how many differences there were.
 pub async fn last_check(conn: &mut AsyncPgConnection) -> Result<Option<(DateTime<Utc>, i64)>> {
     Ok(repo::find_last_check(conn).await?)
+}
+
+/// What an account has as it is booked; `None` when its money is not the viewer's to see.
+pub async fn find_standing(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    account_id: Uuid,
+) -> Result<Option<Standing>> {
+    let found = repo::balances::list_balances(conn, viewer, &[account_id]).await?;
+    Ok(found.into_iter().next().map(|(_, standing)| standing))
 }
 
 /// What has been counted in an account.

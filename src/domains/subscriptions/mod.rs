@@ -8,7 +8,9 @@
 //!
 //! The row of the subscription is locked first, then wallets by meter.
 
+pub mod graphql;
 mod included;
+pub mod loaders;
 mod model;
 mod periods;
 mod renewal;

@@ -4,17 +4,21 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use diesel::{pg::Pg, prelude::*};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::periods::Period;
 use crate::{
-    domains::catalog::Plan,
+    domains::{
+        catalog::Plan,
+        credits::{Anchors, Bounds},
+    },
     platform::ids::Entity,
     schema::{subscription_changes, subscriptions},
 };
 
 /// Which plan an account has, and which period it is in.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset, Deserialize)]
 #[diesel(table_name = subscriptions, check_for_backend(Pg), treat_none_as_null = true)]
 pub struct SubscriptionRow {
     pub id: Uuid,
@@ -63,6 +67,20 @@ impl SubscriptionRow {
 pub struct InForce {
     pub plan: Arc<Plan>,
     pub subscription: SubscriptionRow,
+}
+
+impl InForce {
+    /// When the plan next grants credits; `None` when it grants none.
+    pub fn next_credits_at(&self) -> Option<DateTime<Utc>> {
+        self.plan.content.credits.filter(|credits| *credits > 0).map(|_| self.subscription.period_ends_at)
+    }
+
+    /// From where the windows of an account are counted that was made at `sign_up`.
+    pub fn anchors(&self, sign_up: DateTime<Utc>) -> Anchors {
+        let Period { starts_at, ends_at, .. } = self.subscription.period();
+        let period = Bounds { starts: starts_at, ends: ends_at };
+        Anchors { sign_up, subscription: self.subscription.anchor_at, period }
+    }
 }
 
 /// When a change of plan takes effect.

@@ -7,25 +7,24 @@ use uuid::Uuid;
 
 use super::model::{NewChangeRow, SubscriptionRow};
 use crate::{
+    domains::accounts::seen_by,
     platform::postgres::now,
-    schema::{members, subscription_changes, subscriptions},
+    schema::{subscription_changes, subscriptions},
 };
 
-/// The subscription of an account, if the viewer is a member of it.
-pub async fn find(
+/// Subscriptions of those of the accounts whose money the viewer sees.
+pub async fn list(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
-    account_id: Uuid,
-) -> QueryResult<Option<SubscriptionRow>> {
-    let mine = members::table.filter(members::user_id.eq(viewer)).select(members::account_id);
+    accounts: &[Uuid],
+) -> QueryResult<Vec<SubscriptionRow>> {
     subscriptions::table
-        .filter(subscriptions::account_id.eq(account_id))
-        .filter(subscriptions::account_id.eq_any(mine))
+        .filter(subscriptions::account_id.eq_any(accounts))
+        .filter(subscriptions::account_id.eq_any(seen_by(viewer)))
         .filter(subscriptions::ended_at.is_null())
         .select(SubscriptionRow::as_select())
-        .first(conn)
+        .load(conn)
         .await
-        .optional()
 }
 
 /// The subscription of an account and the time; whoever changes it next waits here.

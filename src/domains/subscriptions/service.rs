@@ -1,8 +1,10 @@
 //! Reading which plan is in force, keeping it up to date, and changing it.
 
 mod due;
+mod reads;
 mod sign_up;
 mod steps;
+mod watch;
 
 use std::sync::Arc;
 
@@ -58,8 +60,8 @@ impl Subscriptions {
 
     /// What an account of the viewer has; what is due is done first.
     pub async fn of_account(&self, viewer: Uuid, account_id: Uuid) -> Result<InForce> {
-        let row = repo::find(&mut *self.db.conn().await?, viewer, account_id).await?;
-        let row = row.ok_or_else(|| AppError::not_found("accountId", "account"))?;
+        let rows = repo::list(&mut *self.db.conn().await?, viewer, &[account_id]).await?;
+        let row = rows.into_iter().next().ok_or_else(|| AppError::not_found("accountId", "account"))?;
         self.current(row).await
     }
 

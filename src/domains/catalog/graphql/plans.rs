@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, Object, SimpleObject};
+use async_graphql::{Context, Enum, Object, Result, SimpleObject};
 use rust_decimal::Decimal as Number;
 
 use crate::{
     domains::{
-        accounts::graphql::AccountRef,
         catalog::{self, Catalog, currency},
+        subscriptions::graphql::in_force,
     },
     graphql::{
         ContextExt,
         money::{CurrencyCode, Money},
-        null_boundary::semantic_non_null,
         scalars::Decimal,
     },
     platform::ids::Id,
@@ -101,19 +100,6 @@ impl Plan {
     }
 }
 
-/// The plan of an account.
-#[derive(Clone)]
-pub struct AccountPlan(pub AccountRef);
-
-#[Object]
-impl AccountPlan {
-    /// Plan in force.
-    #[graphql(directive = semantic_non_null::apply(vec![0]))]
-    async fn plan(&self, ctx: &Context<'_>) -> Option<Plan> {
-        Some(Plan(ctx.handle::<Catalog>().default_plan()))
-    }
-}
-
 /// Chargeable ability with a fixed price or a switch in the plans.
 pub struct Feature(pub Arc<catalog::Feature>);
 
@@ -136,8 +122,11 @@ impl Feature {
     }
 
     /// True when the plan of the caller's default account includes it.
-    async fn is_included(&self, ctx: &Context<'_>) -> bool {
-        ctx.handle::<Catalog>().default_plan().includes(&self.0.key)
+    async fn is_included(&self, ctx: &Context<'_>) -> Result<bool> {
+        let own = in_force(ctx, ctx.viewer().personal_account_id()).await?.map(|found| found.plan);
+        // What everybody gets who joins.
+        let plan = own.unwrap_or_else(|| ctx.handle::<Catalog>().default_plan());
+        Ok(plan.includes(&self.0.key))
     }
 }
 
@@ -199,11 +188,16 @@ pub struct PlanLimit {
 
 impl From<&catalog::Limit> for PlanLimit {
     fn from(limit: &catalog::Limit) -> Self {
-        let amount = limit.amount.map(|amount| match limit.meter.is_micro() {
-            true => Decimal::of_micro(amount),
-            false => Decimal(Number::from(amount)),
-        });
+        let amount = limit.amount.map(|amount| amount_of(limit.meter, amount));
         Self { meter: limit.meter.into(), window: limit.window.into(), scope: limit.scope.into(), amount }
+    }
+}
+
+/// An amount of what a meter counts, which is in millionths where that has decimals.
+pub fn amount_of(meter: catalog::Meter, amount: i64) -> Decimal {
+    match meter.is_micro() {
+        true => Decimal::of_micro(amount),
+        false => Decimal(Number::from(amount)),
     }
 }
 

@@ -9,12 +9,15 @@ use super::{
     types::{Conversation, ConversationPayload},
 };
 use crate::{
-    domains::conversations::{ConversationChanges, ConversationRow, Conversations, NewConversation},
+    domains::{
+        conversations::{ConversationChanges, ConversationRow, Conversations, NewConversation},
+        credits::graphql::balance_of,
+    },
     error::AppError,
     graphql::{
         ContextExt,
         access::{AccessLevel, Declared, access},
-        errors::{raise, split},
+        errors::split,
         payloads::{DeletePayload, IdInput},
     },
 };
@@ -69,7 +72,7 @@ impl ConversationsMutation {
             Ok(id) => ctx.handle::<Conversations>().delete(ctx.viewer(), id.0).await,
             Err(error) => Err(error),
         };
-        Ok(match split(result)? {
+        Ok(match split(ctx, result)? {
             Ok(()) => DeletePayload { deleted_id: Some(input.id), user_errors: Vec::new() },
             Err(user_errors) => DeletePayload { deleted_id: None, user_errors },
         })
@@ -89,15 +92,15 @@ async fn payload(
     ctx: &Context<'_>,
     result: Result<ConversationRow, AppError>,
 ) -> Result<ConversationPayload> {
-    Ok(match split(result)? {
-        Ok(row) => {
-            let balance = ctx.loaders().balances.load_one(row.account_id).await.map_err(raise)?;
-            ConversationPayload {
-                conversation: Some(Conversation(Arc::new(row))),
-                credit_balance: balance.map(Into::into),
-                user_errors: Vec::new(),
-            }
+    Ok(match split(ctx, result)? {
+        Ok(row) => ConversationPayload {
+            credit_balance: balance_of(ctx, row.account_id).await?,
+            conversation: Some(Conversation(Arc::new(row))),
+            quotas: Vec::new(),
+            user_errors: Vec::new(),
+        },
+        Err(user_errors) => {
+            ConversationPayload { conversation: None, credit_balance: None, quotas: Vec::new(), user_errors }
         }
-        Err(user_errors) => ConversationPayload { conversation: None, credit_balance: None, user_errors },
     })
 }

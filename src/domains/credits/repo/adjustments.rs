@@ -11,9 +11,9 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::{
-    domains::credits::model::Balance,
+    domains::{accounts::seen_by, credits::model::CreditAdjustmentRow},
     platform::postgres::{only, statement::statement},
-    schema::{credit_adjustments, wallets},
+    schema::credit_adjustments,
 };
 
 /// An adjustment as it is stored.
@@ -78,6 +78,20 @@ pub async fn find_unscoped(
         .await
 }
 
+/// Those of the adjustments that are of accounts whose money the viewer sees.
+pub async fn list(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    ids: &[Uuid],
+) -> QueryResult<Vec<CreditAdjustmentRow>> {
+    credit_adjustments::table
+        .filter(credit_adjustments::id.eq_any(ids))
+        .filter(credit_adjustments::account_id.eq_any(seen_by(viewer)))
+        .select(CreditAdjustmentRow::as_select())
+        .load(conn)
+        .await
+}
+
 /// Books an adjustment and notes what came of it, which is returned.
 pub async fn book(conn: &mut AsyncPgConnection, row: &AdjustmentRow) -> QueryResult<i64> {
     const SQL: &str = "\
@@ -91,16 +105,4 @@ pub async fn book(conn: &mut AsyncPgConnection, row: &AdjustmentRow) -> QueryRes
     }
     let row: Row = statement(SQL).bind::<sql_types::Uuid, _>(row.id).load(conn).await.and_then(only)?;
     Ok(row.booked)
-}
-
-/// What an account has, for whoever may change it; nothing was ever granted to one without a wallet.
-pub async fn find_balance_unscoped(conn: &mut AsyncPgConnection, account_id: Uuid) -> QueryResult<Balance> {
-    let found = wallets::table
-        .filter(wallets::account_id.eq(account_id))
-        .filter(wallets::meter.eq("credits"))
-        .select(Balance::as_select())
-        .first(conn)
-        .await
-        .optional()?;
-    Ok(found.unwrap_or_default())
 }

@@ -15,6 +15,7 @@ use crate::{
             model::{Failure, FinishReason, GenerationRow},
             prompt::PastTurn,
         },
+        subscriptions::SubscriptionRow,
     },
     platform::postgres::{idempotency::Intent, only, statement::statement},
 };
@@ -35,8 +36,8 @@ pub struct Context {
     pub conversation: Option<ConversationRow>,
     /// The branch up to its head, oldest first.
     pub history: Vec<PastTurn>,
-    /// When the account that pays was made; `None` when there is no such account.
-    pub account_created_at: Option<DateTime<Utc>>,
+    /// When the account that pays was made, and what it has; `None` when there is no such account.
+    pub payer: Option<(DateTime<Utc>, SubscriptionRow)>,
 }
 
 #[derive(QueryableByName)]
@@ -53,6 +54,8 @@ struct ContextRow {
     history: serde_json::Value,
     #[diesel(sql_type = sql_types::Nullable<sql_types::Timestamptz>)]
     account_created_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Jsonb>)]
+    subscription: Option<serde_json::Value>,
 }
 
 /// Reads what a turn needs: an earlier result, the rights, the conversation and its branch.
@@ -81,7 +84,9 @@ pub async fn read_turn(
                (SELECT to_jsonb(c) FROM c) AS conversation, \
                coalesce((SELECT jsonb_agg(jsonb_build_object('role', role, 'parts', parts) ORDER BY distance DESC) \
                            FROM branch), '[]') AS history, \
-               (SELECT created_at FROM accounts WHERE id = coalesce((SELECT account_id FROM c), p.account_id)) AS account_created_at \
+               (SELECT created_at FROM accounts WHERE id = coalesce((SELECT account_id FROM c), p.account_id)) AS account_created_at, \
+               (SELECT to_jsonb(s) FROM subscriptions s WHERE s.ended_at IS NULL \
+                   AND s.account_id = coalesce((SELECT account_id FROM c), p.account_id)) AS subscription \
           FROM p LEFT JOIN idempotency_keys k \
             ON k.user_id = p.viewer AND k.operation = p.operation AND k.key = p.key AND k.expires_at > loquent_now()";
     let row: ContextRow = statement(SQL)
@@ -99,7 +104,7 @@ pub async fn read_turn(
         is_member: row.is_member,
         conversation: row.conversation.map(read_json).transpose()?,
         history: read_json(row.history)?,
-        account_created_at: row.account_created_at,
+        payer: row.account_created_at.zip(row.subscription.map(read_json).transpose()?),
     })
 }
 

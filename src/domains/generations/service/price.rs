@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-use diesel_async::AsyncPgConnection;
-use uuid::Uuid;
 
 use super::{Generations, NewMessage};
 use crate::{
     domains::{
         accounts::Viewer,
         catalog::{Model, Plan},
-        credits::{self, Anchors, Call, Credits, Quota, Quote},
+        credits::{Anchors, Call, Credits, Quote},
         generations::{
             prompt::{self, Prompt, Reserve},
             repo::Context,
@@ -20,20 +17,19 @@ use crate::{
     error::{AppError, Details, ErrorCode, Result},
 };
 
-/// The plan that an account has now, and from where its windows are counted.
-struct InForce {
+/// Who pays: what the account has now, and from where its windows are counted.
+pub(super) struct Payer {
     plan: Arc<Plan>,
     anchors: Anchors,
 }
 
 impl Generations {
-    /// The plan of an account that was made at `sign_up`.
-    fn plan_in_force(&self, sign_up: DateTime<Utc>, now: DateTime<Utc>) -> InForce {
-        let period = credits::month_since(sign_up, now);
-        InForce {
-            plan: self.catalog.default_plan(),
-            anchors: Anchors { sign_up, subscription: sign_up, period },
-        }
+    /// What the account that pays has, once what is due is done.
+    pub(super) async fn payer(&self, context: &Context) -> Result<Payer> {
+        let gone = || AppError::not_found("accountId", "account");
+        let (sign_up, subscription) = context.payer.clone().ok_or_else(gone)?;
+        let in_force = self.subscriptions.current(subscription).await?;
+        Ok(Payer { anchors: in_force.anchors(sign_up), plan: in_force.plan })
     }
 
     /// What is sent to the model, and what it may cost.
@@ -42,24 +38,28 @@ impl Generations {
         viewer: Viewer,
         new: &NewMessage,
         context: &Context,
+        payer: &Payer,
         model: &Model,
         text: &str,
     ) -> Result<(Prompt, Quote)> {
         let now = self.clock.now();
-        let InForce { plan, anchors } = self.plan_in_force(context.account_created_at.unwrap_or(now), now);
+        let Payer { plan, anchors } = payer;
+        if !plan.allows(model) {
+            return Err(plan_required(model));
+        }
         let ceilings = self.catalog.ceilings();
-        let cap = Call::output_cap(model, &plan, &ceilings);
+        let cap = Call::output_cap(model, plan, &ceilings);
         let wished = new.options.max_output_tokens.unwrap_or(cap).min(cap);
         let reserve = Reserve::new(model, plan.content.min_output_tokens.min(cap), wished);
         let system_prompt = context.conversation.as_ref().and_then(|known| known.system_prompt.as_deref());
-        let most = Call::input_cap(&plan, &ceilings);
+        let most = Call::input_cap(plan, &ceilings);
         let prompt = prompt::build(model, system_prompt, &context.history, text, reserve.within(most))?;
         let wanted = wished.min(model.context_tokens.saturating_sub(prompt.tokens));
         let quote = Quote::new(&Call {
             model,
-            plan: &plan,
+            plan,
             ceilings: &ceilings,
-            anchors: &anchors,
+            anchors,
             now,
             user_id: viewer.user_id,
             prompt_tokens: prompt.tokens,
@@ -75,21 +75,12 @@ impl Generations {
         };
         Ok((prompt, quote))
     }
+}
 
-    /// Every limit of the plan of an account, as it stands for the viewer.
-    pub(super) async fn quotas(
-        &self,
-        conn: &mut AsyncPgConnection,
-        viewer: Viewer,
-        account_id: Uuid,
-    ) -> Result<Vec<Quota>> {
-        let Some(found) = credits::find_counts(conn, viewer.user_id, account_id).await? else {
-            return Ok(Vec::new());
-        };
-        let now = self.clock.now();
-        let InForce { plan, anchors } = self.plan_in_force(found.account_created_at, now);
-        Ok(credits::quotas_of_plan(&plan, &found.counts, &anchors, now))
-    }
+fn plan_required(model: &Model) -> AppError {
+    AppError::new(ErrorCode::PlanRequired, format!("Your plan does not include the model `{}`.", model.key))
+        .with_details(Details::PlanRequired { requires: model.key.clone() })
+        .at("model")
 }
 
 fn beyond_budget(required: i64, available: i64) -> AppError {

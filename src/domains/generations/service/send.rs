@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{
     Generations, NewMessage,
+    price::Payer,
     rows::{conversation_of, describe_charge, generation_of, messages_of, title_of},
 };
 use crate::{
@@ -91,7 +92,9 @@ impl Generations {
             if let Some(first) = intent.replay::<TurnIds>(context.stored.clone())? {
                 return self.read_turn(viewer, first).await;
             }
-            let plan = self.plan_turn(viewer, &new, &intent, account_id, context)?;
+            require_access(&new, &context)?;
+            let payer = self.payer(&context).await?;
+            let plan = self.plan_turn(viewer, &new, &intent, account_id, context, &payer)?;
             // From here on a shutdown waits for this turn, so one that has begun already must be seen now.
             let place = self.hub.open(plan.turn.answer_id, plan.turn.generation_id).ok_or_else(overloaded)?;
             self.tasks.require_running()?;
@@ -125,8 +128,8 @@ impl Generations {
         intent: &Intent,
         account_id: Uuid,
         context: Context,
+        payer: &Payer,
     ) -> Result<TurnPlan> {
-        require_access(new, &context)?;
         let known = context.conversation.as_ref();
         let requested = new
             .model
@@ -136,7 +139,7 @@ impl Generations {
         let model = require_model(&self.catalog, &requested)?;
         let provider = self.providers.get(&model.provider).cloned().ok_or_else(|| unavailable(&model))?;
         let text = new.parts.join("\n\n");
-        let (prompt, quote) = self.price(viewer, new, &context, &model, &text)?;
+        let (prompt, quote) = self.price(viewer, new, &context, payer, &model, &text)?;
         let ids = TurnIds {
             conversation_id: known.map_or_else(|| new_uuid(&self.clock), |conversation| conversation.id),
             user_message_id: new_uuid(&self.clock),
@@ -196,6 +199,7 @@ impl Generations {
             description: turn.description,
         };
         self.engine.spawn(run);
+        self.watch.hint(turn.account_id);
         let counts = read_counts(accepted.counts)?;
         self.ceiling_alarm.look(&self.catalog.ceilings(), turn.account_id, &counts, accepted.now);
         let quotas = limits.quotas(&counts);
@@ -217,7 +221,8 @@ impl Generations {
             true => Content::of_finished(&answer.message),
             false => Content::of_events(&answer.events),
         };
-        let quotas = self.quotas(&mut conn, viewer, conversation.account_id).await?;
+        drop(conn);
+        let quotas = self.subscriptions.quotas(viewer.user_id, conversation.account_id).await?;
         Ok(Started {
             conversation,
             user_message: user.message,
@@ -225,7 +230,7 @@ impl Generations {
             content,
             generation: answer.generation.ok_or_else(gone)?,
             balance: answer.balance,
-            quotas,
+            quotas: quotas.unwrap_or_default(),
         })
     }
 }
