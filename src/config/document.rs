@@ -10,7 +10,7 @@ pub(crate) use super::{
 };
 use super::{
     faults::ConfigFaults,
-    layers::{Entries, Key, Origin, read_file},
+    layers::{Entries, Key, Lists, Origin, read_file},
     sources::ConfigFile,
 };
 
@@ -24,7 +24,8 @@ pub(crate) struct Document {
 impl Document {
     /// Fails only if the text is not TOML.
     pub(crate) fn parse(path: &str, text: &str) -> Result<Self, ConfigFaults> {
-        let entries = read_file(&ConfigFile { path: path.to_owned(), text: text.to_owned() })?;
+        let file = ConfigFile { path: path.to_owned(), text: text.to_owned() };
+        let entries = read_file(&file, Lists::OfSections)?;
         let mut lines: Vec<(usize, &Key)> =
             entries.iter().map(|(key, entry)| (line(&entry.origin), key)).collect();
         lines.sort();

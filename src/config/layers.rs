@@ -95,7 +95,8 @@ pub(crate) type Entries = BTreeMap<Key, Entry>;
 
 /// Merges all sources; fails only if the file is not TOML, because then nothing else it says can be trusted.
 pub(crate) fn merge(sources: &Sources) -> Result<Entries, ConfigFaults> {
-    let file = sources.file.as_ref().map(read_file).transpose()?.unwrap_or_default();
+    let read = |file| read_file(file, Lists::OfValues);
+    let file = sources.file.as_ref().map(read).transpose()?.unwrap_or_default();
     let prefixed = prefixed_variables(&sources.env);
     let usual = usual_variables(&sources.env, |provider| {
         file.keys().chain(prefixed.keys()).any(|key| key.0.starts_with(&Key::new(provider).0))
@@ -107,8 +108,17 @@ pub(crate) fn merge(sources: &Sources) -> Result<Entries, ConfigFaults> {
     Ok(entries)
 }
 
+/// What a list may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lists {
+    /// Values, as a variable can hold them too.
+    OfValues,
+    /// Also sections, which become the beginnings of keys by their number from 1.
+    OfSections,
+}
+
 /// What one file says; fails only if it is not TOML.
-pub(crate) fn read_file(file: &ConfigFile) -> Result<Entries, ConfigFaults> {
+pub(crate) fn read_file(file: &ConfigFile, lists: Lists) -> Result<Entries, ConfigFaults> {
     let (table, errors) = DeTable::parse_recoverable(&file.text);
     let line_at = |offset: usize| 1 + file.text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
     if !errors.is_empty() {
@@ -123,20 +133,26 @@ pub(crate) fn read_file(file: &ConfigFile) -> Result<Entries, ConfigFaults> {
     }
     let mut entries = Entries::new();
     let origin = |offset| Origin::File { path: file.path.clone(), line: line_at(offset) };
-    flatten(table.get_ref(), &Key(Vec::new()), &origin, &mut entries);
+    flatten(table.get_ref(), &Key(Vec::new()), &origin, lists, &mut entries);
     Ok(entries)
 }
 
-/// Sections become the beginnings of keys; so do the sections of a list, by their number from 1.
-fn flatten(table: &DeTable<'_>, parent: &Key, origin: &impl Fn(usize) -> Origin, entries: &mut Entries) {
+/// Sections become the beginnings of keys.
+fn flatten(
+    table: &DeTable<'_>,
+    parent: &Key,
+    origin: &impl Fn(usize) -> Origin,
+    lists: Lists,
+    entries: &mut Entries,
+) {
     for (name, value) in table {
         let key = parent.child(name.get_ref());
         match value.get_ref() {
-            DeValue::Table(inner) if !inner.is_empty() => flatten(inner, &key, origin, entries),
-            DeValue::Array(items) if !items.is_empty() && items.iter().all(is_section) => {
+            DeValue::Table(inner) if !inner.is_empty() => flatten(inner, &key, origin, lists, entries),
+            DeValue::Array(items) if lists == Lists::OfSections && is_of_sections(items) => {
                 for (number, item) in (1..).zip(items) {
                     if let DeValue::Table(inner) = item.get_ref() {
-                        flatten(inner, &key.child(&format!("{number}")), origin, entries);
+                        flatten(inner, &key.child(&format!("{number}")), origin, lists, entries);
                     }
                 }
             }
@@ -150,8 +166,10 @@ fn flatten(table: &DeTable<'_>, parent: &Key, origin: &impl Fn(usize) -> Origin,
     }
 }
 
-fn is_section(item: &Spanned<DeValue<'_>>) -> bool {
-    matches!(item.get_ref(), DeValue::Table(inner) if !inner.is_empty())
+fn is_of_sections(items: &[Spanned<DeValue<'_>>]) -> bool {
+    let is_section =
+        |item: &Spanned<DeValue<'_>>| matches!(item.get_ref(), DeValue::Table(inner) if !inner.is_empty());
+    !items.is_empty() && items.iter().all(is_section)
 }
 
 /// A value as text; numbers keep the digits of the file, so that no amount passes through a float. Lists of such

@@ -12,6 +12,7 @@
 mod accounts;
 mod admission;
 mod architecture;
+mod catalog;
 mod config;
 mod conversations;
 mod credits;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Names;
+use super::{Names, values::list};
 use crate::{
     config::document::{Reader, Refusal},
     domains::catalog::{content::CatalogContent, plan::is_match},
@@ -21,19 +21,36 @@ pub(super) fn check(reader: &mut Reader, names: &Names, content: &CatalogContent
         reader.section(&["models"]).refuse(Echo::KEY, refusal);
     }
     refuse_shared_names(reader, names, content);
-    for (key, plan) in &content.plans {
-        let mut section = reader.section(&["plans", key]);
-        for feature in plan.features.iter().filter(|feature| !names.features.contains(feature)) {
-            let why = format!("names {feature:?}, which is no feature");
-            section.refuse("features", Refusal::new(why, known(&names.features)));
-        }
-        let is_of_any = |pattern: &str| {
-            names.models.iter().map(String::as_str).chain([Echo::KEY]).any(|model| is_match(pattern, model))
-        };
-        for pattern in plan.models.iter().filter(|pattern| !is_of_any(pattern)) {
-            let why = format!("names {pattern:?}, which is no model");
-            section.refuse("models", Refusal::new(why, known(&names.models)));
-        }
+}
+
+/// Keys of models and their beginnings, each of which means a model.
+pub(super) fn models_of(names: &Names) -> impl FnOnce(&str) -> Result<BTreeSet<String>, Refusal> {
+    move |text| {
+        let all = || names.models.iter().map(String::as_str).chain([Echo::KEY]);
+        all_known(text, "model", &names.models, |pattern| all().any(|model| is_match(pattern, model)))
+    }
+}
+
+/// Keys of features, each of which is one.
+pub(super) fn features_of(names: &Names) -> impl FnOnce(&str) -> Result<BTreeSet<String>, Refusal> {
+    move |text| {
+        all_known(text, "feature", &names.features, |name| names.features.iter().any(|one| one == name))
+    }
+}
+
+fn all_known(
+    text: &str,
+    what: &str,
+    names: &[String],
+    is_known: impl Fn(&str) -> bool,
+) -> Result<BTreeSet<String>, Refusal> {
+    let listed: BTreeSet<String> = list(text)?;
+    let strange: Vec<String> =
+        listed.iter().filter(|name| !is_known(name)).map(|name| format!("{name:?}")).collect();
+    match strange.as_slice() {
+        [] => Ok(listed),
+        [one] => Err(Refusal::new(format!("names {one}, which is no {what}"), known(names))),
+        many => Err(Refusal::new(format!("names {}, which are no {what}s", many.join(", ")), known(names))),
     }
 }
 

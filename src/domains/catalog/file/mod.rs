@@ -114,7 +114,7 @@ fn read_all(reader: &mut Reader, names: &Names) -> CatalogContent {
         Some((key.to_owned(), models::read_model(section, key)?))
     });
     let plans = of_each(&mut reader.section(&["plans"]), &names.plans, |section, key| {
-        Some((key.to_owned(), plans::read_plan(section)?))
+        Some((key.to_owned(), plans::read_plan(section, names)?))
     });
     CatalogContent {
         default_plan,

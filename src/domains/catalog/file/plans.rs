@@ -1,8 +1,10 @@
 //! `[plans.<key>]`.
 
 use super::{
+    Names,
+    checks::{features_of, models_of},
     limits::{read_limits, rollover},
-    values::{POINTS, credits, filled_up_to, list, or_unlimited, word},
+    values::{POINTS, credits, filled_up_to, or_unlimited, word},
 };
 use crate::{
     config::document::{Refusal, Section, whole_in},
@@ -17,7 +19,7 @@ const INTERVALS: [(&str, Interval); 2] = [("month", Interval::Month), ("year", I
 const MAX_MINOR: i64 = 100_000_000;
 
 /// `None` if something it cannot be without is missing or wrong, which is then among the faults.
-pub(super) fn read_plan(section: &mut Section<'_>) -> Option<PlanContent> {
+pub(super) fn read_plan(section: &mut Section<'_>, names: &Names) -> Option<PlanContent> {
     let name = section.required("name", Refusal::new("is missing", "name it for people"), filled_up_to(100));
     let description = section.parsed("description", filled_up_to(500));
     let fix = "set the credits of a period such as \"10\", \"0\" for none, or \"unlimited\" to count and not charge";
@@ -29,7 +31,7 @@ pub(super) fn read_plan(section: &mut Section<'_>) -> Option<PlanContent> {
         section.refuse("rollover", Refusal::new("has no credits to carry over", fix));
     }
     let missing = Refusal::new("is missing", "list keys of models, or \"*\" for all of them");
-    let models = section.required("models", missing, list);
+    let models = section.required("models", missing, models_of(names));
     let tokens = || or_unlimited(whole_in(1..=100_000_000));
     let min_output_tokens = section.whole("min_output_tokens", 64, 1..=1_000_000);
     let max_output_tokens = section.parsed("max_output_tokens", tokens()).flatten();
@@ -44,7 +46,7 @@ pub(super) fn read_plan(section: &mut Section<'_>) -> Option<PlanContent> {
         credits: credits?,
         rollover,
         limits: read_limits(&mut section.section("limits")),
-        features: section.parsed("features", list).unwrap_or_default(),
+        features: section.parsed("features", features_of(names)).unwrap_or_default(),
         models: models?,
         min_output_tokens,
         max_output_tokens,

@@ -33,7 +33,7 @@ pub(super) fn or_unlimited<T>(
         UNLIMITED => Ok(None),
         text => parse(text)
             .map(Some)
-            .map_err(|refusal| Refusal { fix: format!("{}, or to \"{UNLIMITED}\"", refusal.fix), ..refusal }),
+            .map_err(|refusal| Refusal { fix: format!("{}, or \"{UNLIMITED}\"", refusal.fix), ..refusal }),
     }
 }
 

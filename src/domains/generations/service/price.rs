@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-
 use super::{Generations, NewMessage};
 use crate::{
     domains::{
