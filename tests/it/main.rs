@@ -29,6 +29,7 @@ mod live;
 mod migrations;
 mod ops;
 mod providers;
+mod quotas;
 mod relay;
 mod replicas;
 mod sdl;

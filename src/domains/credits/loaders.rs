@@ -6,6 +6,7 @@ use async_graphql::dataloader::Loader;
 use uuid::Uuid;
 
 use super::{
+    AccountCounts, list_counts,
     model::{CreditAdjustmentRow, GrantRow, LedgerEntryRow, Standing},
     repo::{self, grants::Wanted},
 };
@@ -96,5 +97,20 @@ impl Loader<Uuid> for LeftGrantsLoader {
             found.entry(row.account_id).or_default().push(row);
         }
         Ok(found)
+    }
+}
+
+/// What limits have counted by account, of those the viewer belongs to.
+pub struct CountsLoader {
+    pub db: Db,
+    pub viewer: Uuid,
+}
+
+impl Loader<Uuid> for CountsLoader {
+    type Value = AccountCounts;
+    type Error = AppError;
+
+    async fn load(&self, accounts: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, Self::Error> {
+        list_counts(&mut *self.db.conn().await?, self.viewer, accounts).await
     }
 }

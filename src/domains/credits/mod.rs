@@ -42,7 +42,7 @@ pub use quota::{Count, CountScope, Limits, Quota, quotas_of_plan, read_counts};
 pub use quote::{Call, Quote};
 pub use refusal::{LineKind, Refusal};
 pub use service::{
-    AccountCounts, CreditLedger, Difference, check, find_counts, find_standing, last_check, note_check,
+    AccountCounts, CreditLedger, Difference, check, find_standing, last_check, list_counts, note_check,
 };
 pub use usage::{Terms, Usage, UsageSource};
 pub use watch::{AccountWatch, Watcher};

@@ -1,5 +1,7 @@
 //! Reading and checking credits.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt;
@@ -85,13 +87,16 @@ pub struct AccountCounts {
     pub counts: Vec<Count>,
 }
 
-/// What all members together and the viewer alone have used in an account; `None` when it is not the viewer's.
-pub async fn find_counts(
+/// What all members together and the viewer alone have used, by account, in those of the accounts that are the viewer's.
+pub async fn list_counts(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
-    account_id: Uuid,
-) -> Result<Option<AccountCounts>> {
-    let Some(row) = repo::quotas::find_counts(conn, viewer, account_id).await? else { return Ok(None) };
-    let account_created_at = row.account_created_at;
-    Ok(Some(AccountCounts { account_created_at, counts: read_counts(row.counts)? }))
+    accounts: &[Uuid],
+) -> Result<HashMap<Uuid, AccountCounts>> {
+    let rows = repo::quotas::list_counts(conn, viewer, accounts).await?.into_iter();
+    let counts = |row: repo::quotas::CountsRow| {
+        let account_created_at = row.account_created_at;
+        Ok((row.account_id, AccountCounts { account_created_at, counts: read_counts(row.counts)? }))
+    };
+    rows.map(counts).collect()
 }

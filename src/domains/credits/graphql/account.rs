@@ -14,7 +14,7 @@ use crate::{
     domains::{
         accounts::graphql::AccountRef,
         credits::{CreditLedger, EntryKind, LedgerEntryRow, Standing},
-        subscriptions::Subscriptions,
+        subscriptions::{Subscriptions, graphql::in_force},
     },
     graphql::{
         ContextExt,
@@ -59,9 +59,12 @@ impl AccountCredits {
 
     /// Every limit that applies to the caller in this account.
     async fn quotas(&self, ctx: &Context<'_>) -> Result<Vec<Quota>> {
-        // In a box, because every field of an object is as large as its largest.
-        let quotas = Box::pin(ctx.handle::<Subscriptions>().quotas(ctx.viewer().user_id, self.0.row.id));
-        Ok(shown(quotas.await.map_err(raise)?.unwrap_or_default()))
+        let account_id = self.0.row.id;
+        let Some(in_force) = in_force(ctx, account_id).await? else { return Ok(Vec::new()) };
+        let Some(counts) = ctx.loaders().counts.load_one(account_id).await.map_err(raise)? else {
+            return Ok(Vec::new());
+        };
+        Ok(shown(ctx.handle::<Subscriptions>().quotas_of(&in_force, &counts)))
     }
 
     /// Every movement of credits, newest first.

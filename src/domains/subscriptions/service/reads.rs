@@ -5,8 +5,8 @@ use uuid::Uuid;
 use super::Subscriptions;
 use crate::{
     domains::{
-        credits::{self, Balance, Quota, Standing},
-        subscriptions::repo,
+        credits::{self, AccountCounts, Balance, Quota, Standing},
+        subscriptions::{InForce, repo},
     },
     error::Result,
 };
@@ -31,10 +31,13 @@ impl Subscriptions {
         let rows = repo::list(&mut *self.db.conn().await?, viewer, &[account_id]).await?;
         let Some(row) = rows.into_iter().next() else { return Ok(None) };
         let in_force = self.current(row).await?;
-        let found = credits::find_counts(&mut *self.db.conn().await?, viewer, account_id).await?;
-        Ok(found.map(|found| {
-            let anchors = in_force.anchors(found.account_created_at);
-            credits::quotas_of_plan(&in_force.plan, &found.counts, &anchors, self.clock.now())
-        }))
+        let mut found = credits::list_counts(&mut *self.db.conn().await?, viewer, &[account_id]).await?;
+        Ok(found.remove(&account_id).map(|counts| self.quotas_of(&in_force, &counts)))
+    }
+
+    /// Every limit of the plan in force, with what was counted.
+    pub fn quotas_of(&self, in_force: &InForce, counts: &AccountCounts) -> Vec<Quota> {
+        let anchors = in_force.anchors(counts.account_created_at);
+        credits::quotas_of_plan(&in_force.plan, &counts.counts, &anchors, self.clock.now())
     }
 }
