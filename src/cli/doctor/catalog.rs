@@ -3,7 +3,7 @@
 use super::Finding;
 use crate::{
     config::{Config, ECHO},
-    domains::catalog::{CatalogContent, CatalogRow, PriceUnit},
+    domains::catalog::{CatalogContent, CatalogRow, PriceList, PriceUnit},
 };
 
 /// Adds what there is to say of the catalogue in force, and reads it.
@@ -76,11 +76,7 @@ fn unserved(config: &Config, content: &CatalogContent) -> Option<Finding> {
 
 /// Every model has prices, or the catalogue would have been refused; they may be nothing.
 fn free_models(content: &CatalogContent) -> Option<Finding> {
-    let is_free = |unit| {
-        move |list: &crate::domains::catalog::PriceList| {
-            list.units.get(&unit).is_none_or(|price| price.credits == 0)
-        }
-    };
+    let is_free = |unit| move |list: &PriceList| list.units.get(&unit).is_none_or(|price| price.credits == 0);
     let free: Vec<&str> = content
         .models
         .iter()

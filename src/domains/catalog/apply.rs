@@ -3,13 +3,14 @@
 use chrono::{DateTime, Utc};
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::{
     book,
     content::{CatalogContent, ModelContent},
     diff::{Change, diff},
     echo,
-    file::{self, Source},
+    file::Source,
     model::{CatalogRow, ModelRow, PlanRow},
     repo,
 };
@@ -25,6 +26,9 @@ use crate::{
         },
     },
 };
+
+/// Name of the lock under which catalogues are applied.
+const LOCK: &str = "catalog";
 
 /// What became of a catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +57,7 @@ pub async fn apply(
 ) -> Result<Applied> {
     let mut conn = db.conn().await?;
     conn.transaction(async |conn| {
-        lock_in_tx(conn, file::LOCK).await?;
+        lock_in_tx(conn, LOCK).await?;
         let old = repo::find_newest(conn).await?;
         let known = old.as_ref().map(CatalogRow::content).transpose()?;
         let changes = diff(known.as_ref(), content);
@@ -75,7 +79,7 @@ pub(super) async fn ensure(db: &Db, clock: &Clock, source: &Source, content: &Ca
         return Ok(());
     }
     conn.transaction(async |conn| {
-        lock_in_tx(conn, file::LOCK).await?;
+        lock_in_tx(conn, LOCK).await?;
         if repo::find_newest(conn).await?.is_none() {
             store(conn, clock, 1, source, content).await?;
         }
@@ -141,7 +145,7 @@ async fn store_models(conn: &mut AsyncPgConnection, clock: &Clock, content: &Cat
 async fn store_prices(
     conn: &mut AsyncPgConnection,
     clock: &Clock,
-    model_id: uuid::Uuid,
+    model_id: Uuid,
     model: &ModelContent,
     now: DateTime<Utc>,
 ) -> Result<()> {

@@ -11,7 +11,7 @@
 mod apply;
 mod book;
 mod content;
-pub(crate) mod currency;
+mod currency;
 mod diff;
 mod echo;
 mod file;

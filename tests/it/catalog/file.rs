@@ -263,3 +263,13 @@ fn a_file_may_begin_with_a_preset() {
     let wrong = faults(&format!("{text}[plans.free]\nname = \"Free\"\n"));
     assert!(wrong.iter().all(|fault| fault.key.starts_with("plans.free.")), "{wrong:?}");
 }
+
+#[test]
+fn the_example_of_the_handbook_is_a_catalogue() {
+    let handbook = include_str!("../../../docs/OPERATIONS.md");
+    let (_, rest) = handbook.split_once("```toml\nformat = 1").expect("it shows one");
+    let (example, _) = rest.split_once("```").expect("which ends");
+    let content = read(&format!("format = 1{example}"));
+    assert_eq!(content.models["gpt-4.1"].prices.len(), 2);
+    assert_eq!(content.plans[0].1.points_per_minute, Some(5_000));
+}

@@ -3,6 +3,7 @@
 mod apply;
 mod command;
 mod file;
+mod front_door;
 mod interface;
 mod presets;
 mod reload;

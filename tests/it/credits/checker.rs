@@ -61,7 +61,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         problem: "held_differs_from_open_holds",
-        plant: "UPDATE hold_draws SET held = held + 1 WHERE hold_id = (SELECT id FROM holds WHERE state = 'open')",
+        plant: "UPDATE hold_draws SET held = held + 1 WHERE grant_id IS NOT NULL AND hold_id = (SELECT id FROM holds WHERE state = 'open')",
         subject: GRANT,
         also: &["charge_differs_from_ledger", "hold_differs_from_entries"],
     },
@@ -91,7 +91,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         problem: "hold_differs_from_entries",
-        plant: "UPDATE hold_draws SET spent = spent - 1 WHERE hold_id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
+        plant: "UPDATE hold_draws SET spent = spent - 1 WHERE grant_id IS NOT NULL AND hold_id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
         subject: SETTLED,
         also: &["draw_differs_from_usage"],
     },
@@ -99,13 +99,13 @@ const FAULTS: &[Fault] = &[
         problem: "hold_differs_from_entries",
         plant: "UPDATE holds SET state = 'open', resolved_at = NULL WHERE id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
         subject: "SELECT id FROM holds WHERE state = 'open' ORDER BY created_at LIMIT 1",
-        also: &["draw_differs_from_usage", "held_differs_from_open_holds", "hold_and_generation_disagree"],
+        also: &["counter_differs_from_draws", "deployment_differs_from_draws", "draw_differs_from_usage", "held_differs_from_open_holds", "hold_and_generation_disagree"],
     },
     Fault {
         problem: "hold_differs_from_entries",
         plant: "UPDATE holds SET state = 'released' WHERE id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
         subject: "SELECT id FROM holds WHERE state = 'released' ORDER BY created_at LIMIT 1",
-        also: &["draw_differs_from_usage"],
+        also: &["counter_differs_from_draws", "deployment_differs_from_draws", "draw_differs_from_usage"],
     },
     Fault {
         problem: "hold_without_generation",
@@ -123,7 +123,7 @@ const FAULTS: &[Fault] = &[
         problem: "generation_without_hold",
         plant: "DELETE FROM holds WHERE id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
         subject: "SELECT g.id FROM generations g LEFT JOIN holds h USING (id) WHERE h.id IS NULL",
-        also: &[],
+        also: &["counter_differs_from_draws", "deployment_differs_from_draws"],
     },
     Fault {
         problem: "hold_and_generation_disagree",
@@ -213,6 +213,38 @@ const FAULTS: &[Fault] = &[
         also: &[],
     },
     Fault {
+        problem: "counter_differs_from_draws",
+        plant: "UPDATE quota_counters SET used = used - 1 WHERE meter = 'credits' AND used > 0",
+        subject: "SELECT id FROM quota_counters WHERE meter = 'credits' AND used > 0",
+        also: &[],
+    },
+    Fault {
+        problem: "counter_differs_from_draws",
+        plant: "UPDATE quota_counters SET held = 0 WHERE meter = 'messages'",
+        subject: "SELECT id FROM quota_counters WHERE meter = 'messages'",
+        also: &[],
+    },
+    Fault {
+        problem: "draw_differs_from_usage",
+        plant: "UPDATE hold_draws SET spent = spent - 1 WHERE meter = 'tokens' AND hold_id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1);
+                UPDATE quota_counters SET used = used - 1 WHERE meter = 'tokens'",
+        subject: SETTLED,
+        also: &[],
+    },
+    Fault {
+        problem: "draw_differs_from_usage",
+        plant: "UPDATE hold_draws SET spent = 0 WHERE meter = 'messages' AND hold_id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1);
+                UPDATE quota_counters SET used = used - 1 WHERE meter = 'messages'",
+        subject: SETTLED,
+        also: &[],
+    },
+    Fault {
+        problem: "deployment_differs_from_draws",
+        plant: "DELETE FROM deployment_days WHERE held > 0",
+        subject: "SELECT uuid_v7_floor(window_started_at) AS id FROM hold_draws WHERE slot IS NOT NULL",
+        also: &[],
+    },
+    Fault {
         problem: "deployment_differs_from_draws",
         plant: "INSERT INTO deployment_days (started_at, slot, held) VALUES ('2001-01-01', 3, 1)",
         subject: "SELECT uuid_v7_floor('2001-01-01') AS id",
@@ -226,11 +258,16 @@ const FAULTS: &[Fault] = &[
     },
 ];
 
+/// Limits that every call of the healthy database counts in.
+const LIMITS: &str = "\
+    [[plans.default.limits]]\nmeter = \"messages\"\nwindow = \"day\"\namount = 100\n\
+    [[plans.default.limits]]\nmeter = \"tokens\"\nwindow = \"month\"\namount = 100000\n";
+
 /// A database that a process has left in the middle of its work: three answers are paid for, one failed, one is open.
 /// Beside the person there is the one of `--dev`, who has done nothing.
 async fn healthy() -> TestDb {
     let db = TestDb::create().await;
-    Offer::of_credits("10").apply(&db.url).await;
+    Offer::of_credits("10").plan(LIMITS).apply(&db.url).await;
     let provider = ScriptedProvider::start().await;
     let binary =
         Binary::start(&Launch { database_url: &db.url, provider: provider.base_url(), settings: "" });

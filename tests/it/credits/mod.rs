@@ -1,5 +1,6 @@
 //! Money: what is granted, held, charged and returned, and that the books agree whatever happens at the same time.
 
+mod admission;
 mod books;
 mod charges;
 mod checker;
@@ -7,6 +8,7 @@ mod concurrency;
 mod hang_up;
 mod idempotency;
 mod ledger;
+mod limits;
 mod model;
 mod prices;
 mod reference;

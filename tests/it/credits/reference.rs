@@ -1,13 +1,17 @@
 //! The ledger once more, in plain Rust: what the functions of the database must agree with. It reaches its numbers another
-//! way (it tries caps instead of dividing), so that both are not wrong together.
+//! way, so that both are not wrong together: it tries caps instead of dividing, and counts limits from the draws each time
+//! instead of keeping totals.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
 const MEGA: i128 = 1_000_000;
+/// No end.
+pub const NEVER: i64 = i64::MAX;
 
-/// One wallet with everything in it; amounts are micro-credits.
+pub type Meter = &'static str;
+
 #[derive(Debug, Clone, Default)]
 pub struct Wallet {
     pub grants: Vec<Grant>,
@@ -21,26 +25,68 @@ pub struct Grant {
     pub source_key: String,
     pub priority: i16,
     pub amount: i64,
+    pub expires: i64,
     pub available: i64,
     pub held: i64,
     pub spent: i64,
+    pub expired: i64,
+    pub revoked: i64,
+}
+
+impl Grant {
+    pub fn new(id: Uuid, source_key: &str, priority: i16, amount: i64, expires: i64) -> Self {
+        let source_key = source_key.to_owned();
+        Self {
+            id,
+            source_key,
+            priority,
+            amount,
+            expires,
+            available: amount,
+            held: 0,
+            spent: 0,
+            expired: 0,
+            revoked: 0,
+        }
+    }
 }
 
 /// What is to be paid for: `fixed`, and `rate` for a million units.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Line {
+    pub meter: Meter,
+    pub target: Target,
     pub fixed: i64,
     pub rate: i64,
 }
 
+/// In the order of the locks.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    Wallet,
+    /// The nil user is the account. Bounds of calendar windows, in seconds.
+    Counter {
+        user: Uuid,
+        meter: Meter,
+        window: Meter,
+        bounds: Option<(i64, i64)>,
+        limit: Option<i64>,
+    },
+    Deployment {
+        day: i64,
+        limit: i64,
+    },
+}
+
 impl Line {
-    pub fn cost(self, units: i64) -> i128 {
+    pub fn cost(&self, units: i64) -> i128 {
         i128::from(self.fixed) + (i128::from(self.rate) * i128::from(units) + MEGA - 1) / MEGA
     }
 
-    /// The most of `min..=want` units that `budget` pays for.
-    fn payable(self, budget: i64, min: i64, want: i64) -> Option<i64> {
-        let is_payable = |units| self.cost(units) <= i128::from(budget);
+    /// The most of `min..=want` units that `room` pays for; `None` is endless.
+    fn payable(&self, room: Option<i128>, min: i64, want: i64) -> Option<i64> {
+        let Some(room) = room else { return Some(want).filter(|_| want >= min) };
+        let is_payable = |units| self.cost(units) <= room;
         if want < min || !is_payable(min) {
             return None;
         }
@@ -58,6 +104,7 @@ pub enum State {
     Open,
     Settled,
     Released,
+    Refunded,
 }
 
 #[derive(Debug, Clone)]
@@ -66,8 +113,51 @@ pub struct Hold {
     pub state: State,
     pub units: i64,
     pub overrun: i64,
-    /// Grant and amount, in the order in which they were taken.
-    pub draws: Vec<(Uuid, i64)>,
+    /// In the order in which they were taken.
+    pub draws: Vec<Draw>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Draw {
+    pub line: usize,
+    pub meter: Meter,
+    pub of: Of,
+    pub held: i64,
+    pub spent: Option<i64>,
+    at: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Of {
+    Grant(Uuid),
+    /// A counter, and the start of its window.
+    Counter(CounterKey, Option<i64>),
+    Day(i64),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CounterKey {
+    pub account: usize,
+    pub user: Uuid,
+    pub meter: Meter,
+    pub window: Meter,
+}
+
+impl CounterKey {
+    fn sliding(&self) -> Option<i64> {
+        match self.window {
+            "minute" => Some(60),
+            "hour" => Some(3_600),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Counter {
+    /// Of a calendar window.
+    pub bounds: Option<(i64, i64)>,
+    pub revision: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,10 +168,22 @@ pub struct Balance {
 }
 
 /// Answer to a hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
-    Admitted { units: i64, held: i64, balance: Balance },
-    Insufficient { required: i64, available: i64, held: i64 },
+    Admitted {
+        units: i64,
+        held: i64,
+        balance: Balance,
+    },
+    Refused {
+        meter: String,
+        window: Option<String>,
+        required: i128,
+        available: i128,
+        held: i64,
+        is_held: bool,
+        resets: Option<i64>,
+    },
 }
 
 /// Answer to a resolution that was the first.
@@ -91,11 +193,25 @@ pub struct Resolved {
     pub balance: Balance,
 }
 
-/// Wallets by the number of their account, and all holds.
-#[derive(Debug, Default)]
+/// What was used of the meters that are not counted in calls.
+#[derive(Debug, Clone, Copy)]
+pub struct Actual {
+    pub credits: i64,
+    pub tokens: i64,
+}
+
+/// Everything, at one instant.
+#[derive(Debug, Clone, Default)]
 pub struct Ledger {
-    pub wallets: Vec<Wallet>,
+    pub now: i64,
+    pub wallets: BTreeMap<(usize, Meter), Wallet>,
+    pub counters: BTreeMap<CounterKey, Counter>,
     pub holds: BTreeMap<Uuid, Hold>,
+    takings: BTreeSet<String>,
+}
+
+fn is_count(meter: Meter) -> bool {
+    !["credits", "tokens", "cost"].contains(&meter)
 }
 
 impl Wallet {
@@ -107,68 +223,358 @@ impl Wallet {
         }
     }
 
-    fn grant(&mut self, id: Uuid) -> &mut Grant {
-        self.grants.iter_mut().find(|grant| grant.id == id).unwrap()
+    fn expire(&mut self, now: i64) {
+        for grant in self.grants.iter_mut().filter(|grant| grant.expires <= now && grant.available > 0) {
+            grant.expired += std::mem::take(&mut grant.available);
+            self.revision += 1;
+        }
+    }
+
+    /// Takes up to `most` in the order of spending; what was taken of which grant.
+    fn take(&mut self, mut most: i64, mut put: impl FnMut(&mut Grant, i64)) -> Vec<(Uuid, i64)> {
+        let mut taken = Vec::new();
+        for grant in &mut self.grants {
+            let take = grant.available.min(most);
+            if take > 0 {
+                grant.available -= take;
+                put(grant, take);
+                most -= take;
+                self.revision += 1;
+                taken.push((grant.id, take));
+            }
+        }
+        taken
     }
 }
 
 impl Ledger {
+    pub fn wallet(&mut self, account: usize, meter: Meter) -> &mut Wallet {
+        self.wallets.entry((account, meter)).or_default()
+    }
+
+    pub fn balance(&self, account: usize) -> Balance {
+        let none = Balance { available: 0, held: 0, revision: 0 };
+        self.wallets.get(&(account, "credits")).map_or(none, Wallet::balance)
+    }
+
     /// False when the source was granted before.
-    pub fn grant(&mut self, account: usize, grant: Grant) -> bool {
-        let wallet = &mut self.wallets[account];
+    pub fn grant(&mut self, account: usize, meter: Meter, grant: Grant) -> bool {
+        let now = self.now;
+        let wallet = self.wallet(account, meter);
+        wallet.expire(now);
         if wallet.grants.iter().any(|old| old.source_key == grant.source_key) {
             return false;
         }
         wallet.grants.push(grant);
-        wallet.grants.sort_by_key(|grant| (grant.priority, grant.id));
+        wallet.grants.sort_by_key(|grant| (grant.priority, grant.expires, grant.id));
         wallet.revision += 1;
+        wallet.expire(now);
         true
     }
 
-    pub fn hold(&mut self, id: Uuid, account: usize, line: Line, min: i64, want: i64) -> Admission {
-        let wallet = &mut self.wallets[account];
-        let before = wallet.balance();
-        let Some(units) = line.payable(before.available, min, want) else {
-            let required = i64::try_from(line.cost(min)).unwrap();
-            return Admission::Insufficient { required, available: before.available, held: before.held };
-        };
-        let held = i64::try_from(line.cost(units)).unwrap();
-        let (mut need, mut draws) = (held, Vec::new());
-        for grant in &mut wallet.grants {
-            let take = grant.available.min(need);
-            if take > 0 {
-                grant.available -= take;
-                grant.held += take;
-                need -= take;
-                wallet.revision += 1;
-                draws.push((grant.id, take));
+    /// `None` when it was done before.
+    pub fn adjust(&mut self, id: Uuid, account: usize, amount: i64, expires: i64) -> Option<i64> {
+        if amount > 0 {
+            let grant = Grant::new(id, &id.to_string(), 40, amount, expires);
+            return self.grant(account, "credits", grant).then_some(amount);
+        }
+        let now = self.now;
+        let wallet = self.wallet(account, "credits");
+        wallet.expire(now);
+        let mut taken = 0;
+        if self.takings.insert(id.to_string()) {
+            self.wallet(account, "credits").take(-amount, |grant, take| {
+                grant.revoked += take;
+                taken += take;
+            });
+            return Some(-taken);
+        }
+        None
+    }
+
+    /// `None` when it was done before.
+    pub fn revoke(&mut self, account: usize, grant: Uuid, amount: i64, reference: &str) -> Option<i64> {
+        let now = self.now;
+        self.wallet(account, "credits").expire(now);
+        if !self.takings.insert(format!("{grant}:{reference}")) {
+            return None;
+        }
+        let wallet = self.wallet(account, "credits");
+        let grant = wallet.grants.iter_mut().find(|old| old.id == grant).unwrap();
+        let take = grant.available.min(amount);
+        grant.available -= take;
+        grant.revoked += take;
+        wallet.revision += i64::from(take > 0);
+        Some(take)
+    }
+
+    /// Used and held of a counter in its window, from the draws.
+    pub fn count(&self, key: &CounterKey) -> (i64, i64) {
+        let start = self.counters[key].bounds.map(|bounds| bounds.0);
+        let (mut used, mut held) = (0, 0);
+        for (hold, draw) in self.draws(&Of::Counter(key.clone(), start)) {
+            match key.sliding() {
+                Some(length) if draw.at <= self.now - length => {}
+                Some(_) if draw.spent.is_some() && is_count(key.meter) => used += draw.held,
+                Some(_) => match draw.spent {
+                    Some(spent) => used += spent,
+                    None => held += draw.held,
+                },
+                None if hold.state == State::Open => held += draw.held,
+                None if hold.state == State::Settled => used += draw.spent.unwrap(),
+                None => {}
             }
         }
-        assert_eq!(need, 0);
-        let balance = wallet.balance();
+        (used, held)
+    }
+
+    /// What all accounts used and hold of a day.
+    pub fn day(&self, day: i64) -> (i64, i64) {
+        let (mut used, mut held) = (0, 0);
+        for (hold, draw) in self.draws(&Of::Day(day)) {
+            match hold.state {
+                State::Open => held += draw.held,
+                State::Settled => used += draw.spent.unwrap(),
+                State::Released | State::Refunded => {}
+            }
+        }
+        (used, held)
+    }
+
+    fn draws<'a>(&'a self, of: &'a Of) -> impl Iterator<Item = (&'a Hold, &'a Draw)> {
+        let all = self.holds.values().flat_map(|hold| hold.draws.iter().map(move |draw| (hold, draw)));
+        all.filter(move |(_, draw)| draw.of == *of)
+    }
+
+    fn key_of(account: usize, line: &Line) -> Option<CounterKey> {
+        match &line.target {
+            Target::Counter { user, meter, window, .. } => {
+                Some(CounterKey { account, user: *user, meter, window })
+            }
+            _ => None,
+        }
+    }
+
+    /// `lines` in the order of the locks. A refusal leaves everything as it was.
+    pub fn hold(&mut self, id: Uuid, account: usize, lines: &[Line], min: i64, want: i64) -> Admission {
+        let before = self.clone();
+        for line in lines {
+            self.prepare(account, line);
+        }
+        let mut units = want;
+        for line in lines {
+            let (used, held, limit) = self.state(account, line);
+            let room = limit.map(|limit| i128::from(limit) - i128::from(used) - i128::from(held));
+            match line.payable(room, min, units) {
+                Some(payable) => units = payable,
+                None => {
+                    let refusal = self.refusal(account, line, min, (room.unwrap(), held));
+                    *self = before;
+                    return refusal;
+                }
+            }
+        }
+        let held = self.draw(id, account, lines, units);
+        Admission::Admitted { units, held, balance: self.balance(account) }
+    }
+
+    fn prepare(&mut self, account: usize, line: &Line) {
+        let now = self.now;
+        match &line.target {
+            Target::Wallet => self.wallet(account, line.meter).expire(now),
+            Target::Counter { bounds, .. } => {
+                let key = Self::key_of(account, line).unwrap();
+                let fresh = Counter { bounds: *bounds, revision: 0 };
+                let counter = self.counters.entry(key).or_insert(fresh);
+                if let (Some(old), Some(new)) = (counter.bounds, *bounds)
+                    && old.1 < new.1
+                {
+                    counter.bounds = Some(if new.0 >= old.1 { new } else { (old.0, new.1) });
+                    counter.revision += 1;
+                }
+            }
+            Target::Deployment { .. } => {}
+        }
+    }
+
+    /// Used, held, and the most that may be.
+    fn state(&self, account: usize, line: &Line) -> (i64, i64, Option<i64>) {
+        match &line.target {
+            Target::Wallet => {
+                let balance = self.wallets[&(account, line.meter)].balance();
+                // What is held is not available; both together are the most there may be.
+                (0, balance.held, Some(balance.available + balance.held))
+            }
+            Target::Counter { limit, .. } => {
+                let (used, held) = self.count(&Self::key_of(account, line).unwrap());
+                (used, held, *limit)
+            }
+            Target::Deployment { day, limit } => {
+                let (used, held) = self.day(*day);
+                (used, held, Some(*limit))
+            }
+        }
+    }
+
+    fn refusal(&self, account: usize, line: &Line, min: i64, (room, held): (i128, i64)) -> Admission {
+        let required = line.cost(min);
+        let key = Self::key_of(account, line);
+        let sliding = key.as_ref().and_then(CounterKey::sliding);
+        let is_attempt = sliding.is_some() && is_count(line.meter);
+        let window = match &line.target {
+            Target::Wallet => None,
+            Target::Counter { window, .. } => Some((*window).to_owned()),
+            Target::Deployment { .. } => Some("day".to_owned()),
+        };
+        let resets = match (&line.target, &key) {
+            (Target::Counter { limit, .. }, Some(key)) if sliding.is_some() => {
+                self.first_passing(key, sliding.unwrap(), limit.unwrap(), required)
+            }
+            (Target::Counter { .. }, Some(key)) => {
+                self.counters[key].bounds.map(|bounds| bounds.1).filter(|end| *end != NEVER)
+            }
+            (Target::Deployment { day, .. }, _) => Some(day + 86_400),
+            _ => None,
+        };
+        Admission::Refused {
+            meter: line.meter.to_owned(),
+            window: window.clone(),
+            required,
+            available: room.max(0),
+            held,
+            is_held: held > 0 && room + i128::from(held) >= required && !is_attempt,
+            resets: resets.filter(|_| line.target != Target::Wallet),
+        }
+    }
+
+    /// The first instant at which a sliding window has room, found by trying all at which a draw leaves it.
+    fn first_passing(&self, key: &CounterKey, length: i64, limit: i64, required: i128) -> Option<i64> {
+        let of = Of::Counter(key.clone(), None);
+        let mut instants: Vec<i64> =
+            self.draws(&of).map(|(_, draw)| draw.at + length).filter(|at| *at > self.now).collect();
+        instants.sort_unstable();
+        instants.into_iter().find(|&at| {
+            let later = Self { now: at, ..self.clone() };
+            let (used, held) = later.count(key);
+            i128::from(used) + i128::from(held) + required <= i128::from(limit)
+        })
+    }
+
+    fn draw(&mut self, id: Uuid, account: usize, lines: &[Line], units: i64) -> i64 {
+        let (mut draws, mut credits, at) = (Vec::new(), 0, self.now);
+        for (index, line) in lines.iter().enumerate() {
+            let need = i64::try_from(line.cost(units)).unwrap();
+            let draw = |of, held| Draw { line: index + 1, meter: line.meter, of, held, spent: None, at };
+            match &line.target {
+                Target::Wallet => {
+                    let taken = self.wallet(account, line.meter).take(need, |grant, take| grant.held += take);
+                    assert_eq!(taken.iter().map(|(_, take)| take).sum::<i64>(), need);
+                    draws.extend(taken.into_iter().map(|(grant, take)| draw(Of::Grant(grant), take)));
+                    credits += if line.meter == "credits" { need } else { 0 };
+                }
+                Target::Counter { .. } => {
+                    let key = Self::key_of(account, line).unwrap();
+                    let counter = self.counters.get_mut(&key).unwrap();
+                    counter.revision += 1;
+                    let start = counter.bounds.map(|bounds| bounds.0);
+                    draws.push(draw(Of::Counter(key, start), need));
+                }
+                Target::Deployment { day, .. } => draws.push(draw(Of::Day(*day), need)),
+            }
+        }
         self.holds.insert(id, Hold { account, state: State::Open, units, overrun: 0, draws });
-        Admission::Admitted { units, held, balance }
+        credits
     }
 
     /// Spends `actual`, `None` for nothing at all; `None` when there is no such open hold.
-    pub fn resolve(&mut self, id: Uuid, actual: Option<i64>) -> Option<Resolved> {
-        let hold = self.holds.get_mut(&id).filter(|hold| hold.state == State::Open)?;
+    pub fn resolve(&mut self, id: Uuid, actual: Option<Actual>) -> Option<Resolved> {
+        let mut hold = self.holds.get(&id).filter(|hold| hold.state == State::Open)?.clone();
         hold.state = if actual.is_some() { State::Settled } else { State::Released };
-        let wallet = &mut self.wallets[hold.account];
-        let mut rest = actual.unwrap_or(0);
-        let mut charged = 0;
-        for &(grant, held) in &hold.draws {
-            let pay = rest.min(held);
-            let grant = wallet.grant(grant);
-            grant.held -= held;
-            grant.spent += pay;
-            grant.available += held - pay;
+        let (mut charged, mut rest, mut line) = (0, 0, 0);
+        for draw in &mut hold.draws {
+            let is_at_once = matches!(&draw.of, Of::Counter(key, _) if key.window == "none");
+            if draw.line != line {
+                line = draw.line;
+                rest = match (actual, draw.meter) {
+                    (None, _) => 0,
+                    _ if is_at_once => 0,
+                    (Some(actual), "credits") => actual.credits,
+                    (Some(actual), "tokens") => actual.tokens,
+                    _ => draw.held,
+                };
+            }
+            let pay = rest.min(draw.held);
             rest -= pay;
-            charged += pay;
-            wallet.revision += 1;
+            draw.spent = Some(pay);
+            match &draw.of {
+                Of::Grant(id) => {
+                    let wallet = self.wallet(hold.account, draw.meter);
+                    let grant = wallet.grants.iter_mut().find(|grant| grant.id == *id).unwrap();
+                    grant.held -= draw.held;
+                    grant.spent += pay;
+                    grant.available += draw.held - pay;
+                    wallet.revision += 1;
+                    charged += if draw.meter == "credits" { pay } else { 0 };
+                }
+                Of::Counter(key, start) => self.touch(key, *start),
+                Of::Day(_) => {}
+            }
         }
-        // A hold of nothing has no line to overrun.
-        hold.overrun = rest;
-        Some(Resolved { charged, balance: wallet.balance() })
+        let most = self.most_held(&hold, "credits");
+        hold.overrun = actual.map_or(0, |actual| (actual.credits - most).max(0));
+        let account = hold.account;
+        self.expire_drawn(&hold);
+        self.holds.insert(id, hold);
+        Some(Resolved { charged, balance: self.balance(account) })
+    }
+
+    /// What the line of a meter holds; every line of it holds the same.
+    fn most_held(&self, hold: &Hold, meter: Meter) -> i64 {
+        let mut lines: BTreeMap<usize, i64> = BTreeMap::new();
+        for draw in hold.draws.iter().filter(|draw| draw.meter == meter) {
+            *lines.entry(draw.line).or_default() += draw.held;
+        }
+        lines.into_values().max().unwrap_or(0)
+    }
+
+    fn touch(&mut self, key: &CounterKey, start: Option<i64>) {
+        let counter = self.counters.get_mut(key).unwrap();
+        if counter.bounds.map(|bounds| bounds.0) == start {
+            counter.revision += 1;
+        }
+    }
+
+    fn expire_drawn(&mut self, hold: &Hold) {
+        let meters: BTreeSet<Meter> =
+            hold.draws.iter().filter(|draw| matches!(draw.of, Of::Grant(_))).map(|draw| draw.meter).collect();
+        for meter in meters {
+            let now = self.now;
+            self.wallet(hold.account, meter).expire(now);
+        }
+    }
+
+    /// Gives a settled hold back; false when there is none.
+    pub fn refund(&mut self, id: Uuid) -> bool {
+        let Some(mut hold) = self.holds.get(&id).filter(|hold| hold.state == State::Settled).cloned() else {
+            return false;
+        };
+        hold.state = State::Refunded;
+        for draw in hold.draws.iter().filter(|draw| draw.spent > Some(0)) {
+            let spent = draw.spent.unwrap();
+            match &draw.of {
+                Of::Grant(id) => {
+                    let wallet = self.wallet(hold.account, draw.meter);
+                    let grant = wallet.grants.iter_mut().find(|grant| grant.id == *id).unwrap();
+                    grant.spent -= spent;
+                    grant.available += spent;
+                    wallet.revision += 1;
+                }
+                Of::Counter(key, Some(start)) => self.touch(key, Some(*start)),
+                Of::Counter(_, None) | Of::Day(_) => {}
+            }
+        }
+        self.expire_drawn(&hold);
+        self.holds.insert(id, hold);
+        true
     }
 }

@@ -99,6 +99,7 @@ async fn nothing_is_delivered_while_the_database_stands_still_and_all_of_it_afte
     migrate::up(&url).await.unwrap();
     let db = TestDb::create().await;
     let app = TestApp::builder()
+        .credits("100")
         .settings(&format!("{ROOMY}[streams]\nlease_ms = 1000"))
         .database_through(|_| url.clone(), &db)
         .start_over(db)

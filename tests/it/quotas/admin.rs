@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{OFFER, offered};
 use crate::support::{
     app::{TestApp, new_key},
+    binary::command,
     client::{Answer, Client},
     ws::{Event, Socket},
 };
@@ -123,5 +124,25 @@ async fn an_administrator_puts_a_plan_in_force_and_everybody_else_does_not() {
         assert_eq!(refused.data()["setAccountPlan"]["userErrors"], expected);
     }
     println!("an_administrator_puts_a_plan_in_force n=5 ok");
+    app.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_becomes_an_administrator_by_command() {
+    let app = offered(OFFER).await;
+    let person = app.client.sign_up().await;
+    let answer = person.gql("{ viewer { user { email } } }", json!({})).await;
+    let email = answer.data()["viewer"]["user"]["email"].as_str().unwrap().to_owned();
+    let account = account_of(&person).await;
+    let home = tempfile::tempdir().unwrap();
+    let run = |email: &str, role: &str| {
+        let mut command = command(home.path(), &app.db.url);
+        command.args(["users", "set-role", email, role]).output().unwrap().status.code()
+    };
+    assert_eq!(run("nobody@example.org", "admin"), Some(1));
+    assert_eq!(run(&email, "admin"), Some(0));
+    assert!(adjust(&person, &account, "1", &new_key()).await.errors().is_empty());
+    assert_eq!(run(&email, "user"), Some(0));
+    assert_eq!(adjust(&person, &account, "1", &new_key()).await.code(), "FORBIDDEN");
     app.close().await;
 }

@@ -140,7 +140,7 @@ async fn a_model_that_the_plan_lacks_is_refused_with_the_plans_that_have_it() {
     let answer = send(&person, "rare").await;
     let error = error(&answer);
     let expected = json!({ "__typename": "PlanRequiredError", "code": "PLAN_REQUIRED",
-        "message": "Your plan does not include the model `rare`.", "field": ["input", "model"],
+        "message": "The plan `Free` does not include the model `rare`.", "field": ["input", "model"],
         "requires": "rare", "upgradePlans": [{ "key": "pro" }, { "key": "huge" }] });
     assert_eq!(error, expected);
     assert_eq!(app.provider.calls(), 0);

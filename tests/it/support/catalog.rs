@@ -26,12 +26,15 @@ use super::{
 pub struct Offer {
     credits: String,
     plan: String,
+    ceilings: String,
     more: String,
 }
 
 impl Default for Offer {
     fn default() -> Self {
-        Self { credits: "100".to_owned(), plan: String::new(), more: String::new() }
+        // So that nothing but what a test says refuses a crowd.
+        let ceilings = "parallel = \"unlimited\"".to_owned();
+        Self { credits: "100".to_owned(), plan: String::new(), ceilings, more: String::new() }
     }
 }
 
@@ -50,6 +53,11 @@ impl Offer {
         Self { plan: format!("{}{toml}\n", self.plan), ..self }
     }
 
+    /// The ceilings; those that are not named are as they come.
+    pub fn ceilings(self, toml: &str) -> Self {
+        Self { ceilings: toml.to_owned(), ..self }
+    }
+
     /// Adds lines, such as models.
     pub fn with(self, toml: &str) -> Self {
         Self { more: format!("{}{toml}\n", self.more), ..self }
@@ -57,12 +65,12 @@ impl Offer {
 
     /// As TOML. The scripted model costs 1,000 credits for a million tokens in, as many out.
     pub fn text(&self) -> String {
-        let Self { credits, plan, more } = self;
+        let Self { credits, plan, ceilings, more } = self;
         format!(
             "format = 1\ndefault_plan = \"default\"\n\
              [models.{MODEL}]\nprovider = \"scripted\"\ncontext_tokens = 100000\nmax_output_tokens = 4096\n\
              prices = {{ input = \"1000\", output = \"1000\" }}\n\
-             [plans.default]\nname = \"Default\"\ncredits = \"{credits}\"\nmodels = [\"*\"]\n{plan}\n{more}"
+             [ceilings]\n{ceilings}\n[plans.default]\nname = \"Default\"\ncredits = \"{credits}\"\nmodels = [\"*\"]\n{plan}\n{more}"
         )
     }
 

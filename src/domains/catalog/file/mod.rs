@@ -20,10 +20,7 @@ use crate::config::{
     Fault,
     document::{Document, Reader, Refusal, Section, whole_in},
 };
-use values::{MAX_CREDITS, credits, filled_up_to, is_key, or_unlimited};
-
-/// Name of the lock under which catalogues are applied.
-pub(super) const LOCK: &str = "catalog";
+use values::{credits, filled_up_to, is_key, or_unlimited};
 
 const FORMAT: &str = "1";
 const ADVICE: &str = "`loquent catalog show --preset default` is a catalogue with its comments";
@@ -158,7 +155,7 @@ fn read_feature(section: &mut Section<'_>) -> Option<FeatureContent> {
 fn read_ceilings(section: &mut Section<'_>) -> Ceilings {
     let built_in = Ceilings::default();
     let tokens = || or_unlimited(whole_in(1..=100_000_000));
-    let a_day = || or_unlimited(|text: &str| crate::config::document::micro_units(text, MAX_CREDITS));
+    let a_day = || or_unlimited(credits);
     Ceilings {
         input_tokens: section.parsed("input_tokens", tokens()).unwrap_or(built_in.input_tokens),
         output_tokens: section.parsed("output_tokens", tokens()).unwrap_or(built_in.output_tokens),

@@ -7,7 +7,7 @@ use super::{
     values::{POINTS, credits, filled_up_to, or_unlimited, word},
 };
 use crate::{
-    config::document::{Refusal, Section, whole_in},
+    config::document::{Refusal, Section, micro_units, whole_in},
     domains::catalog::{
         currency,
         limits::Rollover,
@@ -92,7 +92,7 @@ fn read_price(section: &mut Section<'_>) -> Option<PlanPrice> {
 
 /// The smallest units of an amount in the main unit.
 fn minor_units(text: &str, decimals: u32) -> Result<i64, Refusal> {
-    let micro = crate::config::document::micro_units(text, MAX_MINOR)?;
+    let micro = micro_units(text, MAX_MINOR)?;
     let step = 10_i64.pow(6 - decimals.min(6));
     match micro % step {
         0 => Ok(micro / step),

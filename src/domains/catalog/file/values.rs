@@ -7,7 +7,7 @@ use crate::config::document::{Refusal, filled, micro_units};
 /// In credits or US dollars per 1,000,000 tokens; far above any real price, and its products still fit.
 const MAX_PRICE: i64 = 10_000_000;
 /// Credits of a period, a limit or one use.
-pub(super) const MAX_CREDITS: i64 = 1_000_000_000;
+const MAX_CREDITS: i64 = 1_000_000_000;
 /// Of a limit that counts; the sum of many of them still fits.
 pub(super) const MAX_COUNT: i64 = 1_000_000_000_000;
 /// Cost points a minute; one operation may cost thousands.

@@ -44,7 +44,7 @@ impl Generations {
         let now = self.clock.now();
         let Payer { plan, anchors } = payer;
         if !plan.allows(model) {
-            return Err(plan_required(model));
+            return Err(plan_required(plan, model));
         }
         let ceilings = self.catalog.ceilings();
         let cap = Call::output_cap(model, plan, &ceilings);
@@ -76,8 +76,9 @@ impl Generations {
     }
 }
 
-fn plan_required(model: &Model) -> AppError {
-    AppError::new(ErrorCode::PlanRequired, format!("Your plan does not include the model `{}`.", model.key))
+fn plan_required(plan: &Plan, model: &Model) -> AppError {
+    let message = format!("The plan `{}` does not include the model `{}`.", plan.content.name, model.key);
+    AppError::new(ErrorCode::PlanRequired, message)
         .with_details(Details::PlanRequired { requires: model.key.clone() })
         .at("model")
 }

@@ -1,0 +1,189 @@
+//! A crowd on three processes and one account: exactly those are admitted that the limits have room for, whatever kind of
+//! limit it is, and whoever gives a place back makes room at once.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+use loquent::{domains::accounts::AccountRow, platform::ids::Id};
+use serde_json::{Value, json};
+
+use super::books::{is_full_size, number, rows, run, wait_until_settled};
+use crate::support::{
+    app::{SEND, new_key},
+    binary::{Binary, Launch},
+    catalog::Offer,
+    client::Client,
+    db::TestDb,
+    provider::{Gate, Script, ScriptedProvider},
+    restart::SIGNING_KEY,
+};
+
+/// A message of two letters and 64 tokens of output takes 69 tokens, at 1,000 micro-credits each.
+const COST: usize = 69_000;
+const TOKENS: usize = 69;
+
+/// One kind of limit, of which `places` calls fit.
+struct Case {
+    name: &'static str,
+    /// Credits of the plan.
+    credits: String,
+    /// Limits: meter, window, scope, amount.
+    limits: Vec<(&'static str, &'static str, &'static str, usize)>,
+    /// What refuses the others.
+    code: &'static str,
+    /// Admitted of each person; with two the second is a member of the account of the first.
+    each: Vec<usize>,
+}
+
+fn micro(credits: usize) -> String {
+    format!("{}.{:06}", credits / 1_000_000, credits % 1_000_000)
+}
+
+fn cases(places: usize) -> Vec<Case> {
+    let case =
+        |name, limits, code| Case { name, credits: "100".to_owned(), limits, code, each: vec![places] };
+    let few = places / 2 + 1;
+    let all = vec![
+        ("messages", "day", "account", places),
+        ("messages", "hour", "account", places + 4),
+        ("tokens", "month", "account", (places + 2) * TOKENS),
+        ("llm_requests", "none", "member", places + 1),
+        ("credits", "day", "member", (places + 3) * COST),
+    ];
+    vec![
+        Case {
+            // One micro-credit less than one more would cost.
+            credits: micro((places + 1) * COST - 1),
+            ..case("credits", vec![], "INSUFFICIENT_CREDITS")
+        },
+        case("messages a day", vec![("messages", "day", "account", places)], "QUOTA_EXCEEDED"),
+        case(
+            "tokens a month",
+            vec![("tokens", "month", "account", (places + 1) * TOKENS - 1)],
+            "QUOTA_EXCEEDED",
+        ),
+        case("calls at once", vec![("llm_requests", "none", "member", places)], "QUOTA_EXCEEDED"),
+        Case {
+            each: vec![few, places - few],
+            ..case(
+                "an account pool and a member's cap",
+                vec![("messages", "day", "account", places), ("messages", "day", "member", few)],
+                "QUOTA_EXCEEDED",
+            )
+        },
+        Case { credits: micro((places + 5) * COST), ..case("all together", all, "QUOTA_EXCEEDED") },
+    ]
+}
+
+impl Case {
+    fn offer(&self) -> Offer {
+        self.limits.iter().fold(Offer::of_credits(&self.credits), |offer, (meter, window, scope, amount)| {
+            let amount = if *meter == "credits" { format!("\"{}\"", micro(*amount)) } else { amount.to_string() };
+            offer.plan(&format!(
+                "[[plans.default.limits]]\nmeter = \"{meter}\"\nwindow = \"{window}\"\nscope = \"{scope}\"\namount = {amount}"
+            ))
+        })
+    }
+}
+
+/// Sends the least that the plan admits, so that lowering the cap cannot help.
+async fn send(person: &Client, account: &Value) -> Value {
+    let input = json!({ "input": {
+        "accountId": account, "parts": [{ "text": "Hi" }], "model": "scripted",
+        "options": { "maxOutputTokens": 64 }, "idempotencyKey": new_key(),
+    } });
+    person.gql(SEND, input).await.data()["sendMessage"].clone()
+}
+
+/// How many of the answers are accepted; all others are refused with the code.
+fn admitted(answers: &[Value], code: &str) -> Vec<Value> {
+    let (yes, no): (Vec<&Value>, Vec<&Value>) =
+        answers.iter().partition(|sent| sent["userErrors"] == json!([]));
+    for refused in no {
+        assert_eq!(refused["userErrors"][0]["code"], code, "{refused}");
+    }
+    yes.into_iter().cloned().collect()
+}
+
+const CANCEL: &str = "mutation($input: IdInput!) {
+    cancelGeneration(input: $input) { generation { status } userErrors { message } }
+}";
+
+async fn assert_exact(case: &Case, sends: usize) {
+    let (db, provider) = (TestDb::create().await, ScriptedProvider::start().await);
+    case.offer().apply(&db.url).await;
+    let settings = format!("{SIGNING_KEY}\n[database]\nwait_ms = 50000\n[limits]\n");
+    let launch = Launch { database_url: &db.url, provider: provider.base_url(), settings: &settings };
+    let processes: [Binary; 3] = std::array::from_fn(|_| Binary::start(&launch));
+    let mut people = Vec::new();
+    for _ in &case.each {
+        people.push(processes[0].client.sign_up().await);
+    }
+    let account = people[0].gql("{ viewer { account { id } } }", json!({})).await.data()["viewer"]["account"]
+        ["id"]
+        .clone();
+    let account_id = Id::<AccountRow>::parse(account.as_str().unwrap()).unwrap().0;
+    run(&db.url, &format!(
+        "INSERT INTO members (account_id, user_id, role) SELECT '{account_id}', id, 'member' FROM users ON CONFLICT DO NOTHING"
+    )).await;
+
+    let gate = Gate::default();
+    provider.always(Script::text("Yes.", 1).usage(5, 10).gate(&gate));
+    // Everybody sends through every process at once.
+    let crowd = (0..sends).map(|index| {
+        let person = &people[index % people.len()];
+        let there = processes[index % 3].client.with_token(person.token.clone().unwrap());
+        let account = account.clone();
+        async move { (index % case.each.len(), send(&there, &account).await) }
+    });
+    let mut answers: BTreeMap<usize, Vec<Value>> = BTreeMap::new();
+    for (who, answer) in join_all(crowd).await {
+        answers.entry(who).or_default().push(answer);
+    }
+    let places: usize = case.each.iter().sum();
+    let open: Vec<Vec<Value>> = answers.values().map(|answers| admitted(answers, case.code)).collect();
+    assert_eq!(open.iter().map(Vec::len).sum::<usize>(), places, "{}", case.name);
+    if let [first, second] = &open[..] {
+        let most = case.each[0].max(case.each[1]);
+        assert!(first.len() <= most && second.len() <= most, "{} {}", first.len(), second.len());
+    }
+    provider.called(places).await;
+
+    // Who stops before the first word gives the place back, and it is taken at once.
+    let (owner, stopped) =
+        open.iter().enumerate().find_map(|(who, sent)| Some((who, sent.first()?))).unwrap();
+    let id = &stopped["assistantMessage"]["generation"]["id"];
+    let canceled = people[owner].gql(CANCEL, json!({ "input": { "id": id } })).await;
+    assert_eq!(canceled.data()["cancelGeneration"]["generation"]["status"], "CANCELED", "{canceled:?}");
+    let next = [send(&people[owner], &account).await, send(&people[owner], &account).await];
+    assert_eq!(admitted(&next, case.code).len(), 1, "{}: {next:?}", case.name);
+    assert_eq!(next[0]["userErrors"], json!([]), "{}", case.name);
+    provider.called(places + 1).await;
+
+    gate.open();
+    wait_until_settled(&db.url).await;
+    assert_eq!(provider.calls(), places + 1);
+    assert_eq!(number(&db.url, "SELECT count(*) FROM holds WHERE state = 'open'").await, 0);
+    assert_eq!(number(&db.url, "SELECT coalesce(sum(held), 0)::bigint FROM wallets").await, 0);
+    assert_eq!(number(&db.url, "SELECT coalesce(sum(held), 0)::bigint FROM quota_counters").await, 0);
+    let lowest = number(&db.url, "SELECT min(balance_after) FROM ledger_entries").await;
+    assert!(lowest >= 0);
+    assert_eq!(rows(&db.url, "SELECT * FROM ledger_differences").await, Vec::<Value>::new());
+    println!(
+        "admission over 3 processes, {}: n={sends} admitted={places} refused={} lowest={lowest} ok",
+        case.name,
+        sends - places
+    );
+    for process in processes {
+        process.kill();
+    }
+    db.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_on_three_processes_gets_exactly_as_many_places_as_there_are() {
+    let (sends, places) = if is_full_size() { (1_000, 137) } else { (90, 17) };
+    for case in cases(places) {
+        assert_exact(&case, sends).await;
+    }
+}
