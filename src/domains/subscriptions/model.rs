@@ -13,7 +13,6 @@ use crate::{
         catalog::Plan,
         credits::{Anchors, Bounds},
     },
-    platform::ids::Entity,
     schema::{subscription_changes, subscriptions},
 };
 
@@ -38,10 +37,6 @@ pub struct SubscriptionRow {
     pub period_ends_at: DateTime<Utc>,
     /// Grows by one with every change.
     pub revision: i64,
-}
-
-impl Entity for SubscriptionRow {
-    const PREFIX: &'static str = "sub";
 }
 
 impl SubscriptionRow {

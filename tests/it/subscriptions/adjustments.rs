@@ -1,11 +1,11 @@
 //! What administrators give and take by hand.
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use futures_util::future::join_all;
 use loquent::{
     domains::credits::{Adjusted, Adjustment, Adjustments, Credits},
     error::{ErrorCode, Result},
-    platform::tasks::Tasks,
+    platform::{clock::Clock, tasks::Tasks},
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -20,7 +20,7 @@ struct Office {
 
 impl Office {
     async fn open() -> Self {
-        let stage = Stage::begin(Utc::now()).await;
+        let stage = Stage::begin(Clock::default().now()).await;
         let house = &stage.house;
         let adjustments = Adjustments::new(
             house.pool.clone(),
@@ -88,7 +88,7 @@ async fn credits_are_given_and_taken_as_far_as_there_are_any_and_the_books_say_w
 #[tokio::test(flavor = "multi_thread")]
 async fn given_credits_expire_on_their_day_without_a_look() {
     let mut office = Office::open().await;
-    let day = Utc::now() + TimeDelta::days(3);
+    let day = office.stage.house.clock.now() + TimeDelta::days(3);
     office.adjust(|wish| wish.expires_at = Some(day)).await.unwrap();
     office.stage.set(day).await;
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
@@ -124,12 +124,13 @@ async fn fifty_repeats_of_a_key_are_one_adjustment_and_another_input_under_it_is
 async fn what_cannot_be_is_refused_and_an_administrator_has_a_bound() {
     let office = Office::open().await;
     let by = Some(office.stage.account);
+    let now = office.stage.house.clock.now();
     assert_eq!(office.code(|wish| wish.amount = Credits(0)).await, ErrorCode::InvalidInput);
     assert_eq!(office.code(|wish| wish.amount = Credits(i64::MIN)).await, ErrorCode::InvalidInput);
     assert_eq!(office.code(|wish| wish.reason = " ".to_owned()).await, ErrorCode::InvalidInput);
     assert_eq!(office.code(|wish| wish.reason = "a\nb".to_owned()).await, ErrorCode::InvalidInput);
     assert_eq!(office.code(|wish| wish.reason = "x".repeat(501)).await, ErrorCode::InvalidInput);
-    assert_eq!(office.code(|wish| wish.expires_at = Some(Utc::now())).await, ErrorCode::InvalidInput);
+    assert_eq!(office.code(|wish| wish.expires_at = Some(now)).await, ErrorCode::InvalidInput);
     assert_eq!(office.code(|wish| wish.key = "short".to_owned()).await, ErrorCode::InvalidInput);
     assert_eq!(office.code(|wish| wish.account_id = Uuid::now_v7()).await, ErrorCode::NotFound);
     let beyond = Credits(10_000_000_001);
