@@ -1,5 +1,6 @@
 //! What administrators change, who is one, and what everybody else is told.
 
+use loquent::platform::ids::parse_any;
 use serde_json::{Value, json};
 
 use super::{OFFER, offered};
@@ -24,7 +25,7 @@ async fn account_of(client: &Client) -> String {
 
 /// Gives somebody a role, as the command does.
 async fn set_role(app: &TestApp, account: &str, role: &str) {
-    let id = loquent::platform::ids::parse_any(account).unwrap().1;
+    let id = parse_any(account).unwrap().1;
     app.db.execute(&format!("UPDATE users SET role = '{role}' WHERE id = '{id}'")).await;
 }
 

@@ -1,5 +1,6 @@
 //! What an account reads of its credits and limits.
 
+use loquent::platform::ids::parse_any;
 use serde_json::{Value, json};
 
 use super::{OFFER, offered};
@@ -57,7 +58,7 @@ async fn a_due_refill_and_what_has_expired_show_on_every_read() {
         let query = format!("{{ viewer {{ account {{ id {read} }} }} }}");
         let before = person.gql(&query, json!({})).await.data()["viewer"]["account"].clone();
         // The period, and with it the grant, was over an hour ago.
-        let id = loquent::platform::ids::parse_any(before["id"].as_str().unwrap()).unwrap().1;
+        let id = parse_any(before["id"].as_str().unwrap()).unwrap().1;
         app.db
             .execute(&format!(
                 "UPDATE subscriptions SET anchor_at = anchor_at - interval '1 month' - interval '1 hour',

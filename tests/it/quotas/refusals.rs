@@ -55,9 +55,9 @@ async fn a_used_up_day_is_refused_with_its_numbers_its_wait_and_the_plans_beyond
     for _ in 0..2 {
         send_and_end(&person).await;
     }
-    let before = Utc::now();
+    let before = app.app.clock.now();
     let answer = send(&person, MODEL).await;
-    let after = Utc::now();
+    let after = app.app.clock.now();
     let error = error(&answer);
     assert_eq!(
         (&error["__typename"], &error["code"]),
@@ -93,13 +93,13 @@ async fn a_used_up_minute_is_a_rate_limit_that_ends_with_its_oldest_call() {
     let app = offered(&offer).await;
     let person = app.client.sign_up().await;
     app.provider.always(Script::text("Yes.", 1).usage(5, 10));
-    let first_at = Utc::now();
+    let first_at = app.app.clock.now();
     for _ in 0..3 {
         send_and_end(&person).await;
     }
-    let before = Utc::now();
+    let before = app.app.clock.now();
     let answer = send(&person, MODEL).await;
-    let after = Utc::now();
+    let after = app.app.clock.now();
     let error = error(&answer);
     assert_eq!(
         (&error["__typename"], &error["code"]),

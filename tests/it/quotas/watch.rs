@@ -1,5 +1,6 @@
 //! Watching balances and limits over a socket.
 
+use loquent::platform::ids::parse_any;
 use serde_json::{Value, json};
 
 use super::{OFFER, offered};
@@ -42,7 +43,7 @@ async fn a_watcher_gets_the_balance_first_and_then_each_newer_one() {
     // A grant by somebody else, of whom this process hears by looking.
     let account = person.gql("{ viewer { account { id } } }", json!({})).await;
     let id = account.data()["viewer"]["account"]["id"].as_str().unwrap().to_owned();
-    let id = loquent::platform::ids::parse_any(&id).unwrap().1;
+    let id = parse_any(&id).unwrap().1;
     app.db
         .execute(&format!(
             "SELECT ledger_grant(uuid_v7(), '{id}', 'credits', 'promotion', 'welcome', 1000000, 30::smallint,

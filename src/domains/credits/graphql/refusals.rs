@@ -1,5 +1,7 @@
 //! Refusals that have something to do with plans and limits, with the plans that would let the call through.
 
+use std::time::Duration;
+
 use async_graphql::{ComplexObject, Context, SimpleObject};
 
 use super::quota::{self, Quota};
@@ -56,12 +58,11 @@ pub struct QuotaExceededError {
     /// Path to the offending value, starting with `input`, or null when no single value is at fault.
     #[graphql(owned)]
     pub field: Option<Vec<String>>,
-    /// The limit that was reached.
-    quota: Quota,
-    /// Seconds until the same call would pass, or null when waiting does not help.
-    retry_after_seconds: Option<i32>,
+    /// In a box, because every other user error is small.
     #[graphql(skip)]
-    limit: credits::Quota,
+    limit: Box<credits::Quota>,
+    #[graphql(skip)]
+    retry_after: Option<Duration>,
     #[graphql(skip)]
     is_of_everybody: bool,
 }
@@ -70,15 +71,13 @@ impl QuotaExceededError {
     /// `None` for a limit that the catalogue does not know.
     pub fn new(error: &PlainError, details: &QuotaDetails) -> Option<Self> {
         let PlainError { code, message, field } = error.clone();
-        let limit = quota::refused(details)?;
-        let seconds = |wait: std::time::Duration| i32::try_from(wait.as_secs()).unwrap_or(i32::MAX);
+        let limit = Box::new(quota::refused(details)?);
         Some(Self {
             code,
             message,
             field,
-            quota: limit.clone().into(),
-            retry_after_seconds: details.retry_after.map(seconds),
             limit,
+            retry_after: details.retry_after,
             is_of_everybody: details.is_of_everybody,
         })
     }
@@ -86,9 +85,19 @@ impl QuotaExceededError {
 
 #[ComplexObject]
 impl QuotaExceededError {
+    /// The limit that was reached.
+    async fn quota(&self) -> Quota {
+        (*self.limit).clone().into()
+    }
+
+    /// Seconds until the same call would pass, or null when waiting does not help.
+    async fn retry_after_seconds(&self) -> Option<i32> {
+        self.retry_after.map(|wait| i32::try_from(wait.as_secs()).unwrap_or(i32::MAX))
+    }
+
     /// Plans with a higher limit, cheapest first.
     async fn upgrade_plans(&self, ctx: &Context<'_>) -> Vec<Plan> {
-        let credits::Quota { meter, window, scope, limit, .. } = self.limit;
+        let credits::Quota { meter, window, scope, limit, .. } = *self.limit;
         match limit {
             Some(limit) if !self.is_of_everybody => {
                 let plans = ctx.handle::<Catalog>().plans_beyond(meter, window, scope, limit);
