@@ -14,7 +14,7 @@ use crate::{
         accounts::{self, Accounts, Passwords, SigningKey, TokenSettings, Tokens},
         catalog::Catalog,
         conversations::Conversations,
-        credits::CreditLedger,
+        credits::{AccountWatch, Adjustments, CreditLedger},
         generations::{GenerationSettings, Generations, LogSettings, Parts},
         settings::Settings,
         subscriptions::{self, Subscriptions},
@@ -125,6 +125,7 @@ impl App {
             on_new_account: Arc::new(subscriptions.clone()),
             limiter: limiter.clone(),
         });
+        let watch = AccountWatch::default();
         let conversations =
             Conversations::new(requests.clone(), clock.clone(), tasks.clone(), catalog.clone());
         let providers = providers(config)?;
@@ -135,6 +136,7 @@ impl App {
             tasks: tasks.clone(),
             catalog: catalog.clone(),
             subscriptions: subscriptions.clone(),
+            watch: watch.clone(),
             providers: Arc::new(providers.clone()),
         };
         let generations = Generations::start(parts, generation_settings(config), stop_log.clone()).await?;
@@ -159,6 +161,8 @@ impl App {
         let looks = hints.subscribe(Channel::Control);
         let news = news.follow(background.clone(), looks, Arc::new(accounts.clone()));
         tasks.spawn_until(stop_log.clone(), news);
+        tasks.spawn_until(stop_log.clone(), watch.clone().follow(background.clone()));
+        let adjustments = Adjustments::new(requests.clone(), clock.clone(), tasks.clone(), settings.clone());
         tasks.spawn(metrics::keep_up(stop_log.clone()));
         let schema = schema_builder()
             .extension(Rules { admission: Some(admission(config)), allowances: Some(allowances.clone()) })
@@ -169,6 +173,8 @@ impl App {
             .data(generations.clone())
             .data(settings)
             .data(subscriptions)
+            .data(watch)
+            .data(adjustments)
             .finish();
         let api = Api {
             schema,

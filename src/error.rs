@@ -26,6 +26,8 @@ pub enum Details {
     Quota(Box<QuotaDetails>),
     /// When the same may be tried again.
     Wait { retry_after: Duration },
+    /// Key of the model or feature that the plan lacks.
+    PlanRequired { requires: String },
 }
 
 /// A limit in numbers; credits and cost are in millionths. Meter, window and scope have their names of the catalogue.
@@ -39,6 +41,8 @@ pub struct QuotaDetails {
     pub held: i64,
     pub resets_at: Option<DateTime<Utc>>,
     pub revision: i64,
+    /// True when it is the operator's limit for all accounts together, which no plan raises.
+    pub is_of_everybody: bool,
     /// Until the same call would pass, in whole seconds; `None` when waiting does not help.
     pub retry_after: Option<Duration>,
 }
@@ -133,6 +137,16 @@ impl AppError {
 
     pub fn details(&self) -> Option<&Details> {
         self.0.details.as_ref()
+    }
+
+    /// When the same call may pass, if waiting helps and somebody knows.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.details()? {
+            Details::Quota(quota) => quota.retry_after,
+            Details::Provider { retry_after, .. } => *retry_after,
+            Details::Wait { retry_after } => Some(*retry_after),
+            Details::Credits { .. } | Details::PlanRequired { .. } => None,
+        }
     }
 
     /// Everything that is known of the failure, its private source included; for the log alone.

@@ -5,7 +5,7 @@ mod catalog;
 use std::{net::IpAddr, path::PathBuf};
 
 use chrono::{DateTime, Utc};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use url::Url;
 
 use crate::{
@@ -61,6 +61,7 @@ impl Cli {
             | Command::Schema { .. }
             | Command::Ledger { .. }
             | Command::Accounts { .. }
+            | Command::Users { .. }
             | Command::Credits { .. }
             | Command::Jobs { .. }
             | Command::Cron { .. }
@@ -99,6 +100,11 @@ pub enum Command {
     Accounts {
         #[command(subcommand)]
         action: Accounts,
+    },
+    /// Who may do what on the platform
+    Users {
+        #[command(subcommand)]
+        action: Users,
     },
     /// What accounts may spend
     Credits {
@@ -257,6 +263,26 @@ pub enum Accounts {
         #[arg(long)]
         reason: String,
     },
+}
+
+/// What to do with people.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Users {
+    /// Make somebody an administrator, or no longer one
+    SetRole {
+        /// E-mail address
+        email: String,
+        role: Role,
+    },
+}
+
+/// Rights of a person on the platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Gives and takes credits and plans of others
+    Admin,
+    /// As everybody who joins
+    User,
 }
 
 /// What to do with credits.
@@ -448,6 +474,10 @@ mod tests {
                 },
             ),
             (
+                "loquent users set-role a@b.example admin",
+                Command::Users { action: Users::SetRole { email: "a@b.example".into(), role: Role::Admin } },
+            ),
+            (
                 "loquent credits adjust a@b.example -12.5 --reason Error",
                 Command::Credits {
                     action: Credits::Adjust {
@@ -487,6 +517,7 @@ mod tests {
             "loquent catalog apply --preset nobody",
             "loquent accounts set-plan a@b.example pro",
             "loquent accounts set-plan a@b.example pro --reason x --until tomorrow",
+            "loquent users set-role a@b.example owner",
             "loquent credits adjust a@b.example --reason x",
             "loquent credits adjust a@b.example 1e3 --reason x",
             "loquent credits adjust a@b.example --5 --reason x",

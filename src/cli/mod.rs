@@ -20,6 +20,7 @@ mod schema;
 mod serve;
 mod settings;
 mod stopping;
+mod users;
 
 use std::{io::Write, process::ExitCode};
 
@@ -74,6 +75,7 @@ async fn work(command: Command, config: &Config) -> anyhow::Result<Verdict> {
         Command::Migrate { action } => migrate::run(config, action).await,
         Command::Doctor(wishes) => doctor::run(config, &wishes).await,
         Command::Accounts { action } => accounts::run(config, action).await,
+        Command::Users { action } => users::run(config, action).await,
         Command::Credits { action } => credits::run(config, action).await,
         Command::Jobs { action } => jobs::run(config, action).await,
         Command::Ledger { action: Ledger::Check } => ledger::run(config).await,

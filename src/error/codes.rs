@@ -114,13 +114,13 @@ codes! {
         "Show `required` and `available` of `InsufficientCreditsError`; a cheaper model or a shorter text may fit.";
     /// A limit of the plan for the hour, day, month or period is used up.
     QuotaExceeded = "QUOTA_EXCEEDED", User, 402,
-        "Show `message`; it names the limit. The same call passes when its window ends, or on a plan with a higher limit.";
+        "Show `message` and `quota` of `QuotaExceededError`. The same call passes after `retryAfterSeconds`, or on one of `upgradePlans`.";
     /// A limit of the plan for the minute is used up.
     CallsLimited = "RATE_LIMITED", User, 429,
-        "Show `message` and send fewer at a time; a minute later the same call passes.";
+        "Wait for `retryAfterSeconds` of `QuotaExceededError`, which `Retry-After` says too, then repeat; send fewer at a time.";
     /// The plan does not include the model or feature.
     PlanRequired = "PLAN_REQUIRED", User, 402,
-        "Offer a plan that includes it, or another model.";
+        "Show `message`; `requires` of `PlanRequiredError` names what is missing and `upgradePlans` the plans that have it.";
     /// No provider of the model answers at the moment and no fallback is left.
     ProviderUnavailable = "PROVIDER_UNAVAILABLE", User, 503,
         "Wait for `retryAfterSeconds` of `ProviderUnavailableError`, or offer another model.";

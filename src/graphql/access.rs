@@ -13,7 +13,10 @@ use super::{
     context::{Caller, Credential},
     errors,
 };
-use crate::error::{AppError, ErrorCode};
+use crate::{
+    domains::accounts::Accounts,
+    error::{AppError, ErrorCode},
+};
 
 /// Kind of caller that a root field lets in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, async_graphql::Enum)]
@@ -22,6 +25,8 @@ pub enum AccessLevel {
     Public,
     /// A signed-in person, or an API key that holds a scope of the field.
     User,
+    /// A platform administrator.
+    Admin,
 }
 
 /// Who may call a root field: a level and, for API keys, the scopes of which the key must hold one; without `scope` no API key is accepted.
@@ -40,7 +45,13 @@ impl Guard for Declared {
         let root = root_type(registry, ctx.query_env.operation.node.ty);
         let field =
             root.and_then(|root| registry.types.get(root)?.field_by_name(ctx.item.node.name.node.as_str()));
-        check(field, ctx.caller()).map_err(errors::raise)
+        check(field, ctx.caller()).map_err(errors::raise)?;
+        if field.and_then(declared_level) == Some(AccessLevel::Admin) {
+            // Asked every time: whoever is no administrator any more is none from that moment. In a box, because it is rare.
+            let accounts = ctx.handle::<Accounts>();
+            Box::pin(accounts.require_admin(ctx.viewer())).await.map_err(errors::raise)?;
+        }
+        Ok(())
     }
 }
 
@@ -53,7 +64,8 @@ pub fn root_type(registry: &Registry, kind: OperationType) -> Option<&str> {
     }
 }
 
-/// Whether the caller may call this root field.
+/// Whether the caller may call this root field, as far as the credential says; who is an administrator stands in the
+/// database.
 ///
 /// A credential that is no good does not close what is public: clients attach an expired token to `refreshSession`. Only
 /// what depends on who asks is closed, because it would read as if nothing was there.
@@ -67,9 +79,9 @@ pub fn check(field: Option<&MetaField>, caller: &Caller) -> Result<(), AppError>
     match (level, &caller.credential) {
         (None, _) => Err(AppError::new(ErrorCode::Forbidden, "This field is closed.")),
         (Some(AccessLevel::Public), Credential::Refused(error)) if is_personal => Err(error.clone()),
-        (Some(AccessLevel::Public), _) | (Some(AccessLevel::User), Credential::Signed(_)) => Ok(()),
-        (Some(AccessLevel::User), Credential::Refused(error)) => Err(error.clone()),
-        (Some(AccessLevel::User), Credential::Anonymous) => {
+        (Some(AccessLevel::Public), _) | (Some(_), Credential::Signed(_)) => Ok(()),
+        (Some(_), Credential::Refused(error)) => Err(error.clone()),
+        (Some(_), Credential::Anonymous) => {
             Err(AppError::new(ErrorCode::Unauthenticated, "Please sign in first."))
         }
     }

@@ -1,11 +1,13 @@
 //! The two sides of a failure: top-level errors, and `userErrors` in payloads. [`split`] decides which, by the code
 //! alone.
 
-use async_graphql::{Enum, Error, ErrorExtensionValues, Interface, ServerError, SimpleObject, Value};
+use async_graphql::{
+    Context, Enum, Error, ErrorExtensionValues, Interface, ServerError, SimpleObject, Value,
+    parser::types::Selection,
+};
 
-use super::scalars::Decimal;
 use crate::{
-    domains::credits::Credits,
+    domains::credits::graphql::{InsufficientCreditsError, PlanRequiredError, QuotaExceededError},
     error::{AppError, Details, ErrorCode, reference},
     platform::postgres::rate_limits::whole_seconds,
 };
@@ -67,8 +69,8 @@ impl UserErrorCode {
             ErrorCode::Suspended => Self::Suspended,
             ErrorCode::InsufficientCredits => Self::InsufficientCredits,
             ErrorCode::QuotaExceeded => Self::QuotaExceeded,
-            ErrorCode::PlanRequired => Self::PlanRequired,
             ErrorCode::CallsLimited => Self::RateLimited,
+            ErrorCode::PlanRequired => Self::PlanRequired,
             ErrorCode::ProviderUnavailable => Self::ProviderUnavailable,
             ErrorCode::ContextTooLong => Self::ContextTooLong,
             ErrorCode::GenerationFailed => Self::GenerationFailed,
@@ -93,6 +95,8 @@ impl UserErrorCode {
 pub enum UserError {
     Plain(PlainError),
     InsufficientCredits(InsufficientCreditsError),
+    QuotaExceeded(QuotaExceededError),
+    PlanRequired(PlanRequiredError),
     ProviderUnavailable(ProviderUnavailableError),
 }
 
@@ -108,24 +112,6 @@ pub struct PlainError {
     /// Path to the offending value, starting with `input`, or null when no single value is at fault.
     #[graphql(owned)]
     pub field: Option<Vec<String>>,
-}
-
-/// Refusal because the balance does not cover the least the work would cost.
-#[derive(Debug, Clone, SimpleObject)]
-pub struct InsufficientCreditsError {
-    /// Reason for programs.
-    #[graphql(owned)]
-    pub code: UserErrorCode,
-    /// Finished sentence in the language of the request.
-    #[graphql(owned)]
-    pub message: String,
-    /// Path to the offending value, starting with `input`, or null when no single value is at fault.
-    #[graphql(owned)]
-    pub field: Option<Vec<String>>,
-    /// Least credits the work needs.
-    pub required: Decimal,
-    /// Credits available.
-    pub available: Decimal,
 }
 
 /// Failure to reach a model, after all fallbacks.
@@ -150,19 +136,23 @@ impl From<&AppError> for UserError {
     /// Callers have asked [`split`] before; a code that has no place in payloads reads as a conflict.
     fn from(error: &AppError) -> Self {
         let code = UserErrorCode::of(error.code()).unwrap_or(UserErrorCode::Conflict);
-        let message = error.message().to_owned();
-        let field = error.field().map(<[String]>::to_vec);
+        let plain = PlainError {
+            code,
+            message: error.message().to_owned(),
+            field: error.field().map(<[String]>::to_vec),
+        };
         match error.details() {
             Some(Details::Credits { required, available }) => {
-                Self::InsufficientCredits(InsufficientCreditsError {
-                    code,
-                    message,
-                    field,
-                    required: Credits(*required).into(),
-                    available: Credits(*available).into(),
-                })
+                Self::InsufficientCredits(InsufficientCreditsError::new(plain, *required, *available))
+            }
+            Some(Details::Quota(quota)) => {
+                QuotaExceededError::new(&plain, quota).map_or(Self::Plain(plain), Self::QuotaExceeded)
+            }
+            Some(Details::PlanRequired { requires }) => {
+                Self::PlanRequired(PlanRequiredError::new(plain, requires.clone()))
             }
             Some(Details::Provider { model, retry_after }) => {
+                let PlainError { code, message, field } = plain;
                 Self::ProviderUnavailable(ProviderUnavailableError {
                     code,
                     message,
@@ -172,15 +162,27 @@ impl From<&AppError> for UserError {
                         .map(|time| i32::try_from(time.as_secs()).unwrap_or(i32::MAX)),
                 })
             }
-            Some(Details::Quota(_) | Details::Wait { .. }) | None => {
-                Self::Plain(PlainError { code, message, field })
-            }
+            Some(Details::Wait { .. }) | None => Self::Plain(plain),
         }
     }
 }
 
-/// Sorts the result of a mutation: what the person can put right goes into the payload, the rest up.
-pub fn split<T>(result: Result<T, AppError>) -> Result<Result<T, Vec<UserError>>, Error> {
+/// What goes into a payload, or to the top.
+type Sides<T> = Result<Result<T, Vec<UserError>>, Error>;
+
+/// Sorts the result of a mutation: what the person can put right goes into the payload, the rest up. When nothing else was
+/// asked for, the header `Retry-After` says beside the payload how long to wait.
+pub fn split<T>(ctx: &Context<'_>, result: Result<T, AppError>) -> Sides<T> {
+    if let Err(error) = &result
+        && let Some(wait) = error.retry_after().filter(|_| is_only_field(ctx))
+    {
+        ctx.insert_http_header("retry-after", whole_seconds(wait).to_string());
+    }
+    sides(result)
+}
+
+/// [`split`] for those who have no answer to put a header on.
+pub fn sides<T>(result: Result<T, AppError>) -> Sides<T> {
     match result {
         Ok(value) => Ok(Ok(value)),
         Err(error) if error.code().is_user_error() => {
@@ -189,6 +191,12 @@ pub fn split<T>(result: Result<T, AppError>) -> Result<Result<T, Vec<UserError>>
         }
         Err(error) => Err(top_level(&error)),
     }
+}
+
+/// True when the operation has one root field, written plainly.
+fn is_only_field(ctx: &Context<'_>) -> bool {
+    let selected = &ctx.query_env.operation.node.selection_set.node.items;
+    matches!(selected.as_slice(), [one] if matches!(one.node, Selection::Field(_)))
 }
 
 /// A top-level error with its code. It is logged here, where it leaves the product.

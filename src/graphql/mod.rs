@@ -27,5 +27,6 @@ pub use context::{Api, Caller, ContextExt, Credential, RequestId};
 pub use patience::Patience;
 pub use roots::{Schema, schema_builder};
 pub use types::{
-    Account, Conversation, Generation, LedgerEntry, Message, Model, Plan, Session, User, Viewer,
+    Account, Conversation, CreditAdjustment, CreditGrant, Generation, LedgerEntry, Message, Model, Plan,
+    Session, User, Viewer,
 };

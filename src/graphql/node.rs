@@ -5,7 +5,8 @@ use async_graphql::{Context, ID, Object, PathSegment, Result};
 use futures_util::future::join_all;
 
 use super::{
-    Account, ContextExt, Conversation, Generation, LedgerEntry, Message, Model, Plan, Session, User,
+    Account, ContextExt, Conversation, CreditAdjustment, CreditGrant, Generation, LedgerEntry, Message,
+    Model, Plan, Session, User,
     access::{AccessLevel, Declared, access},
     errors::raise,
     pagination::bad_input,
@@ -16,7 +17,7 @@ use crate::{
         accounts::{AccountRow, SessionRow, UserRow},
         catalog::{self, Catalog},
         conversations::{ConversationRow, MessageRow},
-        credits::LedgerEntryRow,
+        credits::{CreditAdjustmentRow, GrantRow, LedgerEntryRow},
         generations::GenerationRow,
     },
     error::AppError,
@@ -72,6 +73,10 @@ async fn find(ctx: &Context<'_>, id: &str) -> Result<Option<Node>, AppError> {
         UserRow::PREFIX => loaders.users.load_one(id).await?.map(|row| User(row).into()),
         SessionRow::PREFIX => loaders.sessions.load_one(id).await?.map(|row| Session(row).into()),
         AccountRow::PREFIX => loaders.accounts.load_one(id).await?.map(|row| Account::from(row).into()),
+        CreditAdjustmentRow::PREFIX => {
+            loaders.adjustments.load_one(id).await?.map(|row| CreditAdjustment(row).into())
+        }
+        GrantRow::PREFIX => loaders.grants.load_one(id).await?.map(|row| CreditGrant(row).into()),
         LedgerEntryRow::PREFIX => {
             loaders.ledger_entries.load_one(id).await?.map(|row| LedgerEntry(row).into())
         }

@@ -3,7 +3,7 @@
 use async_graphql::{MergedObject, MergedSubscription, SchemaBuilder};
 
 use super::{guard, node::NodeQuery};
-use crate::domains::{accounts, catalog, conversations, credits, generations, settings};
+use crate::domains::{accounts, catalog, conversations, credits, generations, settings, subscriptions};
 
 /// Reads. Root fields run side by side and one that fails leaves the others intact.
 #[derive(Default, MergedObject)]
@@ -20,13 +20,15 @@ pub struct Query(
 #[derive(Default, MergedObject)]
 pub struct Mutation(
     accounts::graphql::AccountsMutation,
+    credits::graphql::CreditsMutation,
+    subscriptions::graphql::SubscriptionsMutation,
     conversations::graphql::ConversationsMutation,
     generations::graphql::GenerationsMutation,
 );
 
 /// Streams, over `graphql-transport-ws` or server-sent events; never a side effect, so a lost one is simply opened again.
 #[derive(Default, MergedSubscription)]
-pub struct Subscription(generations::graphql::GenerationsSubscription);
+pub struct Subscription(credits::graphql::CreditsSubscription, generations::graphql::GenerationsSubscription);
 
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 

@@ -105,10 +105,15 @@ impl Decimal {
         Self(Number::new(micro, 6))
     }
 
+    /// Millionths of a number with at most six decimals; `None` beyond.
+    pub fn to_signed_micro(self) -> Option<i64> {
+        let micro = self.0.checked_mul(Number::from(1_000_000))?;
+        micro.is_integer().then(|| i64::try_from(micro).ok()).flatten()
+    }
+
     /// Micro-credits of a number that is not negative, with at most six decimals; `None` beyond.
     pub fn to_micro(self) -> Option<i64> {
-        let micro = self.0.checked_mul(Number::from(1_000_000))?;
-        (micro.is_integer() && !micro.is_sign_negative()).then(|| i64::try_from(micro).ok()).flatten()
+        self.to_signed_micro().filter(|micro| *micro >= 0 && !self.0.is_sign_negative())
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
 pub use accounts::graphql::{Session, User, Viewer};
 pub use catalog::graphql::{Model, Plan};
 pub use conversations::graphql::Conversation;
-pub use credits::graphql::LedgerEntry;
+pub use credits::graphql::{CreditAdjustment, CreditGrant, LedgerEntry};
 pub use generations::graphql::Generation;
 
 macro_rules! merged {
@@ -64,6 +64,8 @@ pub enum Node {
     Session(Session),
     Account(Account),
     Plan(Plan),
+    CreditGrant(CreditGrant),
+    CreditAdjustment(CreditAdjustment),
     LedgerEntry(LedgerEntry),
     Conversation(Conversation),
     Message(Message),

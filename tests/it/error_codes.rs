@@ -4,14 +4,14 @@ use std::collections::HashSet;
 
 use loquent::{
     error::{AppError, ErrorCode},
-    graphql::errors::{UserErrorCode, split, top_level},
+    graphql::errors::{UserErrorCode, sides, top_level},
 };
 
 #[test]
 fn every_code_has_exactly_one_side() {
     for &code in ErrorCode::ALL {
         let error = AppError::new(code, "A sentence.");
-        match split::<()>(Err(error.clone())) {
+        match sides::<()>(Err(error.clone())) {
             Ok(Err(user_errors)) => {
                 assert!(code.is_user_error(), "{code:?} is shown to people");
                 assert_eq!(user_errors.len(), 1);

@@ -32,6 +32,7 @@ mod live;
 mod migrations;
 mod ops;
 mod providers;
+mod quotas;
 mod rates;
 mod relay;
 mod replicas;

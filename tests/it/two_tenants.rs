@@ -10,6 +10,7 @@ use async_graphql::parser::{
 use loquent::{
     domains::{
         accounts::AccountRow,
+        catalog::Plan,
         conversations::{ConversationRow, MessageRow},
         generations::GenerationRow,
     },
@@ -44,6 +45,19 @@ impl Case {
     fn takes_every_type(&self) -> bool {
         self.place.starts_with("Query.node")
     }
+
+    /// The operation, with the other ids that it names.
+    fn operation(&self, owner: &Tenant) -> String {
+        let operation = self.operation.replace("ACCOUNT-ID", &owner.id(Kind::Account));
+        operation.replace("PLAN-ID", &owner.id(Kind::Plan))
+    }
+
+    /// Only administrators may do it, to whichever account.
+    fn is_for_administrators(&self) -> bool {
+        ["Mutation.adjustCredits", "Mutation.setAccountPlan"]
+            .iter()
+            .any(|field| self.place.starts_with(field))
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -52,6 +66,7 @@ enum Kind {
     Conversation,
     Message,
     Generation,
+    Plan,
 }
 
 impl Kind {
@@ -64,6 +79,7 @@ impl Kind {
             Self::Conversation => id::<ConversationRow>(uuid),
             Self::Message => id::<MessageRow>(uuid),
             Self::Generation => id::<GenerationRow>(uuid),
+            Self::Plan => id::<Plan>(uuid),
         }
     }
 }
@@ -82,7 +98,7 @@ const fn any(place: &'static str, kind: Kind, operation: &'static str, success: 
 }
 
 /// Those that remove something come last.
-const CASES: [Case; 19] = [
+const CASES: [Case; 24] = [
     any("Query.node(id)", Kind::Account, NODE, "/node/id"),
     any("Query.node(id)", Kind::Conversation, NODE, "/node/messages/nodes/1/text"),
     any("Query.node(id)", Kind::Message, NODE, "/node/text"),
@@ -120,6 +136,39 @@ const CASES: [Case; 19] = [
         kind: Kind::Message,
         operation: "subscription($id: ID!) { messageStream(messageId: $id) { sequence ... on MessageSnapshot { message { text } } } }",
         success: "/messageStream/message/text",
+    },
+    Case {
+        place: "Subscription.creditBalanceChanged(accountId)",
+        kind: Kind::Account,
+        operation: "subscription($id: ID!) { creditBalanceChanged(accountId: $id) { available revision } }",
+        success: "/creditBalanceChanged/available",
+    },
+    Case {
+        place: "Subscription.quotaChanged(accountId)",
+        kind: Kind::Account,
+        operation: "subscription($id: ID!) { quotaChanged(accountId: $id) { meter used } }",
+        success: "/quotaChanged/used",
+    },
+    Case {
+        place: "Mutation.adjustCredits(input.accountId)",
+        kind: Kind::Account,
+        operation: "mutation($id: ID!, $key: String!) { adjustCredits(input: { accountId: $id, amount: \"1\", reason: \"Prize\", idempotencyKey: $key }) {
+            adjustment { id } creditBalance { available } userErrors { code message field } } }",
+        success: "/adjustCredits/adjustment/id",
+    },
+    Case {
+        place: "Mutation.setAccountPlan(input.accountId)",
+        kind: Kind::Account,
+        operation: "mutation($id: ID!) { setAccountPlan(input: { accountId: $id, planId: \"PLAN-ID\", reason: \"Prize\" }) {
+            account { id plan { key } } userErrors { code message field } } }",
+        success: "/setAccountPlan/account/plan/key",
+    },
+    Case {
+        place: "Mutation.setAccountPlan(input.planId)",
+        kind: Kind::Plan,
+        operation: "mutation($id: ID!) { setAccountPlan(input: { accountId: \"ACCOUNT-ID\", planId: $id, reason: \"Prize\" }) {
+            account { id plan { key } } userErrors { code message field } } }",
+        success: "/setAccountPlan/account/plan/key",
     },
     Case {
         place: "Mutation.createConversation(input.accountId)",
@@ -271,6 +320,7 @@ struct Tenant {
     conversation: Uuid,
     message: Uuid,
     generation: Uuid,
+    plan: Uuid,
 }
 
 impl Tenant {
@@ -279,7 +329,7 @@ impl Tenant {
             format!("{}-{}@example.com", name.to_lowercase().replace(' ', "-"), Uuid::now_v7().simple());
         let input = json!({ "email": email, "password": "violet-tractor-lantern", "name": name });
         let mutation = "mutation($input: SignUpInput!) { signUp(input: $input) {
-            viewer { account { id } } tokens { accessToken } } }";
+            viewer { account { id plan { id } } } tokens { accessToken } } }";
         let joined = app.client.gql(mutation, json!({ "input": input })).await.data()["signUp"].clone();
         let client = app.client.with_token(joined["tokens"]["accessToken"].as_str().unwrap());
         app.provider.then(Script::text(&format!("{name} answers."), 2).usage(9, 5));
@@ -292,6 +342,7 @@ impl Tenant {
             conversation: uuid::<ConversationRow>(&sent["conversation"]["id"]),
             message: uuid::<MessageRow>(&sent["assistantMessage"]["id"]),
             generation: uuid::<GenerationRow>(&sent["assistantMessage"]["generation"]["id"]),
+            plan: uuid::<Plan>(&joined["viewer"]["account"]["plan"]["id"]),
         }
     }
 
@@ -301,6 +352,7 @@ impl Tenant {
             Kind::Conversation => self.conversation,
             Kind::Message => self.message,
             Kind::Generation => self.generation,
+            Kind::Plan => self.plan,
         })
     }
 }
@@ -377,17 +429,19 @@ async fn a_stranger_gets_the_answer_of_what_never_existed() {
     let covered: BTreeSet<String> = CASES.iter().map(|case| case.place.to_owned()).collect();
     assert_eq!(places, covered, "a place that takes an id has no case, or a case has no place");
 
-    let app = TestApp::start().await;
+    let limit = "[[plans.default.limits]]\nmeter = \"messages\"\nwindow = \"day\"\nscope = \"account\"\namount = 1000";
+    let app = TestApp::builder().offer(|offer| offer.plan(limit)).start().await;
     let owner = Tenant::join(&app, SECRET).await;
     let stranger = Tenant::join(&app, "Stranger").await;
     for case in &CASES {
+        let operation = &case.operation(&owner);
         let before = rows(&app).await;
         let (real, never) = (owner.id(case.kind), case.kind.name(Uuid::now_v7()));
-        let refused = answer(&stranger.client, case.operation, &real).await;
-        assert_eq!(refused, answer(&stranger.client, case.operation, &never).await, "{}", case.place);
+        let refused = answer(&stranger.client, operation, &real).await;
+        assert_eq!(refused, answer(&stranger.client, operation, &never).await, "{}", case.place);
         assert_eq!(
-            answer(&app.client, case.operation, &real).await,
-            answer(&app.client, case.operation, &never).await,
+            answer(&app.client, operation, &real).await,
+            answer(&app.client, operation, &never).await,
             "{} without a credential",
             case.place
         );
@@ -395,30 +449,30 @@ async fn a_stranger_gets_the_answer_of_what_never_existed() {
         // An id of another type says that it is one, and nothing of whether it exists.
         for other in [Kind::Account, Kind::Conversation, Kind::Message, Kind::Generation] {
             if other != case.kind && !case.takes_every_type() {
-                let real = answer(&stranger.client, case.operation, &owner.id(other)).await;
-                let never = answer(&stranger.client, case.operation, &other.name(Uuid::now_v7())).await;
+                let real = answer(&stranger.client, operation, &owner.id(other)).await;
+                let never = answer(&stranger.client, operation, &other.name(Uuid::now_v7())).await;
                 assert_eq!(real, never, "{} with the id of another type", case.place);
                 assert_eq!(
                     real,
-                    answer(&owner.client, case.operation, &owner.id(other)).await,
+                    answer(&owner.client, operation, &owner.id(other)).await,
                     "{} with the id of another type is the same for its owner",
                     case.place
                 );
             }
         }
         assert_eq!(rows(&app).await, before, "{} changed something", case.place);
-        let allowed = answer(&owner.client, case.operation, &real).await;
-        if case.operation.starts_with("subscription") {
-            assert!(allowed.1.contains(SECRET), "{}: the owner is refused: {}", case.place, allowed.1);
-        } else {
-            let body: Value = serde_json::from_str(&allowed.1).unwrap();
-            let found = body["data"].pointer(case.success);
-            assert!(
-                found.is_some_and(|found| !found.is_null()),
-                "{}: the owner is refused: {body}",
-                case.place
-            );
+        let set_role = async |role: &str| {
+            let sql = format!("UPDATE users SET role = '{role}' WHERE id = '{}'", owner.account);
+            app.db.execute(&sql).await;
+        };
+        if case.is_for_administrators() {
+            set_role("admin").await;
         }
+        let allowed = answer(&owner.client, operation, &real).await;
+        set_role("user").await;
+        let body: Value = serde_json::from_str(&allowed.1).unwrap();
+        let found = body["data"].pointer(case.success);
+        assert!(found.is_some_and(|found| !found.is_null()), "{}: the owner is refused: {body}", case.place);
         while app.app.generations.running() > 0 {
             tokio::task::yield_now().await;
         }

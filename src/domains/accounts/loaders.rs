@@ -60,7 +60,7 @@ impl Loader<Uuid> for AccountLoader {
         let mut conn = self.db.conn().await?;
         let rows = repo::list_accounts(&mut conn, self.viewer, Some(ids)).await?;
         let account = |(row, member): (super::AccountRow, super::Membership)| {
-            (row.id, Arc::new(AccountView { row, role: MemberRole::parse(&member.role) }))
+            (row.id, Arc::new(AccountView { row, role: Some(MemberRole::parse(&member.role)) }))
         };
         Ok(rows.into_iter().map(account).collect())
     }

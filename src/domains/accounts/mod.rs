@@ -13,9 +13,11 @@ mod repo;
 mod service;
 mod tokens;
 
-pub use model::{AccountRow, MemberRole, Membership, SessionRow, UserRow};
+pub use model::{AccountRow, MemberRole, Membership, SessionRow, UserRole, UserRow};
 pub use passwords::Passwords;
+pub use repo::seen_by;
 pub use service::{
     Accounts, Ended, NewAccountEffect, NewSession, NewUser, Origin, Parts, SignedIn, Viewer, find_account,
+    set_role,
 };
 pub use tokens::{SigningKey, TokenSettings, Tokens};

@@ -70,6 +70,24 @@ impl MemberRole {
     }
 }
 
+/// Rights of a person on the platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserRole {
+    User,
+    /// Changes what accounts have.
+    Admin,
+}
+
+impl UserRole {
+    /// Name in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// One signed-in device.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = sessions, check_for_backend(Pg))]

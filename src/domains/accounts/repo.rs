@@ -1,11 +1,15 @@
 //! Queries of people, accounts and sessions.
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{
+    dsl::{IntoBoxed, Select, exists},
+    pg::Pg,
+    prelude::*,
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::model::{AccountRow, Membership, NewRefreshToken, RefreshTokenRow, SessionRow, UserRow};
+use super::model::{AccountRow, Membership, NewRefreshToken, RefreshTokenRow, SessionRow, UserRole, UserRow};
 use crate::{
     platform::postgres::now,
     schema::{accounts, members, refresh_tokens, sessions, users},
@@ -22,6 +26,49 @@ pub async fn find_user_by_email_unscoped(
 /// The id, if there is such an account.
 pub async fn find_account_unscoped(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<Uuid>> {
     accounts::table.find(id).select(accounts::id).first(conn).await.optional()
+}
+
+/// Accounts whose money a viewer sees: those to which the viewer belongs, and all of them for an administrator.
+pub fn seen_by(viewer: Uuid) -> IntoBoxed<'static, Select<accounts::table, accounts::id>, Pg> {
+    let is_member =
+        members::table.filter(members::account_id.eq(accounts::id)).filter(members::user_id.eq(viewer));
+    accounts::table.select(accounts::id).into_boxed().filter(exists(is_member).or(exists(admin(viewer))))
+}
+
+/// The viewer, as an administrator in good standing.
+#[diesel::dsl::auto_type]
+fn admin(viewer: Uuid) -> _ {
+    let role: &'static str = UserRole::Admin.as_str();
+    users::table.filter(users::id.eq(viewer)).filter(users::role.eq(role)).filter(users::status.eq("active"))
+}
+
+pub async fn is_admin(conn: &mut AsyncPgConnection, viewer: Uuid) -> QueryResult<bool> {
+    diesel::select(exists(admin(viewer))).get_result(conn).await
+}
+
+/// An account, if its money is the viewer's to see.
+pub async fn find_seen_account(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    id: Uuid,
+) -> QueryResult<Option<AccountRow>> {
+    accounts::table
+        .filter(accounts::id.eq(id))
+        .filter(accounts::id.eq_any(seen_by(viewer)))
+        .select(AccountRow::as_select())
+        .first(conn)
+        .await
+        .optional()
+}
+
+/// False when nobody has the address.
+pub async fn update_role_unscoped(
+    conn: &mut AsyncPgConnection,
+    email: &str,
+    role: UserRole,
+) -> QueryResult<bool> {
+    let person = diesel::update(users::table.filter(users::email.eq(email)));
+    Ok(person.set(users::role.eq(role.as_str())).execute(conn).await? == 1)
 }
 
 pub async fn count_users_unscoped(conn: &mut AsyncPgConnection) -> QueryResult<i64> {

@@ -24,6 +24,7 @@ mod prices;
 mod repo;
 mod service;
 mod snapshot;
+mod upgrades;
 
 pub use apply::{Applied, Mode, apply};
 pub use content::{CatalogContent, Feature, FeatureContent, ModelContent};

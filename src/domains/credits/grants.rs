@@ -17,23 +17,38 @@ pub enum GrantSource {
     Plan,
     /// What is left of an earlier period.
     Rollover,
+    Purchase,
+    /// A welcome, for example.
+    Promotion,
+    /// By an administrator.
+    Adjustment,
 }
 
 impl GrantSource {
-    const ALL: [Self; 2] = [Self::Plan, Self::Rollover];
+    const ALL: [Self; 5] = [Self::Plan, Self::Rollover, Self::Purchase, Self::Promotion, Self::Adjustment];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Plan => "plan",
             Self::Rollover => "rollover",
+            Self::Purchase => "purchase",
+            Self::Promotion => "promotion",
+            Self::Adjustment => "adjustment",
         }
     }
 
-    /// Lower is spent first. Behind these come promotions (30), adjustments (40) and what was bought (100).
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.as_str() == text)
+    }
+
+    /// Lower is spent first.
     pub(super) fn priority(self) -> i16 {
         match self {
             Self::Plan => 10,
             Self::Rollover => 20,
+            Self::Promotion => 30,
+            Self::Adjustment => 40,
+            Self::Purchase => 100,
         }
     }
 }
@@ -94,10 +109,9 @@ pub async fn list_period_grants(
 
 fn period_grant(row: repo::PeriodGrantRow) -> Result<PeriodGrant> {
     let unknown = || AppError::internal(anyhow::anyhow!("a grant of {} by {}", row.meter, row.source));
-    let source = GrantSource::ALL.into_iter().find(|source| source.as_str() == row.source);
     Ok(PeriodGrant {
         meter: Meter::parse(&row.meter).ok_or_else(unknown)?,
-        source: source.ok_or_else(unknown)?,
+        source: GrantSource::parse(&row.source).ok_or_else(unknown)?,
         amount: row.amount,
         rest: row.available + row.expired,
         is_of_period: row.is_of_period,

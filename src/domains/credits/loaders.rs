@@ -1,4 +1,4 @@
-//! Batches of balances and ledger entries, in the name of one viewer.
+//! Batches of balances, grants and ledger entries, in the name of one viewer.
 
 use std::collections::HashMap;
 
@@ -6,12 +6,13 @@ use async_graphql::dataloader::Loader;
 use uuid::Uuid;
 
 use super::{
-    model::{LedgerEntryRow, Standing},
-    repo,
+    AccountCounts, list_counts,
+    model::{CreditAdjustmentRow, GrantRow, LedgerEntryRow, Standing},
+    repo::{self, grants::Wanted},
 };
 use crate::{error::AppError, platform::postgres::Db};
 
-/// Balances by account, of those the viewer belongs to, as they are booked.
+/// Balances by account, of those whose money the viewer sees, as they are booked.
 pub struct BalanceLoader {
     pub db: Db,
     pub viewer: Uuid,
@@ -27,7 +28,7 @@ impl Loader<Uuid> for BalanceLoader {
     }
 }
 
-/// Ledger entries by id, of accounts the viewer belongs to.
+/// Ledger entries by id, of accounts whose money the viewer sees.
 pub struct LedgerEntryLoader {
     pub db: Db,
     pub viewer: Uuid,
@@ -41,5 +42,75 @@ impl Loader<Uuid> for LedgerEntryLoader {
         let mut conn = self.db.conn().await?;
         let rows = repo::list_entries(&mut conn, self.viewer, ids).await?;
         Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+    }
+}
+
+/// Adjustments by id, of accounts whose money the viewer sees.
+pub struct AdjustmentLoader {
+    pub db: Db,
+    pub viewer: Uuid,
+}
+
+impl Loader<Uuid> for AdjustmentLoader {
+    type Value = CreditAdjustmentRow;
+    type Error = AppError;
+
+    async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, Self::Error> {
+        let mut conn = self.db.conn().await?;
+        let rows = repo::adjustments::list(&mut conn, self.viewer, ids).await?;
+        Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+    }
+}
+
+/// Grants of credits by id, of accounts whose money the viewer sees.
+pub struct GrantLoader {
+    pub db: Db,
+    pub viewer: Uuid,
+}
+
+impl Loader<Uuid> for GrantLoader {
+    type Value = GrantRow;
+    type Error = AppError;
+
+    async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, Self::Error> {
+        let mut conn = self.db.conn().await?;
+        let rows = repo::grants::list_grants(&mut conn, self.viewer, Wanted::Ids(ids)).await?;
+        Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+    }
+}
+
+/// Grants with credits left by account, of those whose money the viewer sees, in the order in which they are spent.
+pub struct LeftGrantsLoader {
+    pub db: Db,
+    pub viewer: Uuid,
+}
+
+impl Loader<Uuid> for LeftGrantsLoader {
+    type Value = Vec<GrantRow>;
+    type Error = AppError;
+
+    async fn load(&self, accounts: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, Self::Error> {
+        let mut conn = self.db.conn().await?;
+        let rows = repo::grants::list_grants(&mut conn, self.viewer, Wanted::LeftIn(accounts)).await?;
+        let mut found: HashMap<Uuid, Vec<GrantRow>> = HashMap::new();
+        for row in rows {
+            found.entry(row.account_id).or_default().push(row);
+        }
+        Ok(found)
+    }
+}
+
+/// What limits have counted by account, of those the viewer belongs to.
+pub struct CountsLoader {
+    pub db: Db,
+    pub viewer: Uuid,
+}
+
+impl Loader<Uuid> for CountsLoader {
+    type Value = AccountCounts;
+    type Error = AppError;
+
+    async fn load(&self, accounts: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, Self::Error> {
+        list_counts(&mut *self.db.conn().await?, self.viewer, accounts).await
     }
 }

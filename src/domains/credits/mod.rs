@@ -26,6 +26,7 @@ mod refusal;
 mod repo;
 mod service;
 mod usage;
+mod watch;
 mod windows;
 
 pub use adjustments::{Adjusted, Adjustment, Adjustments, require_reason};
@@ -36,10 +37,13 @@ pub use grants::{
 };
 pub use hold::{Actual, Hold, Resolution, ResolutionKind};
 pub use lines::{Line, Target};
-pub use model::{Balance, Credits, EntryKind, LedgerEntryRow, Standing};
+pub use model::{Balance, CreditAdjustmentRow, Credits, EntryKind, GrantRow, LedgerEntryRow, Standing};
 pub use quota::{Count, CountScope, Limits, Quota, quotas_of_plan, read_counts};
 pub use quote::{Call, Quote};
 pub use refusal::{LineKind, Refusal};
-pub use service::{AccountCounts, CreditLedger, Difference, check, find_counts, last_check, note_check};
+pub use service::{
+    AccountCounts, CreditLedger, Difference, check, find_standing, last_check, list_counts, note_check,
+};
 pub use usage::{Terms, Usage, UsageSource};
+pub use watch::{AccountWatch, Watcher};
 pub use windows::{Anchors, Bounds, bounds, day, month_since};

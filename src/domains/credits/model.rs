@@ -3,12 +3,12 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use diesel::{pg::Pg, prelude::*};
+use diesel::{pg::Pg, prelude::*, sql_types};
 use uuid::Uuid;
 
 use crate::{
     platform::ids::Entity,
-    schema::{ledger_entries, wallets},
+    schema::{credit_adjustments, ledger_entries, wallets},
 };
 
 /// An amount of credits in micro-units: 1 credit is 1,000,000.
@@ -53,7 +53,9 @@ pub struct LedgerEntryRow {
     pub amount: i64,
     pub balance_after: i64,
     pub revision: i64,
+    pub grant_id: Uuid,
     pub hold_id: Option<Uuid>,
+    pub taking_id: Option<Uuid>,
     pub user_id: Option<Uuid>,
     pub description: String,
     pub created_at: DateTime<Utc>,
@@ -61,6 +63,49 @@ pub struct LedgerEntryRow {
 
 impl Entity for LedgerEntryRow {
     const PREFIX: &'static str = "led";
+}
+
+/// Credits received at one time.
+#[derive(Debug, Clone, QueryableByName)]
+#[diesel(check_for_backend(Pg))]
+pub struct GrantRow {
+    #[diesel(sql_type = sql_types::Uuid)]
+    pub id: Uuid,
+    #[diesel(sql_type = sql_types::Uuid)]
+    pub account_id: Uuid,
+    #[diesel(sql_type = sql_types::Text)]
+    pub source: String,
+    #[diesel(sql_type = sql_types::BigInt)]
+    pub amount: i64,
+    /// Neither spent, held, expired nor taken back.
+    #[diesel(sql_type = sql_types::BigInt)]
+    pub available: i64,
+    /// `None`: never.
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Timestamptz>)]
+    pub expires_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = sql_types::Timestamptz)]
+    pub created_at: DateTime<Utc>,
+}
+
+impl Entity for GrantRow {
+    const PREFIX: &'static str = "grt";
+}
+
+/// What an administrator gave or took.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = credit_adjustments, check_for_backend(Pg))]
+pub struct CreditAdjustmentRow {
+    pub id: Uuid,
+    pub account_id: Uuid,
+    pub amount: i64,
+    pub reason: String,
+    pub status: String,
+    pub requested_by: Option<Uuid>,
+    pub created_at: DateTime<Utc>,
+}
+
+impl Entity for CreditAdjustmentRow {
+    const PREFIX: &'static str = "cra";
 }
 
 /// Kind of a movement.

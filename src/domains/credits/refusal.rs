@@ -66,6 +66,7 @@ impl Refusal {
             held: self.held,
             resets_at: self.resets_at,
             revision: self.revision,
+            is_of_everybody: self.kind == LineKind::Deployment,
             retry_after: self.retry_after(),
         };
         AppError::new(code, self.quota_sentence(window)).with_details(Details::Quota(Box::new(quota)))
@@ -77,8 +78,11 @@ impl Refusal {
         names::HOLD_REFUSALS.add([self.meter.as_str().into(), window.into()], 1);
     }
 
-    /// Until the same call would pass, rounded up to seconds.
+    /// Until the same call would pass, rounded up to seconds. What is more than the whole limit never passes.
     fn retry_after(&self) -> Option<Duration> {
+        if self.limit.is_some_and(|limit| self.required > limit) {
+            return None;
+        }
         let wait = (self.resets_at? - self.now).num_milliseconds().max(0);
         Some(Duration::from_secs(u64::try_from(wait).unwrap_or_default().div_ceil(1000)))
     }

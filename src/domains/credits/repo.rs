@@ -5,6 +5,7 @@ pub mod adjustments;
 pub mod balances;
 pub mod grants;
 pub mod quotas;
+pub mod revisions;
 
 use chrono::{DateTime, Utc};
 use diesel::{prelude::*, sql_types};
@@ -13,8 +14,9 @@ use uuid::Uuid;
 
 use super::model::{EntryKind, LedgerEntryRow};
 use crate::{
+    domains::accounts::seen_by,
     platform::postgres::statement::statement,
-    schema::{ledger_checks, ledger_entries, members, wallets},
+    schema::{ledger_checks, ledger_entries, wallets},
 };
 
 /// Which part of a ledger is read.
@@ -27,17 +29,16 @@ pub struct EntryPage<'a> {
     pub limit: i64,
 }
 
-/// Movements of an account the viewer is a member of, newest first.
+/// Movements of an account the viewer sees, newest first.
 pub async fn page_entries(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
     page: &EntryPage<'_>,
 ) -> QueryResult<Vec<LedgerEntryRow>> {
-    let mine = members::table.filter(members::user_id.eq(viewer)).select(members::account_id);
     let mut query = ledger_entries::table
         .inner_join(wallets::table)
         .filter(wallets::account_id.eq(page.account_id))
-        .filter(wallets::account_id.eq_any(mine))
+        .filter(wallets::account_id.eq_any(seen_by(viewer)))
         .filter(wallets::meter.eq("credits"))
         .order(ledger_entries::revision.desc())
         .limit(page.limit)
@@ -52,17 +53,16 @@ pub async fn page_entries(
     query.load(conn).await
 }
 
-/// Those of the movements that are in accounts the viewer is a member of.
+/// Those of the movements that are in accounts the viewer sees.
 pub async fn list_entries(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
     ids: &[Uuid],
 ) -> QueryResult<Vec<LedgerEntryRow>> {
-    let mine = members::table.filter(members::user_id.eq(viewer)).select(members::account_id);
     ledger_entries::table
         .inner_join(wallets::table)
         .filter(ledger_entries::id.eq_any(ids))
-        .filter(wallets::account_id.eq_any(mine))
+        .filter(wallets::account_id.eq_any(seen_by(viewer)))
         .select(LedgerEntryRow::as_select())
         .load(conn)
         .await

@@ -1,12 +1,14 @@
 //! Reading and checking credits.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel_async::AsyncPgConnection;
 use futures_util::FutureExt;
 use uuid::Uuid;
 
 use super::{
-    model::{Balance, EntryKind, LedgerEntryRow},
+    model::{EntryKind, LedgerEntryRow, Standing},
     quota::{Count, read_counts},
     repo::{self, Checked, EntryPage},
 };
@@ -23,12 +25,6 @@ pub struct CreditLedger {
 impl CreditLedger {
     pub fn new(db: Db) -> Self {
         Self { db }
-    }
-
-    /// What an account of the viewer has as it is booked; the empty balance for an account of others.
-    pub async fn balance(&self, viewer: Uuid, account_id: Uuid) -> Result<Balance> {
-        let found = repo::balances::list_balances(&mut *self.db.conn().await?, viewer, &[account_id]).await?;
-        Ok(found.first().map(|(_, standing)| standing.balance).unwrap_or_default())
     }
 
     /// Movements of an account, newest first: `limit` of them before the entry with revision `before`.
@@ -74,6 +70,16 @@ pub async fn last_check(conn: &mut AsyncPgConnection) -> Result<Option<(DateTime
     Ok(repo::find_last_check(conn).await?)
 }
 
+/// What an account has as it is booked; `None` when its money is not the viewer's to see.
+pub async fn find_standing(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    account_id: Uuid,
+) -> Result<Option<Standing>> {
+    let found = repo::balances::list_balances(conn, viewer, &[account_id]).await?;
+    Ok(found.into_iter().next().map(|(_, standing)| standing))
+}
+
 /// What has been counted in an account.
 #[derive(Debug, Clone)]
 pub struct AccountCounts {
@@ -81,13 +87,16 @@ pub struct AccountCounts {
     pub counts: Vec<Count>,
 }
 
-/// What all members together and the viewer alone have used in an account; `None` when it is not the viewer's.
-pub async fn find_counts(
+/// What all members together and the viewer alone have used, by account, in those of the accounts that are the viewer's.
+pub async fn list_counts(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
-    account_id: Uuid,
-) -> Result<Option<AccountCounts>> {
-    let Some(row) = repo::quotas::find_counts(conn, viewer, account_id).await? else { return Ok(None) };
-    let account_created_at = row.account_created_at;
-    Ok(Some(AccountCounts { account_created_at, counts: read_counts(row.counts)? }))
+    accounts: &[Uuid],
+) -> Result<HashMap<Uuid, AccountCounts>> {
+    let rows = repo::quotas::list_counts(conn, viewer, accounts).await?.into_iter();
+    let counts = |row: repo::quotas::CountsRow| {
+        let account_created_at = row.account_created_at;
+        Ok((row.account_id, AccountCounts { account_created_at, counts: read_counts(row.counts)? }))
+    };
+    rows.map(counts).collect()
 }

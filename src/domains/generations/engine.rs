@@ -19,7 +19,7 @@ use super::{
 use crate::{
     domains::{
         conversations::{MessageRow, Part, RunStatus},
-        credits::{Hold, Limits, Terms, Usage, UsageSource, read_counts},
+        credits::{AccountWatch, Hold, Limits, Terms, Usage, UsageSource, read_counts},
     },
     error::{AppError, ErrorCode, Result},
     platform::{postgres::Db, replica::Identity, tasks::Tasks},
@@ -44,6 +44,7 @@ pub struct Engine {
     pub db: Db,
     pub tasks: Tasks,
     pub log: LogWriter,
+    pub watch: AccountWatch,
     /// Longest time for one answer.
     pub limit: Duration,
 }
@@ -206,6 +207,7 @@ impl Engine {
             match attempt.await {
                 Ok(Some(Settled { generation, balance, counts })) => {
                     ending.resolution.count();
+                    self.watch.hint(generation.account_id);
                     let quotas = limits.quotas(&read_counts(counts).unwrap_or_default());
                     let message = MessageRow {
                         status: generation.status.clone(),

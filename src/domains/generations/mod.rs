@@ -23,5 +23,5 @@ mod watch;
 
 pub use log::LogSettings;
 pub use model::{Content, Delta, Failure, FinishReason, Finished, GenerationRow, PartKind};
-pub use service::{GenerationSettings, Generations, NewMessage, Options, Parts, Started};
+pub use service::{Canceled, GenerationSettings, Generations, NewMessage, Options, Parts, Started};
 pub use watch::WatchEvent;

@@ -65,6 +65,11 @@ pub struct InForce {
 }
 
 impl InForce {
+    /// When the plan next grants credits; `None` when it grants none.
+    pub fn next_credits_at(&self) -> Option<DateTime<Utc>> {
+        self.plan.content.credits.filter(|credits| *credits > 0).map(|_| self.subscription.period_ends_at)
+    }
+
     /// From where the windows of an account are counted that was made at `sign_up`.
     pub fn anchors(&self, sign_up: DateTime<Utc>) -> Anchors {
         let Period { starts_at, ends_at, .. } = self.subscription.period();

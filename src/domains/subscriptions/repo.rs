@@ -7,20 +7,20 @@ use uuid::Uuid;
 
 use super::model::{NewChangeRow, SubscriptionRow};
 use crate::{
+    domains::accounts::seen_by,
     platform::postgres::now,
-    schema::{members, subscription_changes, subscriptions},
+    schema::{subscription_changes, subscriptions},
 };
 
-/// Subscriptions of those of the accounts that the viewer is a member of.
+/// Subscriptions of those of the accounts whose money the viewer sees.
 pub async fn list(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
     accounts: &[Uuid],
 ) -> QueryResult<Vec<SubscriptionRow>> {
-    let mine = members::table.filter(members::user_id.eq(viewer)).select(members::account_id);
     subscriptions::table
         .filter(subscriptions::account_id.eq_any(accounts))
-        .filter(subscriptions::account_id.eq_any(mine))
+        .filter(subscriptions::account_id.eq_any(seen_by(viewer)))
         .filter(subscriptions::ended_at.is_null())
         .select(SubscriptionRow::as_select())
         .load(conn)

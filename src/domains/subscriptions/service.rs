@@ -1,8 +1,10 @@
 //! Reading which plan is in force, keeping it up to date, and changing it.
 
 mod due;
+mod reads;
 mod sign_up;
 mod steps;
+mod watch;
 
 use std::sync::Arc;
 

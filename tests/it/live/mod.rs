@@ -1,5 +1,6 @@
 //! What every process learns of the others within two seconds, with hints and without.
 
+mod balances;
 mod hints;
 mod news;
 mod sessions;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_graphql::parser::types::TypeKind;
+use loquent::platform::ids::parse_any;
 use serde_json::{Value, json};
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
 };
 
 const OWN: &str = "{ models { __typename id } viewer { session { __typename id } user { __typename id }
-    account { __typename id plan { __typename id }
+    account { __typename id plan { __typename id } creditGrants { __typename id }
         ledger { nodes { __typename id subject { __typename id } } }
         conversations { nodes { __typename id messages { nodes { __typename id } } } } } } }";
 
@@ -34,9 +35,23 @@ async fn joined(app: &TestApp) -> (Client, BTreeMap<String, String>) {
     app.provider.then(Script::text("Hello.", 2).usage(9, 5));
     let sent = person.send_text("Hello?", json!({})).await;
     person.wait_for_end(sent["assistantMessage"]["id"].as_str().unwrap()).await;
+    let account = person.gql("{ viewer { account { id } } }", json!({})).await;
+    give(app, account.data()["viewer"]["account"]["id"].as_str().unwrap()).await;
     let mut own = BTreeMap::new();
     collect(person.gql(OWN, json!({})).await.data(), &mut own);
     (person, own)
+}
+
+/// Credits by hand, as a command gives them.
+async fn give(app: &TestApp, account: &str) {
+    let id = parse_any(account).unwrap().1;
+    let sql = format!(
+        "WITH given AS (
+           INSERT INTO credit_adjustments (id, account_id, amount, booked, reason, status, key)
+             VALUES (uuid_v7(), '{id}', 1000000, 1000000, 'Prize', 'applied', uuid_v7()::text) RETURNING *)
+         SELECT ledger_adjust(id, account_id, 'credits', amount, 'infinity', NULL, reason) FROM given"
+    );
+    app.db.execute(&sql).await;
 }
 
 async fn nodes(client: &Client, ids: &[&str]) -> Vec<Value> {

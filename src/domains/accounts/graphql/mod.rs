@@ -7,4 +7,4 @@ mod types;
 
 pub use mutation::AccountsMutation;
 pub use query::AccountsQuery;
-pub use types::{AccountCore, AccountRef, AccountView, Session, User, Viewer};
+pub use types::{AccountCore, AccountPayload, AccountRef, AccountView, Session, User, Viewer, seen_account};

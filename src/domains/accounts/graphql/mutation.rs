@@ -68,7 +68,7 @@ impl AccountsMutation {
         #[graphql(desc = "Extent.")] input: SignOutInput,
     ) -> Result<AckPayload> {
         let result = ctx.handle::<Accounts>().sign_out(ctx.viewer(), input.everywhere).await;
-        Ok(match split(result)? {
+        Ok(match split(ctx, result)? {
             Ok(()) => AckPayload { is_accepted: true, user_errors: Vec::new() },
             Err(user_errors) => AckPayload { is_accepted: false, user_errors },
         })
@@ -77,7 +77,7 @@ impl AccountsMutation {
 
 /// The payload; what it shows is read in the name of who has just signed in.
 fn signed_in(ctx: &Context<'_>, result: Result<SignedIn, AppError>) -> Result<AuthPayload> {
-    Ok(match split(result)? {
+    Ok(match split(ctx, result)? {
         Ok(signed_in) => {
             ctx.act_as(signed_in.viewer);
             AuthPayload {

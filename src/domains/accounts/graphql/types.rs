@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, Object, Result, SimpleObject};
+use uuid::Uuid;
 
 use crate::{
     domains::accounts::{self, AccountRow, Accounts, MemberRole as Role, NewSession, SessionRow, UserRow},
@@ -48,7 +49,8 @@ impl User {
 #[derive(Debug)]
 pub struct AccountView {
     pub row: AccountRow,
-    pub role: Role,
+    /// `None` for an administrator who does not belong to it.
+    pub role: Option<Role>,
 }
 
 /// Shared by the parts of the object `Account`.
@@ -77,7 +79,7 @@ impl AccountCore {
 
     /// Rights of the caller in this account; null for an administrator who is not a member.
     async fn viewer_role(&self) -> Option<MemberRole> {
-        Some(self.0.role.into())
+        self.0.role.map(Into::into)
     }
 
     /// When it was created.
@@ -165,7 +167,7 @@ impl Viewer {
         // In a box, because every field of an object is as large as its largest.
         let rows = Box::pin(ctx.handle::<Accounts>().accounts_of(self.0)).await.map_err(raise)?;
         let account = |(row, member): (AccountRow, accounts::Membership)| {
-            Account::from(Arc::new(AccountView { row, role: Role::parse(&member.role) }))
+            Account::from(Arc::new(AccountView { row, role: Some(Role::parse(&member.role)) }))
         };
         Ok(rows.into_iter().map(account).collect())
     }
@@ -215,6 +217,24 @@ impl From<NewSession> for AuthTokens {
             refresh_token_expires_at: session.refresh_expires_at.into(),
         }
     }
+}
+
+/// Result of a change to an account.
+#[derive(SimpleObject)]
+pub struct AccountPayload {
+    /// The account after the change, or null when nothing changed.
+    pub account: Option<Account>,
+    /// What the caller can put right; empty on success.
+    pub user_errors: Vec<UserError>,
+}
+
+/// An account as the viewer sees it, or any for an administrator.
+pub async fn seen_account(ctx: &Context<'_>, id: Uuid) -> Result<Option<Account>> {
+    if let Some(account) = ctx.loaders().accounts.load_one(id).await.map_err(raise)? {
+        return Ok(Some(account.into()));
+    }
+    let row = ctx.handle::<Accounts>().find_seen_account(ctx.viewer(), id).await.map_err(raise)?;
+    Ok(row.map(|row| Account::from(Arc::new(AccountView { row, role: None }))))
 }
 
 /// Result of signing up, signing in or refreshing.

@@ -32,7 +32,7 @@ use crate::{
 
 use attempts::Attempts;
 pub use ends::Ended;
-pub use people::{NewUser, find_account};
+pub use people::{NewUser, find_account, set_role};
 pub use sessions::{NewSession, SignedIn};
 
 /// A session that was checked is believed for so long. A sign-out elsewhere ends that within two seconds; this is what is
@@ -166,6 +166,21 @@ impl Accounts {
             return Err(session_ended());
         }
         Ok(session.user_id)
+    }
+
+    /// Lets administrators pass, as the database has them at this moment.
+    ///
+    /// # Errors
+    /// `FORBIDDEN` for everybody else.
+    pub async fn require_admin(&self, viewer: Viewer) -> Result<()> {
+        let is_admin = repo::is_admin(&mut *self.db.conn().await?, viewer.user_id).await?;
+        let refusal = || AppError::new(ErrorCode::Forbidden, "This is for administrators.");
+        is_admin.then_some(()).ok_or_else(refusal)
+    }
+
+    /// An account to which the viewer belongs, or any for an administrator.
+    pub async fn find_seen_account(&self, viewer: Viewer, id: Uuid) -> Result<Option<AccountRow>> {
+        Ok(repo::find_seen_account(&mut *self.db.conn().await?, viewer.user_id, id).await?)
     }
 
     /// Accounts of the viewer with the role there, personal ones first, at most 100.

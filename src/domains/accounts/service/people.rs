@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Accounts, Origin, SignedIn};
 use crate::{
     domains::accounts::{
-        model::{AccountRow, Membership, UserRow},
+        model::{AccountRow, Membership, UserRole, UserRow},
         passwords::Passwords,
         repo,
     },
@@ -137,6 +137,12 @@ pub async fn find_account(conn: &mut AsyncPgConnection, words: &str) -> Result<U
         }
     };
     id.ok_or_else(|| AppError::not_found("accountId", "account"))
+}
+
+/// Gives a person other rights on the platform; for commands.
+pub async fn set_role(conn: &mut AsyncPgConnection, email: &str, role: UserRole) -> Result<()> {
+    let is_known = repo::update_role_unscoped(conn, &normalize_email(email)?, role).await?;
+    is_known.then_some(()).ok_or_else(|| AppError::not_found("email", "person"))
 }
 
 /// Addresses are compared without regard to case (RFC 5321 allows a difference that no mail host makes).

@@ -12,7 +12,7 @@ use crate::graphql::{
 };
 
 pub use models::Model;
-pub use plans::{Feature, Meter, Plan, QuotaScope, QuotaWindow};
+pub use plans::{Feature, Meter, Plan, QuotaScope, QuotaWindow, amount_of};
 
 #[derive(Default)]
 pub struct CatalogQuery;

@@ -188,11 +188,16 @@ pub struct PlanLimit {
 
 impl From<&catalog::Limit> for PlanLimit {
     fn from(limit: &catalog::Limit) -> Self {
-        let amount = limit.amount.map(|amount| match limit.meter.is_micro() {
-            true => Decimal::of_micro(amount),
-            false => Decimal(Number::from(amount)),
-        });
+        let amount = limit.amount.map(|amount| amount_of(limit.meter, amount));
         Self { meter: limit.meter.into(), window: limit.window.into(), scope: limit.scope.into(), amount }
+    }
+}
+
+/// An amount of what a meter counts, which is in millionths where that has decimals.
+pub fn amount_of(meter: catalog::Meter, amount: i64) -> Decimal {
+    match meter.is_micro() {
+        true => Decimal::of_micro(amount),
+        false => Decimal(Number::from(amount)),
     }
 }
 

@@ -72,7 +72,7 @@ impl ConversationsMutation {
             Ok(id) => ctx.handle::<Conversations>().delete(ctx.viewer(), id.0).await,
             Err(error) => Err(error),
         };
-        Ok(match split(result)? {
+        Ok(match split(ctx, result)? {
             Ok(()) => DeletePayload { deleted_id: Some(input.id), user_errors: Vec::new() },
             Err(user_errors) => DeletePayload { deleted_id: None, user_errors },
         })
@@ -92,15 +92,15 @@ async fn payload(
     ctx: &Context<'_>,
     result: Result<ConversationRow, AppError>,
 ) -> Result<ConversationPayload> {
-    Ok(match split(result)? {
-        Ok(row) => {
-            let credit_balance = balance_of(ctx, row.account_id).await?;
-            ConversationPayload {
-                conversation: Some(Conversation(Arc::new(row))),
-                credit_balance,
-                user_errors: Vec::new(),
-            }
+    Ok(match split(ctx, result)? {
+        Ok(row) => ConversationPayload {
+            credit_balance: balance_of(ctx, row.account_id).await?,
+            conversation: Some(Conversation(Arc::new(row))),
+            quotas: Vec::new(),
+            user_errors: Vec::new(),
+        },
+        Err(user_errors) => {
+            ConversationPayload { conversation: None, credit_balance: None, quotas: Vec::new(), user_errors }
         }
-        Err(user_errors) => ConversationPayload { conversation: None, credit_balance: None, user_errors },
     })
 }

@@ -14,7 +14,7 @@ use crate::{
             self, BranchPage, ConversationRow, Conversations, MessageRole as Role, MessageRow,
             loaders::BranchKey,
         },
-        credits::graphql::CreditBalance,
+        credits::graphql::{CreditBalance, Quota},
         generations::{Content, GenerationRow},
     },
     graphql::{
@@ -295,6 +295,8 @@ pub struct ConversationPayload {
     pub conversation: Option<Conversation>,
     /// Credits after the call, or null for members without sight of the balance.
     pub credit_balance: Option<CreditBalance>,
+    /// Every limit the call drew on, as it stands now.
+    pub quotas: Vec<Quota>,
     /// What the caller can put right; empty on success.
     pub user_errors: Vec<UserError>,
 }

@@ -11,6 +11,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::{
+    domains::{accounts::seen_by, credits::model::CreditAdjustmentRow},
     platform::postgres::{only, statement::statement},
     schema::credit_adjustments,
 };
@@ -74,6 +75,20 @@ pub async fn find_unscoped(
         .filter(credit_adjustments::key.eq(key))
         .select(AdjustmentRow::as_select())
         .first(conn)
+        .await
+}
+
+/// Those of the adjustments that are of accounts whose money the viewer sees.
+pub async fn list(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    ids: &[Uuid],
+) -> QueryResult<Vec<CreditAdjustmentRow>> {
+    credit_adjustments::table
+        .filter(credit_adjustments::id.eq_any(ids))
+        .filter(credit_adjustments::account_id.eq_any(seen_by(viewer)))
+        .select(CreditAdjustmentRow::as_select())
+        .load(conn)
         .await
 }
 

@@ -5,18 +5,20 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::{
-    domains::credits::model::{Balance, Standing},
+    domains::{
+        accounts::seen_by,
+        credits::model::{Balance, Standing},
+    },
     platform::postgres::now,
-    schema::{grants, members, subscriptions, wallets},
+    schema::{grants, subscriptions, wallets},
 };
 
-/// Balances of those of the accounts that the viewer is a member of; an account that never had credits has the empty one.
+/// Balances of those of the accounts whose money the viewer sees; an account that never had credits has the empty one.
 pub async fn list_balances(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
     accounts: &[Uuid],
 ) -> QueryResult<Vec<(Uuid, Standing)>> {
-    let mine = members::table.filter(members::user_id.eq(viewer)).select(members::account_id);
     let own = wallets::account_id.eq(subscriptions::account_id).and(wallets::meter.eq("credits"));
     let expired = grants::table
         .filter(grants::wallet_id.nullable().eq(wallets::id.nullable()))
@@ -25,7 +27,7 @@ pub async fn list_balances(
     let rows: Vec<(Uuid, Option<Balance>, bool)> = subscriptions::table
         .left_join(wallets::table.on(own))
         .filter(subscriptions::account_id.eq_any(accounts))
-        .filter(subscriptions::account_id.eq_any(mine))
+        .filter(subscriptions::account_id.eq_any(seen_by(viewer)))
         .filter(subscriptions::ended_at.is_null())
         .select((
             subscriptions::account_id,

@@ -6,7 +6,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::{
-    domains::credits::grants::NewGrant,
+    domains::credits::{grants::NewGrant, model::GrantRow},
     platform::postgres::{only, statement::statement},
 };
 
@@ -125,4 +125,43 @@ pub async fn list_with_expired_unscoped(
         .load(conn)
         .await?;
     Ok(rows.into_iter().map(|row| row.account_id).collect())
+}
+
+/// Which grants are read.
+#[derive(Clone, Copy)]
+pub enum Wanted<'a> {
+    /// Those with something left in these accounts, in the order in which they are spent.
+    LeftIn(&'a [Uuid]),
+    /// These, whatever is left of them.
+    Ids(&'a [Uuid]),
+}
+
+/// Grants of credits in accounts whose money the viewer sees.
+pub async fn list_grants(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    wanted: Wanted<'_>,
+) -> QueryResult<Vec<GrantRow>> {
+    const LEFT: &str = "\
+        SELECT g.id, w.account_id, g.source, g.amount, g.available, nullif(g.expires_at, 'infinity') AS expires_at, g.created_at \
+          FROM (SELECT u.id, u.role = 'admin' AND u.status = 'active' AS is_admin FROM users u WHERE u.id = ?) v, \
+               wallets w JOIN grants g ON g.wallet_id = w.id \
+         WHERE w.meter = 'credits' AND w.account_id = ANY(?) AND g.available > 0 \
+           AND (EXISTS (SELECT FROM members m WHERE m.account_id = w.account_id AND m.user_id = v.id) OR v.is_admin) \
+         ORDER BY g.priority, g.expires_at, g.id";
+    const BY_ID: &str = "\
+        SELECT g.id, w.account_id, g.source, g.amount, g.available, nullif(g.expires_at, 'infinity') AS expires_at, g.created_at \
+          FROM (SELECT u.id, u.role = 'admin' AND u.status = 'active' AS is_admin FROM users u WHERE u.id = ?) v, \
+               grants g JOIN wallets w ON w.id = g.wallet_id \
+         WHERE w.meter = 'credits' AND g.id = ANY(?) \
+           AND (EXISTS (SELECT FROM members m WHERE m.account_id = w.account_id AND m.user_id = v.id) OR v.is_admin)";
+    let (sql, ids) = match wanted {
+        Wanted::LeftIn(accounts) => (LEFT, accounts),
+        Wanted::Ids(ids) => (BY_ID, ids),
+    };
+    statement(sql)
+        .bind::<sql_types::Uuid, _>(viewer)
+        .bind::<sql_types::Array<sql_types::Uuid>, _>(ids)
+        .load(conn)
+        .await
 }

@@ -132,6 +132,7 @@ impl MessageStreamEvent {
 
     fn end(message_id: Id<MessageRow>, finished: &Finished) -> Self {
         let Finished { message, generation, balance, .. } = finished.clone();
+        let credit_balance = Some(CreditBalance { account_id: message.account_id, balance });
         let sequence = message.stream_sequence;
         let content = Content::of_finished(&message);
         let is_success = matches!(message.status(), RunStatus::Succeeded | RunStatus::Canceled);
@@ -139,7 +140,6 @@ impl MessageStreamEvent {
         let is_retryable = generation.is_retryable.unwrap_or(true);
         let reason = generation.finish_reason.as_deref().and_then(generations::FinishReason::parse);
         let message = Message::at(message, content, Some(std::sync::Arc::new(generation)));
-        let credit_balance = Some(balance.into());
         if is_success {
             let finish_reason = reason.unwrap_or(generations::FinishReason::Stop).into();
             return Self::Finished(MessageFinished {

@@ -11,8 +11,8 @@ use super::{
 use crate::{
     domains::{
         conversations::graphql::Conversation,
-        credits::graphql::balance_of,
-        generations::{GenerationRow, Generations, Started},
+        credits::graphql::{CreditBalance, balance_of, shown},
+        generations::{Canceled, GenerationRow, Generations, Started},
     },
     error::AppError,
     graphql::{
@@ -40,13 +40,14 @@ impl GenerationsMutation {
             Ok((new, key)) => ctx.handle::<Generations>().send_message(ctx.viewer(), new, key).await,
             Err(error) => Err(error),
         };
-        Ok(match split(result)? {
+        Ok(match split(ctx, result)? {
             Ok(started) => sent(wait(ctx, started).await),
             Err(user_errors) => SendMessagePayload {
                 conversation: None,
                 user_message: None,
                 assistant_message: None,
                 credit_balance: None,
+                quotas: Vec::new(),
                 user_errors,
             },
         })
@@ -59,20 +60,23 @@ impl GenerationsMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Run.")] input: IdInput,
     ) -> Result<GenerationPayload> {
-        let result: Result<GenerationRow, AppError> = match input.parse::<GenerationRow>() {
+        let result: Result<Canceled, AppError> = match input.parse::<GenerationRow>() {
             Ok(id) => ctx.handle::<Generations>().cancel(ctx.viewer(), id.0).await,
             Err(error) => Err(error),
         };
-        Ok(match split(result)? {
-            Ok(row) => {
-                let credit_balance = balance_of(ctx, row.account_id).await?;
+        Ok(match split(ctx, result)? {
+            Ok(Canceled { generation, quotas }) => {
+                let credit_balance = balance_of(ctx, generation.account_id).await?;
                 GenerationPayload {
-                    generation: Some(Generation(Arc::new(row))),
+                    generation: Some(Generation(Arc::new(generation))),
                     credit_balance,
+                    quotas: shown(quotas),
                     user_errors: Vec::new(),
                 }
             }
-            Err(user_errors) => GenerationPayload { generation: None, credit_balance: None, user_errors },
+            Err(user_errors) => {
+                GenerationPayload { generation: None, credit_balance: None, quotas: Vec::new(), user_errors }
+            }
         })
     }
 }
@@ -90,6 +94,7 @@ async fn wait(ctx: &Context<'_>, started: Started) -> Started {
 
 /// Shows what was accepted without another look at the database.
 fn sent(started: Started) -> SendMessagePayload {
+    let account_id = started.conversation.account_id;
     SendMessagePayload {
         conversation: Some(Conversation(Arc::new(started.conversation))),
         user_message: Some(Message::of_row(Arc::new(started.user_message))),
@@ -98,7 +103,8 @@ fn sent(started: Started) -> SendMessagePayload {
             started.content,
             Some(Arc::new(started.generation)),
         )),
-        credit_balance: Some(started.balance.into()),
+        credit_balance: Some(CreditBalance { account_id, balance: started.balance }),
+        quotas: shown(started.quotas),
         user_errors: Vec::new(),
     }
 }

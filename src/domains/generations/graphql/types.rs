@@ -11,7 +11,10 @@ use crate::{
             Part,
             graphql::{Conversation, MessageRef, RunStatus},
         },
-        credits::{self, Credits, graphql::CreditBalance},
+        credits::{
+            self, Credits,
+            graphql::{CreditBalance, Quota},
+        },
         generations::{self, Content, Failure, GenerationRow},
     },
     error::{AppError, Details, ErrorCode},
@@ -291,6 +294,8 @@ pub struct SendMessagePayload {
     pub assistant_message: Option<Message>,
     /// Credits after the call, or null for members without sight of the balance.
     pub credit_balance: Option<CreditBalance>,
+    /// Every limit the call drew on, as it stands now.
+    pub quotas: Vec<Quota>,
     /// What the caller can put right; empty on success.
     pub user_errors: Vec<UserError>,
 }
@@ -302,6 +307,8 @@ pub struct GenerationPayload {
     pub generation: Option<Generation>,
     /// Credits after the call, or null for members without sight of the balance.
     pub credit_balance: Option<CreditBalance>,
+    /// Every limit the call drew on, as it stands now.
+    pub quotas: Vec<Quota>,
     /// What the caller can put right; empty on success.
     pub user_errors: Vec<UserError>,
 }

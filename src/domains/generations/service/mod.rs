@@ -21,7 +21,12 @@ use super::{
     watch::{self, WatchEvent},
 };
 use crate::{
-    domains::{accounts::Viewer, catalog::Catalog, credits::CeilingAlarm, subscriptions::Subscriptions},
+    domains::{
+        accounts::Viewer,
+        catalog::Catalog,
+        credits::{AccountWatch, CeilingAlarm, Quota},
+        subscriptions::Subscriptions,
+    },
     error::{AppError, Result},
     platform::{
         clock::Clock,
@@ -56,7 +61,16 @@ pub struct Parts {
     pub tasks: Tasks,
     pub catalog: Catalog,
     pub subscriptions: Subscriptions,
+    pub watch: AccountWatch,
     pub providers: Arc<Registry>,
+}
+
+/// A run that was asked to stop.
+#[derive(Debug, Clone)]
+pub struct Canceled {
+    pub generation: GenerationRow,
+    /// Limits of the plan that it counts in, or all of them.
+    pub quotas: Vec<Quota>,
 }
 
 /// The use cases; clones share everything.
@@ -67,6 +81,7 @@ pub struct Generations {
     tasks: Tasks,
     catalog: Catalog,
     subscriptions: Subscriptions,
+    watch: AccountWatch,
     providers: Arc<Registry>,
     hub: Hub,
     log: LogWriter,
@@ -78,7 +93,7 @@ pub struct Generations {
 impl Generations {
     /// Starts the log of the process and the sweeper. Cancelling `stop` ends both after everything is stored.
     pub async fn start(parts: Parts, settings: GenerationSettings, stop: CancellationToken) -> Result<Self> {
-        let Parts { requests, background, clock, tasks, catalog, subscriptions, providers } = parts;
+        let Parts { requests, background, clock, tasks, catalog, subscriptions, watch, providers } = parts;
         partitions::ensure(&mut *background.conn().await?).await?;
         let hub = Hub::default();
         let log = LogWriter::start(
@@ -98,7 +113,13 @@ impl Generations {
             retention: settings.retention,
         };
         tasks.spawn(sweeper.run(stop));
-        let engine = Engine { db: background, tasks: tasks.clone(), log: log.clone(), limit: settings.limit };
+        let engine = Engine {
+            db: background,
+            tasks: tasks.clone(),
+            log: log.clone(),
+            watch: watch.clone(),
+            limit: settings.limit,
+        };
         let lease = settings.log.lease;
         let ceiling_alarm = CeilingAlarm::default();
         Ok(Self {
@@ -107,6 +128,7 @@ impl Generations {
             tasks,
             catalog,
             subscriptions,
+            watch,
             providers,
             hub,
             log,
@@ -142,28 +164,37 @@ impl Generations {
     }
 
     /// Asks a run of the viewer to stop and waits a moment for its end. Stopping twice, or what has ended, is no error.
-    pub async fn cancel(&self, viewer: Viewer, id: Uuid) -> Result<GenerationRow> {
+    pub async fn cancel(&self, viewer: Viewer, id: Uuid) -> Result<Canceled> {
         let this = self.clone();
         let work = async move {
-            let mut conn = this.db.conn().await?;
-            let find = |rows: Vec<GenerationRow>| rows.into_iter().next();
-            let row = find(repo::list_generations(&mut conn, viewer.user_id, &[id]).await?);
+            let row = this.find(viewer, id).await?;
             let row = row.ok_or_else(|| AppError::not_found("id", "generation"))?;
             if row.finished_at.is_some() {
-                return Ok(row);
+                return this.canceled_elsewhere(viewer, row).await;
             }
             let end = row.message_id.and_then(|message_id| this.hub.subscribe(message_id));
-            repo::request_stop(&mut conn, viewer.user_id, id).await?;
-            drop(conn);
+            repo::request_stop(&mut *this.db.conn().await?, viewer.user_id, id).await?;
             this.hub.stop(&[id]);
             if let Some(finished) = watch::wait_for_end(end).await {
-                return Ok(finished.generation.clone());
+                let (generation, quotas) = (finished.generation.clone(), finished.quotas.clone());
+                return Ok(Canceled { generation, quotas });
             }
             // It runs elsewhere, or takes longer: its watchers will see the end.
-            let mut conn = this.db.conn().await?;
-            Ok(find(repo::list_generations(&mut conn, viewer.user_id, &[id]).await?).unwrap_or(row))
+            let row = this.find(viewer, id).await?.unwrap_or(row);
+            this.canceled_elsewhere(viewer, row).await
         };
         self.tasks.run(work).await
+    }
+
+    async fn find(&self, viewer: Viewer, id: Uuid) -> Result<Option<GenerationRow>> {
+        let rows = repo::list_generations(&mut *self.db.conn().await?, viewer.user_id, &[id]).await?;
+        Ok(rows.into_iter().next())
+    }
+
+    /// Which limits it counted in is known where it ran; the others show all.
+    async fn canceled_elsewhere(&self, viewer: Viewer, generation: GenerationRow) -> Result<Canceled> {
+        let quotas = self.subscriptions.quotas(viewer.user_id, generation.account_id).await?;
+        Ok(Canceled { generation, quotas: quotas.unwrap_or_default() })
     }
 
     /// Events of a message after the one numbered `after`, or from a snapshot on; ends after the terminal one. `None` when

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::{Generations, NewMessage};
 use crate::{
     domains::{
         accounts::Viewer,
         catalog::{Model, Plan},
-        credits::{self, Anchors, Call, Credits, Quota, Quote},
+        credits::{Anchors, Call, Credits, Quote},
         generations::{
             prompt::{self, Prompt, Reserve},
             repo::Context,
@@ -46,9 +44,7 @@ impl Generations {
         let now = self.clock.now();
         let Payer { plan, anchors } = payer;
         if !plan.allows(model) {
-            let message =
-                format!("The plan `{}` does not include the model `{}`.", plan.content.name, model.key);
-            return Err(AppError::new(ErrorCode::PlanRequired, message).at("model"));
+            return Err(plan_required(plan, model));
         }
         let ceilings = self.catalog.ceilings();
         let cap = Call::output_cap(model, plan, &ceilings);
@@ -78,15 +74,13 @@ impl Generations {
         };
         Ok((prompt, quote))
     }
+}
 
-    /// Every limit of the plan of an account, as it stands for the viewer.
-    pub(super) async fn quotas(&self, viewer: Viewer, account_id: Uuid) -> Result<Vec<Quota>> {
-        let in_force = self.subscriptions.of_account(viewer.user_id, account_id).await?;
-        let found = credits::find_counts(&mut *self.db.conn().await?, viewer.user_id, account_id).await?;
-        let Some(found) = found else { return Ok(Vec::new()) };
-        let anchors = in_force.anchors(found.account_created_at);
-        Ok(credits::quotas_of_plan(&in_force.plan, &found.counts, &anchors, self.clock.now()))
-    }
+fn plan_required(plan: &Plan, model: &Model) -> AppError {
+    let message = format!("The plan `{}` does not include the model `{}`.", plan.content.name, model.key);
+    AppError::new(ErrorCode::PlanRequired, message)
+        .with_details(Details::PlanRequired { requires: model.key.clone() })
+        .at("model")
 }
 
 fn beyond_budget(required: i64, available: i64) -> AppError {

@@ -199,6 +199,7 @@ impl Generations {
             description: turn.description,
         };
         self.engine.spawn(run);
+        self.watch.hint(turn.account_id);
         let counts = read_counts(accepted.counts)?;
         self.ceiling_alarm.look(&self.catalog.ceilings(), turn.account_id, &counts, accepted.now);
         let quotas = limits.quotas(&counts);
@@ -221,7 +222,7 @@ impl Generations {
             false => Content::of_events(&answer.events),
         };
         drop(conn);
-        let quotas = self.quotas(viewer, conversation.account_id).await?;
+        let quotas = self.subscriptions.quotas(viewer.user_id, conversation.account_id).await?;
         Ok(Started {
             conversation,
             user_message: user.message,
@@ -229,7 +230,7 @@ impl Generations {
             content,
             generation: answer.generation.ok_or_else(gone)?,
             balance: answer.balance,
-            quotas,
+            quotas: quotas.unwrap_or_default(),
         })
     }
 }

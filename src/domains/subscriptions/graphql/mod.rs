@@ -1,7 +1,11 @@
 //! The plan in force in the API.
 
+mod mutation;
+
 use async_graphql::{Context, Object, Result};
 use uuid::Uuid;
+
+pub use mutation::SubscriptionsMutation;
 
 use super::{InForce, Subscriptions};
 use crate::{

@@ -1,0 +1,43 @@
+//! What an account has, once what is due is done.
+
+use uuid::Uuid;
+
+use super::Subscriptions;
+use crate::{
+    domains::{
+        credits::{self, AccountCounts, Balance, Quota, Standing},
+        subscriptions::{InForce, repo},
+    },
+    error::Result,
+};
+
+impl Subscriptions {
+    /// What an account may spend; `None` when its money is not the viewer's to see.
+    pub async fn balance(&self, viewer: Uuid, account_id: Uuid) -> Result<Option<Balance>> {
+        let standing = self.standing(viewer, account_id).await?;
+        let Some(Standing { is_due: true, .. }) = standing else {
+            return Ok(standing.map(|standing| standing.balance));
+        };
+        self.bring_up_to_date(account_id).await?;
+        Ok(self.standing(viewer, account_id).await?.map(|standing| standing.balance))
+    }
+
+    async fn standing(&self, viewer: Uuid, account_id: Uuid) -> Result<Option<Standing>> {
+        credits::find_standing(&mut *self.db.conn().await?, viewer, account_id).await
+    }
+
+    /// Every limit of the plan of an account, as it stands for the viewer; `None` when that is not the viewer's to see.
+    pub async fn quotas(&self, viewer: Uuid, account_id: Uuid) -> Result<Option<Vec<Quota>>> {
+        let rows = repo::list(&mut *self.db.conn().await?, viewer, &[account_id]).await?;
+        let Some(row) = rows.into_iter().next() else { return Ok(None) };
+        let in_force = self.current(row).await?;
+        let mut found = credits::list_counts(&mut *self.db.conn().await?, viewer, &[account_id]).await?;
+        Ok(found.remove(&account_id).map(|counts| self.quotas_of(&in_force, &counts)))
+    }
+
+    /// Every limit of the plan in force, with what was counted.
+    pub fn quotas_of(&self, in_force: &InForce, counts: &AccountCounts) -> Vec<Quota> {
+        let anchors = in_force.anchors(counts.account_created_at);
+        credits::quotas_of_plan(&in_force.plan, &counts.counts, &anchors, self.clock.now())
+    }
+}

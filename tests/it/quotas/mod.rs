@@ -1,0 +1,81 @@
+//! Limits, credits and plans in the API: what is read, what payloads show, what refusals say, who watches, and what
+//! administrators change.
+
+mod admin;
+mod payloads;
+mod reads;
+mod refusals;
+mod watch;
+
+use crate::support::{app::TestApp, catalog::apply, db::TestDb};
+
+/// Two models and four plans, whose order is not that of their prices. Two messages a day and three answers a minute are
+/// free.
+const OFFER: &str = r#"format = 1
+default_plan = "free"
+[models.scripted]
+provider = "scripted"
+context_tokens = 100000
+max_output_tokens = 4096
+prices = { input = "1000", output = "1000" }
+[models.rare]
+provider = "scripted"
+context_tokens = 100000
+max_output_tokens = 4096
+prices = { input = "1000", output = "1000" }
+[plans.free]
+name = "Free"
+credits = "100"
+models = ["scripted"]
+[[plans.free.limits]]
+meter = "messages"
+window = "day"
+scope = "member"
+amount = 2
+[[plans.free.limits]]
+meter = "llm_requests"
+window = "minute"
+scope = "account"
+amount = 3
+[plans.huge]
+name = "Huge"
+credits = "1000"
+models = ["*"]
+[[plans.huge.prices]]
+interval = "month"
+currency = "EUR"
+amount = "20"
+[plans.pro]
+name = "Pro"
+credits = "300"
+models = ["scripted", "rare"]
+[[plans.pro.prices]]
+interval = "year"
+currency = "EUR"
+amount = "60"
+[[plans.pro.limits]]
+meter = "messages"
+window = "day"
+scope = "member"
+amount = 50
+[plans.small]
+name = "Small"
+credits = "10"
+models = ["scripted"]
+[[plans.small.prices]]
+interval = "month"
+currency = "EUR"
+amount = "1"
+[[plans.small.limits]]
+meter = "messages"
+window = "day"
+scope = "member"
+amount = 1
+"#;
+
+/// The application with this offer.
+async fn offered(offer: &str) -> TestApp {
+    let db = TestDb::create().await;
+    apply(&db.url, offer).await;
+    TestApp::builder().start_over(db).await
+}
