@@ -1,6 +1,11 @@
 //! What a change of the catalogue does to plans, prices and those who have them.
 
-use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    pin::pin,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -116,7 +121,7 @@ async fn a_change_that_is_dropped_anywhere_is_whole_or_none_and_leaves_nothing_o
             .await
         };
         // The only connection of the pool serves the next caller, outside of any transaction.
-        let versions = catalog::list_versions(&mut *pool.conn().await.unwrap(), 1).await.unwrap();
+        let versions = catalog::list_versions(&mut pool.conn().await.unwrap(), 1).await.unwrap();
         assert!(versions[0].version >= 1);
         assert_whole(&db.url).await;
         polls += 1;
@@ -164,8 +169,10 @@ async fn a_price_with_a_date_is_in_force_from_that_instant_without_a_restart() {
     assert_eq!(output_price(&app, "dated").await, "2.000000");
     app.app.clock.advance(TimeDelta::minutes(2));
     let mut polls = tokio::time::interval(Duration::from_millis(20));
+    let since = Instant::now();
     while output_price(&app, "dated").await != "9.000000" {
         polls.tick().await;
+        assert!(since.elapsed() < Duration::from_secs(20), "the price does not come");
     }
     app.close().await;
 }

@@ -221,11 +221,11 @@ fn plans_features_and_names_fit_together() {
         assert!(reason.contains(why), "{lines}: {reason}");
     }
     for (text, key) in [
-        (PLAN.to_owned() + "", "format"),
+        (PLAN.to_owned(), "format"),
         (format!("format = 2\ndefault_plan = \"free\"\n{PLAN}"), "format"),
         (format!("format = 1\n{PLAN}"), "default_plan"),
         ("format = 1\n".to_owned(), "default_plan"),
-        (format!("{HEAD}"), "default_plan"),
+        (HEAD.to_owned(), "default_plan"),
         (format!("extends = \"gold\"\n{HEAD}{PLAN}"), "extends"),
     ] {
         let found = faults(&text);

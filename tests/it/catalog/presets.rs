@@ -9,6 +9,9 @@ use loquent::domains::catalog::{
 
 const UNLIMITED: Option<i64> = None;
 
+/// Key, messages a day, most tokens, models and features.
+type Tier<'a> = (&'a str, Option<i64>, u32, &'a [&'a str], &'a [&'a str]);
+
 fn content(preset: Preset) -> CatalogContent {
     preset.content().unwrap_or_else(|faults| panic!("{}: {faults}", preset.name()))
 }
@@ -102,7 +105,7 @@ fn airi_counts_messages_and_caps_tokens() {
     assert_eq!(keys(&content), ["free", "pro", "enterprise"]);
     assert_eq!(content.default_plan, "free");
     let all = ["*"];
-    let table: [(&str, Option<i64>, u32, &[&str], &[&str]); 3] = [
+    let table: [Tier<'_>; 3] = [
         ("free", Some(20), 2_000, &["gpt-3.5-turbo"], &["chat"]),
         (
             "pro",

@@ -92,8 +92,10 @@ async fn the_default_model_may_come_and_go_with_the_catalogue() {
                   prices = { input = \"0.5\", output = \"2\" }\n";
     Offer::default().with(coming).apply(&app.db.url).await;
     let mut polls = tokio::time::interval(Duration::from_millis(50));
+    let since = Instant::now();
     while asked().await != "coming" {
         polls.tick().await;
+        assert!(since.elapsed() < Duration::from_secs(20), "the model does not come");
     }
     app.close().await;
 }

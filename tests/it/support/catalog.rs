@@ -4,7 +4,7 @@
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use loquent::{
@@ -106,11 +106,13 @@ pub async fn apply_by_command(home: &Path, running: &Binary) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut polls = tokio::time::interval(Duration::from_millis(20));
-    loop {
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(20) {
         let answer = running.client.gql("{ models { key } }", json!({})).await;
         if answer.data()["models"].as_array().unwrap().contains(&json!({ "key": MODEL })) {
             return;
         }
         polls.tick().await;
     }
+    panic!("the process does not take the offer over");
 }
