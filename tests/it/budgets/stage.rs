@@ -189,7 +189,20 @@ impl Stage {
                 let running = self.running().await;
                 return self.count(&caller, document, input(json!({ "id": running.generation }))).await.0;
             }
+            "mutation adjustCredits" => {
+                let input = json!({ "accountId": self.account, "amount": "1", "reason": "A gift", "idempotencyKey": new_key() });
+                return self.as_administrator(document, input).await;
+            }
+            "mutation setAccountPlan" => {
+                let answer = self.person.gql("{ plans { id } }", json!({})).await;
+                let plan = &answer.data()["plans"][0]["id"];
+                let input = json!({ "accountId": self.account, "planId": plan, "reason": "A friend" });
+                return self.as_administrator(document, input).await;
+            }
             "subscription messageStream" => return self.watch(document).await,
+            "subscription creditBalanceChanged" | "subscription quotaChanged" => {
+                return self.first_event(document).await;
+            }
             // What takes no argument needs nothing to be said of it here.
             _ => {
                 assert!(!document.contains('$'), "say in budgets/stage.rs what `{name}` is called with");
@@ -250,6 +263,24 @@ impl Stage {
     fn message(&self) -> Value {
         json!({ "input": { "conversationId": self.conversation, "parts": [{ "text": "Hello" }],
             "model": MODEL, "idempotencyKey": new_key() } })
+    }
+
+    /// The person is an administrator for this one call.
+    async fn as_administrator(&self, document: &str, input: Value) -> Vec<Flight> {
+        self.app.db.execute("UPDATE users SET role = 'admin'").await;
+        let (flights, _) = self.count(&self.person, document, json!({ "input": input })).await;
+        self.app.db.execute("UPDATE users SET role = 'user'").await;
+        flights
+    }
+
+    /// What is asked until the state of now has come.
+    async fn first_event(&self, document: &str) -> Vec<Flight> {
+        let mark = self.proxy.count();
+        let mut stream = self.person.stream(document, json!({})).await;
+        let first = stream.next().await;
+        let flights = of_requests(self.proxy.since(mark));
+        assert!(matches!(&first, Frame::Next(event) if event["errors"].is_null()), "{first:?}");
+        flights
     }
 
     /// An answer that runs is watched until the first event.

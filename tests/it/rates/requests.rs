@@ -6,7 +6,6 @@ use loquent::{graphql::rates::Rates, platform::postgres::rate_limits::Limit};
 use reqwest::Method;
 use serde_json::json;
 
-use super::plenty;
 use crate::support::{
     app::{Builder, TestApp},
     client::{Answer, Client},
@@ -19,7 +18,9 @@ const QUERY: &str = r#"{"query":"{ __typename }"}"#;
 /// Five requests within two seconds.
 fn strict() -> Builder {
     let requests = Limit::sliding(5, Duration::from_secs(2));
-    TestApp::builder().outside_development().rates(Rates { requests, ..plenty() })
+    TestApp::builder()
+        .outside_development()
+        .rates(Rates { requests, points: Limit::bucket(10_000, Duration::from_secs(60)) })
 }
 
 async fn send(client: &Client, headers: &[(&str, &str)]) -> Answer {

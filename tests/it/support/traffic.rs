@@ -36,7 +36,7 @@ pub fn is_news(flight: &Flight) -> bool {
 
 /// What the process does every second or two for those that died, and for what waits and is due.
 fn is_sweep(flight: &Flight) -> bool {
-    const SWEEPS: [&str; 10] = [
+    const SWEEPS: [&str; 11] = [
         "SET fenced_at",
         "AS n FROM replicas",
         "UPDATE jobs ",
@@ -47,6 +47,7 @@ fn is_sweep(flight: &Flight) -> bool {
         r#"FROM "cron_entries""#,
         r#"FROM "ledger_checks""#,
         "to_regclass('messages_'",
+        "FROM quota_counters q WHERE q.account_id = s.account_id",
     ];
     SWEEPS.iter().any(|text| flight.sql.contains(text))
 }
