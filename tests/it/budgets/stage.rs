@@ -17,6 +17,8 @@ const PASSWORD: &str = "violet-tractor-lantern";
 /// More of them than a page has would be more of the same.
 const MOST_TURNS: usize = 50;
 /// With a connection for each question that is asked at a time.
+/// A limit that nobody reaches, so that there is one to be seen.
+const LIMIT: &str = "[[plans.default.limits]]\nmeter = \"messages\"\nwindow = \"day\"\namount = 1000000";
 const SETTINGS: &str =
     "[database]\nrequest_pool = 64\n[limits]\noperation_cost = 1000000\nsockets_per_user = 1000\n";
 
@@ -51,6 +53,7 @@ impl Stage {
         let proxy = Proxy::start(&db.url).await;
         let app = TestApp::builder()
             .settings(&format!("{QUIET}\n{SETTINGS}"))
+            .offer(|offer| offer.plan(LIMIT))
             .database_through(|_| proxy.url().to_owned(), &db)
             .start_over(db)
             .await;
