@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Starts a server of its own, with a database of its own, runs a command against it, and stops it.
 #   tests/with_server.sh <binary> <command> [argument...]
-# The command gets SERVER, the address, and DEMO_PASSWORD, that of demo@example.com.
+# The command gets SERVER, the address, and DEMO_PASSWORD, that of demo@example.com. OFFER is a catalogue to apply, with a
+# plan `tests`.
 set -euo pipefail
 binary=$(realpath "$1")
 shift
@@ -26,6 +27,12 @@ if [ -z "$SERVER" ]; then
   echo "the server did not start:" >&2
   cat "$home/log" >&2
   exit 1
+fi
+if [ -n "${OFFER:-}" ]; then
+  (cd "$home" && env -u DATABASE_URL LOQUENT_DATA_DIR="$home/data" "$binary" catalog apply "$OFFER" >/dev/null)
+  until curl -s "$SERVER/graphql" -H 'content-type: application/json' -d '{"query":"{ plans { key } }"}' | grep -q '"tests"'; do
+    sleep 0.1
+  done
 fi
 export SERVER DEMO_PASSWORD
 "$@"

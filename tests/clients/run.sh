@@ -13,5 +13,6 @@ fi
 
 # Access tokens live as short as they can, so that their end is met while the suite runs.
 export LOQUENT LOQUENT_AUTH__ACCESS_MINUTES=1
+export OFFER="$PWD/offer.toml"
 if [ $# = 0 ]; then set -- *.test.mjs; fi
 ../with_server.sh "$LOQUENT" node --test --test-reporter=spec --test-concurrency=16 "$@"

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { setTimeout } from "node:timers/promises";
 import assert from "node:assert/strict";
 import { LLMock } from "@copilotkit/aimock";
 import { createClient } from "graphql-ws";
@@ -44,13 +45,18 @@ writeFileSync(
   `[providers.aimock]
 base_url = "${mock.url}/v1"
 api_key = "mock"
-[providers.aimock.models.sea]
+`,
+);
+writeFileSync(
+  join(home, "offer.toml"),
+  `format = 1
+extends = "default"
+[models.sea]
+provider = "aimock"
 upstream = "gpt-4o-mini"
 context_tokens = 100000
 max_output_tokens = 1000
-[providers.aimock.models.sea.prices]
-input = "1000"
-output = "2000"
+prices = { input = "1000", output = "2000" }
 `,
 );
 const env = { PATH: process.env.PATH, HOME: home, LOQUENT_DATA_DIR: join(home, "data") };
@@ -61,6 +67,7 @@ const server = spawn(binary, ["serve", "--dev", "--port", "0"], { cwd: home, env
 
 try {
   const base = await address(server.stdout);
+  await offer(base);
   const token = await signUp(base);
   const sent = await gql(base, token, SEND, {
     input: { parts: [{ text: "Tell me about the sea." }], model: "sea", idempotencyKey: crypto.randomUUID() },
@@ -94,6 +101,17 @@ async function address(stdout) {
     }
   }
   throw new Error("the server ended before it was ready");
+}
+
+// Applies the catalogue, and waits until the server has it.
+async function offer(base) {
+  const [status] = await once(spawn(binary, ["catalog", "apply", "offer.toml"], { cwd: home, env, stdio: "ignore" }), "exit");
+  assert.equal(status, 0, "the catalogue is applied");
+  for (let isThere = false; !isThere; ) {
+    const { models } = await gql(base, undefined, "{ models { key } }");
+    isThere = models.some(({ key }) => key === "sea");
+    if (!isThere) await setTimeout(50);
+  }
 }
 
 async function gql(base, token, query, variables) {
