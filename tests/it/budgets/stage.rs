@@ -1,5 +1,7 @@
 //! The application with so many rows of everything, and one call of each operation.
 
+use std::collections::HashSet;
+
 use loquent::{domains::conversations::ConversationRow, platform::ids::Id};
 use serde_json::{Value, json};
 
@@ -276,12 +278,14 @@ impl Stage {
         flights
     }
 
-    /// What is asked until the state of now has come.
+    /// What is asked until the state of now has come. What is asked again is for the next event, which may begin meanwhile.
     async fn first_event(&self, document: &str) -> Vec<Flight> {
         let mark = self.proxy.count();
         let mut stream = self.person.stream(document, json!({})).await;
         let first = stream.next().await;
-        let flights = of_requests(self.proxy.since(mark));
+        let mut flights = of_requests(self.proxy.since(mark));
+        let mut asked = HashSet::new();
+        flights.retain(|flight| asked.insert(flight.sql.clone()));
         assert!(matches!(&first, Frame::Next(event) if event["errors"].is_null()), "{first:?}");
         flights
     }
