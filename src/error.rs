@@ -41,8 +41,6 @@ pub struct QuotaDetails {
     pub held: i64,
     pub resets_at: Option<DateTime<Utc>>,
     pub revision: i64,
-    /// True when it is the operator's limit for all accounts together, which no plan raises.
-    pub is_of_everybody: bool,
     /// Until the same call would pass, in whole seconds; `None` when waiting does not help.
     pub retry_after: Option<Duration>,
 }

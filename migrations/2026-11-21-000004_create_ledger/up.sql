@@ -439,7 +439,7 @@ BEGIN
       RAISE EXCEPTION 'insufficient %', l.meter USING ERRCODE = 'LQ402', DETAIL = jsonb_build_object(
         'kind', l.kind, 'meter', l.meter, 'window', l.window_kind, 'is_member', l.user_id <> '00000000-0000-0000-0000-000000000000',
         'limit', l.most, 'used', used_now, 'held', held_now, 'available', greatest(room, 0), 'required', least(required, 9223372036854775807),
-        'resets_at', resets, 'revision', CASE WHEN l.kind = 'counter' THEN c.revision ELSE 0 END, 'now', at,
+        'resets_at', resets, 'revision', CASE l.kind WHEN 'counter' THEN c.revision WHEN 'wallet' THEN w.revision ELSE 0 END, 'now', at,
         -- Open holds alone are in the way. In a sliding window they stay, as attempts.
         'is_held', held_now > 0 AND room + held_now >= required
                    AND NOT (sliding_length(l.window_kind) IS NOT NULL AND is_count(l.meter)))::text;

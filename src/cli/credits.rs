@@ -27,6 +27,7 @@ async fn adjust(config: &Config, database: &Database, action: Action) -> anyhow:
     let account_id = accounts::find_account(&mut *db.conn().await?, &account).await?;
     let settings = Settings::new(db.clone(), app::built_in_settings(config, Vec::new()));
     let adjustments = Adjustments::new(db, Clock::default(), Tasks::default(), settings);
+    let is_taking = amount.0 < 0;
     let asked = Adjustment {
         account_id,
         amount,
@@ -36,7 +37,7 @@ async fn adjust(config: &Config, database: &Database, action: Action) -> anyhow:
         key: key.unwrap_or_else(|| Uuid::now_v7().to_string()),
     };
     let Adjusted { booked, balance, .. } = adjustments.adjust(asked).await?;
-    let verb = if booked.0 < 0 { "taken" } else { "given" };
+    let verb = if is_taking { "taken" } else { "given" };
     let (amount, available) = (Credits(booked.0.saturating_abs()), Credits(balance.available));
     say(format_args!("{amount} credits are {verb}; {account} has {available} to spend"));
     Ok(Verdict::Passed)

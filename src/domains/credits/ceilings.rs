@@ -61,7 +61,8 @@ impl CeilingAlarm {
         if told.day != now.date_naive() {
             *told = Told { day: now.date_naive(), accounts: HashSet::new() };
         }
-        told.accounts.len() < REMEMBERED && told.accounts.insert(subject)
+        // The deployment, which has no id, is always remembered.
+        (subject.is_nil() || told.accounts.len() < REMEMBERED) && told.accounts.insert(subject)
     }
 }
 

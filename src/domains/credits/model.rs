@@ -97,7 +97,8 @@ impl Entity for GrantRow {
 pub struct CreditAdjustmentRow {
     pub id: Uuid,
     pub account_id: Uuid,
-    pub amount: i64,
+    /// What was really given or, negative, taken: less than was asked for where there was less.
+    pub booked: i64,
     pub reason: String,
     pub status: String,
     pub requested_by: Option<Uuid>,

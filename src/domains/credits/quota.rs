@@ -82,18 +82,20 @@ struct Known {
     window: Window,
     scope: Scope,
     limit: Option<i64>,
+    /// The amount is in a wallet.
+    is_granted: bool,
 }
 
 impl Limits {
     /// Those of the lines that are limits of the plan.
     pub(super) fn of(lines: &[Line]) -> Self {
         let known = |line: &Line| {
-            let (window, scope, limit) = match line.target {
-                Target::Counter { window, scope, limit, .. } => (window, scope, limit),
-                Target::Wallet => (Window::Period, Scope::Account, None),
+            let (window, scope, limit, is_granted) = match line.target {
+                Target::Counter { window, scope, limit, .. } => (window, scope, limit, false),
+                Target::Wallet => (Window::Period, Scope::Account, None, true),
                 Target::Deployment { .. } => return None,
             };
-            Some(Known { meter: line.meter, window, scope, limit })
+            Some(Known { meter: line.meter, window, scope, limit, is_granted })
         };
         Self(lines.iter().filter(|line| line.is_shown).filter_map(known).collect())
     }
@@ -107,7 +109,9 @@ impl Limits {
 impl Known {
     fn find<'a>(&self, counts: &'a [Count]) -> Option<&'a Count> {
         counts.iter().find(|count| {
-            (count.meter, count.window) == (self.meter, self.window) && count.scope.is(self.scope)
+            (count.meter, count.window) == (self.meter, self.window)
+                && count.scope.is(self.scope)
+                && count.limit.is_some() == self.is_granted
         })
     }
 
@@ -128,8 +132,8 @@ impl Known {
 /// Every limit of a plan with what was counted; those in which nothing was counted yet are unused.
 pub fn quotas_of_plan(plan: &Plan, counts: &[Count], anchors: &Anchors, now: DateTime<Utc>) -> Vec<Quota> {
     let quota = |limit: &crate::domains::catalog::Limit| {
-        let known =
-            Known { meter: limit.meter, window: limit.window, scope: limit.scope, limit: limit.amount };
+        let crate::domains::catalog::Limit { meter, window, scope, amount, .. } = *limit;
+        let known = Known { meter, window, scope, limit: amount, is_granted: limit.is_granted() };
         let bounds = super::windows::bounds(limit, anchors, now);
         match known.find(counts) {
             Some(count) => Quota {

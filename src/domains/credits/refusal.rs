@@ -57,6 +57,12 @@ impl Refusal {
             Window::Minute => ErrorCode::CallsLimited,
             _ => ErrorCode::QuotaExceeded,
         };
+        if self.kind == LineKind::Deployment {
+            // What everybody uses together is no matter of one account.
+            let details = self.retry_after().map(|retry_after| Details::Wait { retry_after });
+            let error = AppError::new(code, self.quota_sentence(window));
+            return details.into_iter().fold(error, AppError::with_details);
+        }
         let quota = QuotaDetails {
             meter: self.meter.as_str(),
             window: window.as_str(),
@@ -66,7 +72,6 @@ impl Refusal {
             held: self.held,
             resets_at: self.resets_at,
             revision: self.revision,
-            is_of_everybody: self.kind == LineKind::Deployment,
             retry_after: self.retry_after(),
         };
         AppError::new(code, self.quota_sentence(window)).with_details(Details::Quota(Box::new(quota)))
@@ -83,8 +88,8 @@ impl Refusal {
         if self.limit.is_some_and(|limit| self.required > limit) {
             return None;
         }
-        let wait = (self.resets_at? - self.now).num_milliseconds().max(0);
-        Some(Duration::from_secs(u64::try_from(wait).unwrap_or_default().div_ceil(1000)))
+        let wait = (self.resets_at? - self.now).num_microseconds()?.max(0);
+        Some(Duration::from_secs(u64::try_from(wait).unwrap_or_default().div_ceil(1_000_000)))
     }
 
     fn credits_sentence(&self) -> String {

@@ -63,6 +63,7 @@ pub async fn list_entries(
         .inner_join(wallets::table)
         .filter(ledger_entries::id.eq_any(ids))
         .filter(wallets::account_id.eq_any(seen_by(viewer)))
+        .filter(wallets::meter.eq("credits"))
         .select(LedgerEntryRow::as_select())
         .load(conn)
         .await

@@ -81,7 +81,8 @@ struct Output {
     draft: Draft,
     bytes: usize,
     usage: Option<TokenUsage>,
-    was_called: bool,
+    /// The provider has begun to answer, and so has read the prompt.
+    was_accepted: bool,
 }
 
 impl Engine {
@@ -123,15 +124,12 @@ impl Engine {
             }
         };
         let reading = async {
-            output.was_called = true;
             let stream = match run.provider.stream_chat(&run.request, &run.hold).await {
                 Ok(stream) => stream,
-                Err(error) => {
-                    // Nothing was made, so nothing is charged.
-                    output.was_called = false;
-                    return Outcome::Failed(error);
-                }
+                // Nothing was made, so nothing is charged.
+                Err(error) => return Outcome::Failed(error),
             };
+            output.was_accepted = true;
             self.pump(run, stream, output).await
         };
         tokio::select! {
@@ -290,7 +288,8 @@ fn provider_failure(error: &ProviderError) -> Failure {
     Failure { code, message: error.message().to_owned(), is_retryable, retry_after }
 }
 
-/// What is charged: the provider's count, else our estimate of what came out; `None` when nothing did.
+/// What is charged: the provider's count, else our estimate of what came out; `None` when nothing did. Who stops an answer
+/// pays for the prompt once the provider has read it, or stopping would be a way to call models for nothing.
 fn usage_of(output: &Output, terms: &Terms, outcome: &Outcome) -> Option<Usage> {
     if let Some(usage) = output.usage {
         return Some(Usage {
@@ -301,8 +300,8 @@ fn usage_of(output: &Output, terms: &Terms, outcome: &Outcome) -> Option<Usage> 
             source: UsageSource::Provider,
         });
     }
-    let is_whole = matches!(outcome, Outcome::Finished(_));
-    (output.was_called && (is_whole || !output.draft.is_empty()))
+    let is_owed = matches!(outcome, Outcome::Finished(_) | Outcome::Stopped);
+    (output.was_accepted && (is_owed || !output.draft.is_empty()))
         .then(|| estimated_usage(&output.draft.parts, terms))
 }
 

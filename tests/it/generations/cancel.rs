@@ -39,11 +39,14 @@ async fn half_read(app: &TestApp) -> (Client, Socket, Fed) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_stopped_before_its_first_word_costs_nothing() {
+async fn an_answer_stopped_before_its_first_word_costs_its_prompt_once_that_was_read() {
     let app = TestApp::start().await;
-    // Once before the head of the response, once after it.
     let gate = Gate::default();
-    for script in [Script::text("Never.", 1).gate(&gate), Script::text("Never.", 1).gate_after(0, &gate)] {
+    // Before the head of the response, and after it.
+    let unread = (Script::text("Never.", 1).gate(&gate), "0.000000", "100.000000", json!(null));
+    let read = json!({ "source": "ESTIMATED" });
+    let read = (Script::text("Never.", 1).gate_after(0, &gate), "0.006000", "99.994000", read);
+    for (script, charged, left, usage) in [unread, read] {
         let person = app.client.sign_up().await;
         let calls = app.provider.calls();
         app.provider.then(script);
@@ -54,7 +57,7 @@ async fn an_answer_stopped_before_its_first_word_costs_nothing() {
         let mut reader = Reader::open(&socket, message["id"].as_str().unwrap()).await;
         assert_eq!(reader.next().await, Got::Snapshot);
         let stopped = cancel(&person, message["generation"]["id"].as_str().unwrap()).await;
-        let charge = json!({ "creditsHeld": "0.000000", "creditsCharged": "0.000000", "usage": null });
+        let charge = json!({ "creditsHeld": "0.000000", "creditsCharged": charged, "usage": usage });
         let run = json!({ "status": "CANCELED", "finishReason": "CANCELED", "charge": charge });
         assert_eq!(stopped["generation"], run);
         assert_eq!(stopped["creditBalance"]["held"], "0.000000");
@@ -64,7 +67,7 @@ async fn an_answer_stopped_before_its_first_word_costs_nothing() {
             (&json!("MessageFinished"), &json!("CANCELED"))
         );
         assert_eq!(reader.text, "");
-        assert_eq!(person.balance().await, ("100.000000".to_owned(), "0.000000".to_owned()));
+        assert_eq!(person.balance().await, (left.to_owned(), "0.000000".to_owned()));
     }
     // The provider was hung up on.
     gate.open();

@@ -5,7 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Names, values::list};
 use crate::{
     config::document::{Reader, Refusal},
-    domains::catalog::{content::CatalogContent, plan::is_match},
+    domains::catalog::{
+        content::{CatalogContent, ModelContent},
+        limits::Meter,
+        plan::is_match,
+        prices::{PriceList, PriceUnit},
+    },
     providers::echo::Echo,
 };
 
@@ -21,6 +26,27 @@ pub(super) fn check(reader: &mut Reader, names: &Names, content: &CatalogContent
         reader.section(&["models"]).refuse(Echo::KEY, refusal);
     }
     refuse_shared_names(reader, names, content);
+    refuse_unknown_costs(reader, content);
+}
+
+/// Where the cost is counted, it must be known of every model that the plan includes: what is not known counts nothing.
+fn refuse_unknown_costs(reader: &mut Reader, content: &CatalogContent) {
+    let is_known = |model: &ModelContent| {
+        let costs = [PriceUnit::InputToken, PriceUnit::OutputToken];
+        let has = |list: &PriceList, unit| list.units.get(unit).is_some_and(|price| price.cost.is_some());
+        model.prices.iter().all(|list| costs.iter().all(|unit| has(list, unit)))
+    };
+    for (key, plan) in &content.plans {
+        if !plan.limits.iter().any(|limit| limit.meter == Meter::Cost) {
+            continue;
+        }
+        let includes = |model: &str| plan.models.iter().any(|pattern| is_match(pattern, model));
+        for (model, _) in content.models.iter().filter(|(name, model)| includes(name) && !is_known(model)) {
+            let why = format!("counts the cost, and that of the model {model:?} is not known");
+            let fix = format!("set cost_input_usd and cost_output_usd of {model:?}");
+            reader.section(&["plans", key]).refuse("limits", Refusal::new(why, fix));
+        }
+    }
 }
 
 /// Keys of models and their beginnings, each of which means a model.

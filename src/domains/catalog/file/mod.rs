@@ -176,7 +176,7 @@ fn read_rates(section: &mut Section<'_>) -> Rates {
         requests_per_minute_by_address: section.whole(
             "requests_per_minute_by_address",
             built_in.requests_per_minute_by_address,
-            1..=1_000_000,
+            1..=10_000,
         ),
         points_per_minute: section.whole("points_per_minute", built_in.points_per_minute, values::POINTS),
         anonymous_points_per_minute: section.whole(

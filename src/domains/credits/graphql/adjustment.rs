@@ -42,7 +42,7 @@ impl CreditAdjustment {
 
     /// Credits given, or taken when negative.
     async fn amount(&self) -> Decimal {
-        Credits(self.0.amount).into()
+        Credits(self.0.booked).into()
     }
 
     /// Reason that was given.

@@ -63,8 +63,6 @@ pub struct QuotaExceededError {
     limit: Box<credits::Quota>,
     #[graphql(skip)]
     retry_after: Option<Duration>,
-    #[graphql(skip)]
-    is_of_everybody: bool,
 }
 
 impl QuotaExceededError {
@@ -72,14 +70,7 @@ impl QuotaExceededError {
     pub fn new(error: &PlainError, details: &QuotaDetails) -> Option<Self> {
         let PlainError { code, message, field } = error.clone();
         let limit = Box::new(quota::refused(details)?);
-        Some(Self {
-            code,
-            message,
-            field,
-            limit,
-            retry_after: details.retry_after,
-            is_of_everybody: details.is_of_everybody,
-        })
+        Some(Self { code, message, field, limit, retry_after: details.retry_after })
     }
 }
 
@@ -99,11 +90,11 @@ impl QuotaExceededError {
     async fn upgrade_plans(&self, ctx: &Context<'_>) -> Vec<Plan> {
         let credits::Quota { meter, window, scope, limit, .. } = *self.limit;
         match limit {
-            Some(limit) if !self.is_of_everybody => {
+            Some(limit) => {
                 let plans = ctx.handle::<Catalog>().plans_beyond(meter, window, scope, limit);
                 plans.into_iter().map(Plan).collect()
             }
-            _ => Vec::new(),
+            None => Vec::new(),
         }
     }
 }

@@ -85,7 +85,7 @@ fn plan_required(plan: &Plan, model: &Model) -> AppError {
 
 fn beyond_budget(required: i64, available: i64) -> AppError {
     let message = format!(
-        "This needs at least {} credits, and {} are available.",
+        "This needs at least {} credits, and `maxCredits` allows {}.",
         Credits(required),
         Credits(available)
     );

@@ -30,7 +30,12 @@ impl Subscriptions {
     pub async fn quotas(&self, viewer: Uuid, account_id: Uuid) -> Result<Option<Vec<Quota>>> {
         let rows = repo::list(&mut *self.db.conn().await?, viewer, &[account_id]).await?;
         let Some(row) = rows.into_iter().next() else { return Ok(None) };
-        let in_force = self.current(row).await?;
+        // A grant may be over while the period is not.
+        let is_due = self.standing(viewer, account_id).await?.is_some_and(|standing| standing.is_due);
+        let in_force = match is_due {
+            true => self.bring_up_to_date(account_id).await?,
+            false => self.current(row).await?,
+        };
         let mut found = credits::list_counts(&mut *self.db.conn().await?, viewer, &[account_id]).await?;
         Ok(found.remove(&account_id).map(|counts| self.quotas_of(&in_force, &counts)))
     }
