@@ -13,7 +13,7 @@ use crate::{
     domains::{
         accounts::{self, Accounts, Passwords, SigningKey, TokenSettings, Tokens},
         catalog::Catalog,
-        conversations::Conversations,
+        conversations::{self, Conversations},
         credits::{AccountWatch, Adjustments, CreditLedger},
         generations::{GenerationSettings, Generations, LogSettings, Parts},
         settings::Settings,
@@ -126,8 +126,14 @@ impl App {
             limiter: limiter.clone(),
         });
         let watch = AccountWatch::default();
-        let conversations =
-            Conversations::new(requests.clone(), clock.clone(), tasks.clone(), catalog.clone());
+        let conversations = Conversations::new(conversations::Parts {
+            db: requests.clone(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+            catalog: catalog.clone(),
+            subscriptions: subscriptions.clone(),
+            watch: watch.clone(),
+        });
         let providers = providers(config)?;
         let parts = Parts {
             requests: requests.clone(),

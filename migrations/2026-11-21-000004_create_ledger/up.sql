@@ -82,7 +82,8 @@ CREATE TABLE deployment_days (
   CONSTRAINT deployment_days_held_check CHECK (held >= 0)
 ) WITH (fillfactor = 60);
 
--- Pays for exactly one piece of work and has its id, so there is at most one hold for each.
+-- Pays for exactly one piece of work and has its id, so there is at most one hold for each. An empty conversation is
+-- counted when it is made: its hold is settled in the transaction that opens it.
 CREATE TABLE holds (
   id uuid CONSTRAINT holds_pkey PRIMARY KEY,
   account_id uuid NOT NULL,
@@ -92,7 +93,7 @@ CREATE TABLE holds (
   overrun bigint NOT NULL DEFAULT 0,                       -- credits of real cost above the hold: ours, never the customer's
   created_at timestamptz NOT NULL DEFAULT loquent_now(),
   resolved_at timestamptz,
-  CONSTRAINT holds_purpose_check CHECK (purpose IN ('generation')),
+  CONSTRAINT holds_purpose_check CHECK (purpose IN ('generation', 'conversation')),
   CONSTRAINT holds_state_check CHECK (state IN ('open', 'settled', 'released', 'refunded')),
   CONSTRAINT holds_units_check CHECK (units >= 0),
   CONSTRAINT holds_overrun_check CHECK (overrun >= 0),

@@ -167,7 +167,7 @@ UNION ALL
 SELECT 'draw_differs_from_usage', h.id FROM holds h JOIN draw_lines l ON l.hold_id = h.id LEFT JOIN counted c ON c.id = h.id
  WHERE (h.state = 'open') <> (l.unspent > 0)
     OR (h.state = 'released' AND l.spent <> 0)
-    OR (h.state IN ('settled', 'refunded') AND c.id IS NOT NULL AND l.spent <> CASE
+    OR (h.state IN ('settled', 'refunded') AND (c.id IS NOT NULL OR h.purpose = 'conversation') AND l.spent <> CASE
           WHEN l.window_kind = 'none' THEN 0
           WHEN l.meter = 'credits' THEN least(l.held, c.credits)
           WHEN l.meter = 'tokens' THEN least(l.held, c.tokens)
@@ -196,9 +196,17 @@ SELECT 'hold_differs_from_entries', id FROM hold_totals
     OR (state <> 'open' AND held > 0 AND coalesce(resolutions, 0) <> 1)
     OR coalesce(refunded, 0) <> CASE state WHEN 'refunded' THEN coalesce(settled, 0) ELSE 0 END
 UNION ALL
-SELECT 'hold_without_generation', h.id FROM holds h LEFT JOIN generations g ON g.id = h.id WHERE g.id IS NULL OR g.account_id <> h.account_id
+SELECT 'hold_without_generation', h.id FROM holds h LEFT JOIN generations g ON g.id = h.id
+ WHERE h.purpose = 'generation' AND (g.id IS NULL OR g.account_id <> h.account_id)
 UNION ALL
-SELECT 'generation_without_hold', g.id FROM generations g LEFT JOIN holds h ON h.id = g.id WHERE h.id IS NULL
+SELECT 'generation_without_hold', g.id FROM generations g LEFT JOIN holds h ON h.id = g.id AND h.purpose = 'generation' WHERE h.id IS NULL
+UNION ALL
+-- Counted and done with in one transaction; the conversation may be gone since. Nothing but conversations is counted.
+SELECT 'conversation_counted_wrongly', h.id FROM holds h LEFT JOIN conversations c ON c.id = h.id
+ WHERE h.purpose = 'conversation' AND (
+       h.state NOT IN ('settled', 'refunded') OR h.units <> 0 OR h.overrun <> 0 OR c.account_id <> h.account_id
+    OR NOT EXISTS (SELECT FROM hold_draws d WHERE d.hold_id = h.id)
+    OR EXISTS (SELECT FROM hold_draws d WHERE d.hold_id = h.id AND (d.meter <> 'conversations' OR d.counter_id IS NULL OR d.held <> 1)))
 UNION ALL
 SELECT 'hold_and_generation_disagree', g.id FROM generations g JOIN holds h ON h.id = g.id
  WHERE (h.state = 'open') <> (g.finished_at IS NULL)

@@ -42,6 +42,9 @@ const SEND_AND_LOOK: &str = "mutation($input: SendMessageInput!) { sendMessage(i
 const CANCEL: &str = "mutation($input: IdInput!) { cancelGeneration(input: $input) {
     generation { id status message { id text } charge { creditsHeld creditsCharged } }
     creditBalance { available held } userErrors { code message } } }";
+const ADJUST: &str = "mutation($input: AdjustCreditsInput!) { adjustCredits(input: $input) {
+    adjustment { id amount account { name } requestedBy { name } }
+    creditBalance { available } userErrors { code message } } }";
 
 struct Stage {
     app: TestApp,
@@ -200,5 +203,37 @@ async fn a_cancellation_dropped_after_each_step_settles_once() {
     }
     assert!((3..MOST).contains(&dropped), "{dropped} steps");
     println!("dropped futures n={dropped} operation=cancelGeneration ok");
+    stage.app.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adjustment_dropped_after_each_step_is_booked_once() {
+    let stage = Stage::start().await;
+    let url = &stage.app.db.url;
+    stage.app.db.execute("UPDATE users SET role = 'admin'").await;
+    let viewer = stage.person.gql("{ viewer { account { id } } }", json!({})).await;
+    let account = viewer.data()["viewer"]["account"]["id"].clone();
+    let (mut dropped, mut booked) = (0, 0);
+    for times in 0..MOST {
+        let key = new_key();
+        let input = json!({ "input": { "accountId": account, "amount": "1", "reason": "Prize", "idempotencyKey": key } });
+        let done = polled(times, stage.execute(ADJUST, input.clone(), None)).await;
+        stage.assert_clean().await;
+        let of_key = format!("SELECT count(*) FROM credit_adjustments WHERE key = '{key}'");
+        booked += number(url, &of_key).await;
+        let again = stage.execute(ADJUST, input, None).await;
+        assert_eq!(succeeded(&again, "adjustCredits")["adjustment"]["amount"], "1.000000");
+        stage.assert_clean().await;
+        let entries = number(url, "SELECT count(*) FROM ledger_entries WHERE kind = 'adjust'").await;
+        assert_eq!(entries, i64::try_from(times).unwrap() + 1, "one key, one entry");
+        if let Some(response) = done {
+            succeeded(&response, "adjustCredits");
+            break;
+        }
+        dropped += 1;
+    }
+    assert!((3..MOST).contains(&dropped), "{dropped} steps");
+    assert!(booked >= 2, "nothing was booked before its caller left");
+    println!("dropped futures n={dropped} operation=adjustCredits booked={booked} ok");
     stage.app.close().await;
 }

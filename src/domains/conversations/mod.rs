@@ -12,4 +12,6 @@ mod service;
 
 pub use model::{ConversationRow, MessageRole, MessageRow, Part, RunStatus};
 pub use repo::{BranchPage, find_conversation};
-pub use service::{ConversationChanges, Conversations, NewConversation, require_model, require_title};
+pub use service::{
+    Begun, ConversationChanges, Conversations, NewConversation, Parts, require_model, require_title,
+};

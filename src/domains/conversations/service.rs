@@ -1,4 +1,5 @@
-//! Creating, changing and removing conversations.
+//! Creating, changing and removing conversations. An empty one counts in the limits on conversations when it is made; one
+//! that begins with a message is counted with the message.
 
 use chrono::{DateTime, Utc};
 use diesel_async::AsyncConnection;
@@ -7,7 +8,12 @@ use uuid::Uuid;
 
 use super::{model::ConversationRow, repo};
 use crate::{
-    domains::{accounts::Viewer, catalog::Catalog},
+    domains::{
+        accounts::Viewer,
+        catalog::{Catalog, Meter},
+        credits::{AccountWatch, NewConversationCount, Quota, count_conversation_in_tx},
+        subscriptions::Subscriptions,
+    },
     error::{AppError, Result},
     platform::{
         clock::Clock,
@@ -31,6 +37,16 @@ pub struct NewConversation {
     pub model: Option<String>,
 }
 
+/// What conversations are made of.
+pub struct Parts {
+    pub db: Db,
+    pub clock: Clock,
+    pub tasks: Tasks,
+    pub catalog: Catalog,
+    pub subscriptions: Subscriptions,
+    pub watch: AccountWatch,
+}
+
 /// The use cases; clones share everything.
 #[derive(Clone)]
 pub struct Conversations {
@@ -38,6 +54,15 @@ pub struct Conversations {
     clock: Clock,
     tasks: Tasks,
     catalog: Catalog,
+    subscriptions: Subscriptions,
+    watch: AccountWatch,
+}
+
+/// A conversation that was made, now or under the same key before.
+pub struct Begun {
+    pub conversation: ConversationRow,
+    /// The limits on conversations that it counts in.
+    pub quotas: Vec<Quota>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -46,12 +71,13 @@ struct Created {
 }
 
 impl Conversations {
-    pub fn new(db: Db, clock: Clock, tasks: Tasks, catalog: Catalog) -> Self {
-        Self { db, clock, tasks, catalog }
+    pub fn new(parts: Parts) -> Self {
+        let Parts { db, clock, tasks, catalog, subscriptions, watch } = parts;
+        Self { db, clock, tasks, catalog, subscriptions, watch }
     }
 
-    /// Creates an empty conversation, once for an idempotency key.
-    pub async fn create(&self, viewer: Viewer, new: NewConversation, key: String) -> Result<ConversationRow> {
+    /// Creates an empty conversation and counts it, once for an idempotency key.
+    pub async fn create(&self, viewer: Viewer, new: NewConversation, key: String) -> Result<Begun> {
         self.tasks.require_running()?;
         let intent = Intent::try_new("create_conversation", key, &new)?;
         let title = new.title.as_deref().map(require_title).transpose()?;
@@ -77,36 +103,45 @@ impl Conversations {
         self.tasks.run(async move { this.insert_once(viewer, row, intent).await }).await
     }
 
-    async fn insert_once(
-        &self,
-        viewer: Viewer,
-        row: ConversationRow,
-        intent: Intent,
-    ) -> Result<ConversationRow> {
+    async fn insert_once(&self, viewer: Viewer, row: ConversationRow, intent: Intent) -> Result<Begun> {
+        let payer = self.subscriptions.payer(viewer.user_id, row.account_id).await?;
+        let whose = (row.id, row.account_id, viewer.user_id);
+        let count = NewConversationCount::new(whose, &payer.plan, &payer.anchors, self.clock.now());
+        let result = serde_json::to_value(Created { conversation_id: row.id }).map_err(AppError::internal)?;
         let mut conn = self.db.conn().await?;
-        let is_ours = conn
+        let counted = conn
             .transaction(async |conn| {
-                if !repo::is_member(conn, viewer.user_id, row.account_id).await? {
-                    return Err(AppError::not_found("accountId", "account"));
-                }
-                let result =
-                    serde_json::to_value(Created { conversation_id: row.id }).map_err(AppError::internal)?;
                 // The key first: a twin waits here and then sees ours.
-                let is_ours = idempotency::insert(conn, viewer.user_id, &intent, result).await?;
-                if is_ours {
-                    repo::insert_conversation(conn, &row).await?;
+                if !idempotency::insert(conn, viewer.user_id, &intent, result).await? {
+                    return Ok(None);
                 }
-                Ok::<_, AppError>(is_ours)
+                repo::insert_conversation(conn, &row).await?;
+                count_conversation_in_tx(conn, &count).await.map(Some)
             })
             .await?;
-        if is_ours {
-            return Ok(row);
+        drop(conn);
+        match counted {
+            Some(quotas) => {
+                self.watch.hint(row.account_id);
+                Ok(Begun { conversation: row, quotas })
+            }
+            None => self.read_begun(viewer, &intent).await,
         }
-        let stored = idempotency::find(&mut conn, viewer.user_id, &intent).await?;
+    }
+
+    /// A conversation that was made before, as it stands now.
+    async fn read_begun(&self, viewer: Viewer, intent: &Intent) -> Result<Begun> {
+        let mut conn = self.db.conn().await?;
+        let stored = idempotency::find(&mut conn, viewer.user_id, intent).await?;
         let first: Option<Created> = intent.replay(stored)?;
         let id = first.map(|first| first.conversation_id).unwrap_or_default();
-        let found = repo::list_conversations(&mut conn, viewer.user_id, &[id]).await?;
-        found.into_iter().next().ok_or_else(|| AppError::not_found("idempotencyKey", "conversation"))
+        let found = repo::find_conversation(&mut conn, viewer.user_id, id).await?;
+        drop(conn);
+        let conversation = found.ok_or_else(|| AppError::not_found("idempotencyKey", "conversation"))?;
+        let quotas = self.subscriptions.quotas(viewer.user_id, conversation.account_id).await?;
+        let mut quotas = quotas.unwrap_or_default();
+        quotas.retain(|quota| quota.meter == Meter::Conversations);
+        Ok(Begun { conversation, quotas })
     }
 
     /// Conversations of the viewer in an account, latest first: `limit` of them after the place given.

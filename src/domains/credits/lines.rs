@@ -1,10 +1,11 @@
 //! One line of a call: one meter, where it is counted, and what the call may cost there.
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::windows::Bounds;
-use crate::domains::catalog::{Meter, Scope, Window};
+use super::windows::{self, Anchors, Bounds};
+use crate::domains::catalog::{Limit, Meter, Scope, Window};
 
 /// Costs `fixed`, and `rate` for a million tokens of output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,15 @@ pub enum Target {
 }
 
 impl Target {
+    /// Where a limit of a plan is counted at the instant `now`.
+    pub fn of_limit(limit: &Limit, anchors: &Anchors, now: DateTime<Utc>) -> Self {
+        if limit.is_granted() {
+            return Self::Wallet;
+        }
+        let bounds = windows::bounds(limit, anchors, now);
+        Self::Counter { window: limit.window, scope: limit.scope, bounds, limit: limit.amount }
+    }
+
     /// True when both are counted in the same place.
     pub fn is_same(&self, other: &Self) -> bool {
         match (self, other) {

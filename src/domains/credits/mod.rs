@@ -14,6 +14,7 @@
 
 mod adjustments;
 mod ceilings;
+mod counted;
 mod grants;
 pub mod graphql;
 mod hold;
@@ -31,6 +32,7 @@ mod windows;
 
 pub use adjustments::{Adjusted, Adjustment, Adjustments, require_reason};
 pub use ceilings::CeilingAlarm;
+pub use counted::{NewConversationCount, count_conversation_in_tx};
 pub use grants::{
     GrantSource, NewGrant, PeriodGrant, expire_in_tx, grant_in_tx, list_period_grants, list_with_expired,
     lock_wallets_in_tx,
@@ -41,6 +43,7 @@ pub use model::{Balance, CreditAdjustmentRow, Credits, EntryKind, GrantRow, Ledg
 pub use quota::{Count, CountScope, Limits, Quota, quotas_of_plan, read_counts};
 pub use quote::{Call, Quote};
 pub use refusal::{LineKind, Refusal};
+pub use repo::counted::refusal_of;
 pub use service::{
     AccountCounts, CreditLedger, Difference, check, find_standing, last_check, list_counts, note_check,
 };

@@ -12,7 +12,7 @@ use super::{
     windows::{self, Anchors, Bounds},
 };
 use crate::{
-    domains::catalog::{Ceilings, Meter, Model, Plan, Scope, Window},
+    domains::catalog::{Ceilings, Limit, Meter, Model, Plan, Scope, Window},
     platform::metrics::names,
 };
 
@@ -143,19 +143,12 @@ impl Quote {
 
 /// Those of the plan's limits that the call counts in.
 fn plan_lines(call: &Call<'_>, terms: &Terms) -> Vec<Line> {
-    let mut lines = Vec::new();
-    for limit in &call.plan.content.limits {
-        let target = if limit.is_granted() {
-            Target::Wallet
-        } else {
-            let bounds = windows::bounds(limit, call.anchors, call.now);
-            counter(limit.window, limit.scope, bounds, limit.amount)
-        };
-        if let Some((fixed, rate)) = call.cost_of(limit.meter, terms) {
-            lines.push(Line { meter: limit.meter, target, fixed, rate, is_shown: true });
-        }
-    }
-    lines
+    let line = |limit: &Limit| {
+        let (fixed, rate) = call.cost_of(limit.meter, terms)?;
+        let target = Target::of_limit(limit, call.anchors, call.now);
+        Some(Line { meter: limit.meter, target, fixed, rate, is_shown: true })
+    };
+    call.plan.content.limits.iter().filter_map(line).collect()
 }
 
 fn counter(window: Window, scope: Scope, bounds: Option<Bounds>, limit: Option<i64>) -> Target {
@@ -206,7 +199,7 @@ mod tests {
     use super::*;
     use crate::{
         domains::{
-            catalog::{Anchor, Limit, PlanContent, Prices, Rollover},
+            catalog::{Anchor, PlanContent, Prices, Rollover},
             credits::{Usage, UsageSource},
         },
         providers::types::Funding,

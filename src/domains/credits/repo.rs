@@ -3,6 +3,7 @@
 
 pub mod adjustments;
 pub mod balances;
+pub mod counted;
 pub mod grants;
 pub mod quotas;
 pub mod revisions;

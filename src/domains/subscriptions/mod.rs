@@ -17,6 +17,6 @@ mod renewal;
 mod repo;
 mod service;
 
-pub use model::{InForce, SubscriptionRow, When};
+pub use model::{InForce, Payer, SubscriptionRow, When};
 pub use periods::Period;
 pub use service::{Parts, Request, Subscriptions};

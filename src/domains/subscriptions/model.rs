@@ -76,6 +76,18 @@ impl InForce {
         let period = Bounds { starts: starts_at, ends: ends_at };
         Anchors { sign_up, subscription: self.subscription.anchor_at, period }
     }
+
+    /// The same as what an account that was made at `sign_up` pays with.
+    pub fn into_payer(self, sign_up: DateTime<Utc>) -> Payer {
+        Payer { anchors: self.anchors(sign_up), plan: self.plan }
+    }
+}
+
+/// Who pays: the plan in force, and from where the windows of the account are counted.
+#[derive(Debug, Clone)]
+pub struct Payer {
+    pub plan: Arc<Plan>,
+    pub anchors: Anchors,
 }
 
 /// When a change of plan takes effect.

@@ -9,7 +9,7 @@ use super::model::{NewChangeRow, SubscriptionRow};
 use crate::{
     domains::accounts::seen_by,
     platform::postgres::now,
-    schema::{subscription_changes, subscriptions},
+    schema::{accounts, members, subscription_changes, subscriptions},
 };
 
 /// Subscriptions of those of the accounts whose money the viewer sees.
@@ -25,6 +25,24 @@ pub async fn list(
         .select(SubscriptionRow::as_select())
         .load(conn)
         .await
+}
+
+/// When an account was made that the viewer may spend from, and what it has.
+pub async fn find_payer(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    account_id: Uuid,
+) -> QueryResult<Option<(DateTime<Utc>, SubscriptionRow)>> {
+    let may_spend = members::table.find((account_id, viewer)).filter(members::role.ne("reader"));
+    subscriptions::table
+        .inner_join(accounts::table)
+        .filter(subscriptions::account_id.eq(account_id))
+        .filter(subscriptions::ended_at.is_null())
+        .filter(diesel::dsl::exists(may_spend))
+        .select((accounts::created_at, SubscriptionRow::as_select()))
+        .first(conn)
+        .await
+        .optional()
 }
 
 /// The subscription of an account and the time; whoever changes it next waits here.

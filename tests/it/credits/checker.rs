@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::books::{answer_id, rows, run, wait_until_settled};
 use crate::support::{
+    app::new_key,
     binary::{Binary, Launch, command},
     catalog::Offer,
     db::TestDb,
@@ -30,6 +31,7 @@ struct Fault {
 
 const OPEN: &str = "SELECT id FROM holds WHERE state = 'open'";
 const SETTLED: &str = "SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1";
+const CONVERSATION: &str = "SELECT id FROM holds WHERE purpose = 'conversation'";
 const WALLET: &str = "SELECT id FROM wallets WHERE held > 0";
 const GRANT: &str = "SELECT id FROM grants WHERE held > 0";
 const LAST_ENTRY: &str = "SELECT id FROM ledger_entries ORDER BY revision DESC LIMIT 1";
@@ -256,15 +258,48 @@ const FAULTS: &[Fault] = &[
         subject: OPEN,
         also: &[],
     },
+    Fault {
+        problem: "conversation_counted_wrongly",
+        plant: "UPDATE holds SET state = 'open', resolved_at = NULL WHERE purpose = 'conversation'",
+        subject: CONVERSATION,
+        also: &["counter_differs_from_draws", "draw_differs_from_usage"],
+    },
+    Fault {
+        problem: "conversation_counted_wrongly",
+        plant: "UPDATE hold_draws SET held = 2, spent = 2 WHERE hold_id = (SELECT id FROM holds WHERE purpose = 'conversation');
+                UPDATE quota_counters SET used = used + 1 WHERE meter = 'conversations'",
+        subject: CONVERSATION,
+        also: &[],
+    },
+    Fault {
+        problem: "conversation_counted_wrongly",
+        plant: "UPDATE conversations SET account_id = (SELECT account_id FROM wallets WHERE held = 0) WHERE id = (SELECT id FROM holds WHERE purpose = 'conversation')",
+        subject: CONVERSATION,
+        also: &[],
+    },
+    Fault {
+        problem: "draw_differs_from_usage",
+        plant: "UPDATE hold_draws SET spent = 0 WHERE hold_id = (SELECT id FROM holds WHERE purpose = 'conversation');
+                UPDATE quota_counters SET used = used - 1 WHERE meter = 'conversations'",
+        subject: CONVERSATION,
+        also: &[],
+    },
+    Fault {
+        problem: "generation_without_hold",
+        plant: "UPDATE holds SET purpose = 'conversation' WHERE id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
+        subject: SETTLED,
+        also: &["conversation_counted_wrongly"],
+    },
 ];
 
 /// Limits that every call of the healthy database counts in.
 const LIMITS: &str = "\
     [[plans.default.limits]]\nmeter = \"messages\"\nwindow = \"day\"\namount = 100\n\
-    [[plans.default.limits]]\nmeter = \"tokens\"\nwindow = \"month\"\namount = 100000\n";
+    [[plans.default.limits]]\nmeter = \"tokens\"\nwindow = \"month\"\namount = 100000\n\
+    [[plans.default.limits]]\nmeter = \"conversations\"\nwindow = \"day\"\namount = 100\n";
 
-/// A database that a process has left in the middle of its work: three answers are paid for, one failed, one is open.
-/// Beside the person there is the one of `--dev`, who has done nothing.
+/// A database that a process has left in the middle of its work: three answers are paid for, one failed, one is open,
+/// and an empty conversation is counted. Beside the person there is the one of `--dev`, who has done nothing.
 async fn healthy() -> TestDb {
     let db = TestDb::create().await;
     Offer::of_credits("10").plan(LIMITS).apply(&db.url).await;
@@ -279,6 +314,8 @@ async fn healthy() -> TestDb {
     provider.then(Script::status(400));
     person.wait_for_end(answer_id(&person.send_text("Hi", json!({})).await)).await;
     wait_until_settled(&db.url).await;
+    let create = "mutation($key: String!) { createConversation(input: { idempotencyKey: $key }) { conversation { id } } }";
+    person.gql(create, json!({ "key": new_key() })).await.data();
     let gate = Gate::default();
     provider.then(Script::text("Never.", 1).gate(&gate));
     person.send_text("Hi", json!({ "options": { "maxOutputTokens": 64 } })).await;
@@ -331,7 +368,7 @@ async fn assert_found(healthy: &TestDb, fault: &Fault) {
 async fn every_planted_fault_is_found_and_named_and_a_healthy_database_is_not_accused() {
     let healthy = healthy().await;
     let (code, printed) = check_by_command(&healthy.url).await;
-    assert_eq!(printed, "ledger check ok: wallets n=2 entries n=11 holds n=5 open n=1 differences n=0\n");
+    assert_eq!(printed, "ledger check ok: wallets n=2 entries n=11 holds n=6 open n=1 differences n=0\n");
     assert_eq!(code, Some(0));
     for fault in FAULTS {
         assert_found(&healthy, fault).await;

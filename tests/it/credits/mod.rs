@@ -10,6 +10,7 @@ mod idempotency;
 mod ledger;
 mod limits;
 mod model;
+mod presets;
 mod prices;
 mod reference;
 mod three_processes;

@@ -2,6 +2,7 @@
 //! administrators change.
 
 mod admin;
+mod conversations;
 mod payloads;
 mod reads;
 mod refusals;

@@ -10,8 +10,11 @@ use super::{
 };
 use crate::{
     domains::{
-        conversations::{ConversationChanges, ConversationRow, Conversations, NewConversation},
-        credits::graphql::balance_of,
+        conversations::{Begun, ConversationChanges, ConversationRow, Conversations, NewConversation},
+        credits::{
+            Quota,
+            graphql::{balance_of, shown},
+        },
     },
     error::AppError,
     graphql::{
@@ -41,6 +44,7 @@ impl ConversationsMutation {
             model: input.model,
         };
         let result = ctx.handle::<Conversations>().create(ctx.viewer(), new, input.idempotency_key).await;
+        let result = result.map(|Begun { conversation, quotas }| (conversation, quotas));
         payload(ctx, result).await
     }
 
@@ -58,6 +62,8 @@ impl ConversationsMutation {
         };
         let result =
             ctx.handle::<Conversations>().update(ctx.viewer(), input.conversation_id.0, changes).await;
+        // A change draws on nothing.
+        let result = result.map(|row| (row, Vec::new()));
         payload(ctx, result).await
     }
 
@@ -90,13 +96,13 @@ fn change(value: MaybeUndefined<String>) -> Option<Option<String>> {
 
 async fn payload(
     ctx: &Context<'_>,
-    result: Result<ConversationRow, AppError>,
+    result: Result<(ConversationRow, Vec<Quota>), AppError>,
 ) -> Result<ConversationPayload> {
     Ok(match split(ctx, result)? {
-        Ok(row) => ConversationPayload {
+        Ok((row, quotas)) => ConversationPayload {
             credit_balance: balance_of(ctx, row.account_id).await?,
             conversation: Some(Conversation(Arc::new(row))),
-            quotas: Vec::new(),
+            quotas: shown(quotas),
             user_errors: Vec::new(),
         },
         Err(user_errors) => {

@@ -106,12 +106,3 @@ pub async fn delete_conversation(conn: &mut AsyncPgConnection, viewer: Uuid, id:
 fn accounts_of(viewer: Uuid) -> _ {
     members::table.filter(members::user_id.eq(viewer)).select(members::account_id)
 }
-
-/// True when the person may create and spend in the account.
-pub async fn is_member(conn: &mut AsyncPgConnection, user_id: Uuid, account_id: Uuid) -> QueryResult<bool> {
-    diesel::select(diesel::dsl::exists(
-        members::table.find((account_id, user_id)).filter(members::role.ne("reader")),
-    ))
-    .get_result(conn)
-    .await
-}

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     domains::{
         conversations::{ConversationRow, RunStatus},
-        credits::{Balance, Quote, Refusal, Resolution},
+        credits::{Balance, Quote, Refusal, Resolution, refusal_of},
         generations::{
             model::{Failure, FinishReason, GenerationRow},
             prompt::PastTurn,
@@ -181,13 +181,8 @@ fn refusal(error: DieselError) -> QueryResult<Acceptance> {
         if info.message().ends_with("has moved on") {
             return Ok(Acceptance::MovedOn);
         }
-        if info.message().starts_with("insufficient ")
-            && let Some(line) = info.details().and_then(|details| serde_json::from_str(details).ok())
-        {
-            return Ok(Acceptance::Refused(line));
-        }
     }
-    Err(error)
+    refusal_of(&error).map(Acceptance::Refused).ok_or(error)
 }
 
 /// Writes the whole turn or nothing: key, conversation, hold, both messages and the run. A fenced process begins none.

@@ -1,34 +1,26 @@
 //! The plan in force, what it lets through of a message, and what the answer may cost.
 
-use std::sync::Arc;
-
 use super::{Generations, NewMessage};
 use crate::{
     domains::{
         accounts::Viewer,
         catalog::{Model, Plan},
-        credits::{Anchors, Call, Credits, Quote},
+        credits::{Call, Credits, Quote},
         generations::{
             prompt::{self, Prompt, Reserve},
             repo::Context,
         },
+        subscriptions::Payer,
     },
     error::{AppError, Details, ErrorCode, Result},
 };
-
-/// Who pays: what the account has now, and from where its windows are counted.
-pub(super) struct Payer {
-    plan: Arc<Plan>,
-    anchors: Anchors,
-}
 
 impl Generations {
     /// What the account that pays has, once what is due is done.
     pub(super) async fn payer(&self, context: &Context) -> Result<Payer> {
         let gone = || AppError::not_found("accountId", "account");
         let (sign_up, subscription) = context.payer.clone().ok_or_else(gone)?;
-        let in_force = self.subscriptions.current(subscription).await?;
-        Ok(Payer { anchors: in_force.anchors(sign_up), plan: in_force.plan })
+        Ok(self.subscriptions.current(subscription).await?.into_payer(sign_up))
     }
 
     /// What is sent to the model, and what it may cost.

@@ -7,7 +7,6 @@ use uuid::Uuid;
 
 use super::{
     Generations, NewMessage,
-    price::Payer,
     rows::{conversation_of, describe_charge, generation_of, messages_of, title_of},
 };
 use crate::{
@@ -22,6 +21,7 @@ use crate::{
             model::{Content, GenerationRow},
             repo::{self, Acceptance, Accepted, Context, NewTurn},
         },
+        subscriptions::Payer,
     },
     error::{AppError, Details, ErrorCode, Result},
     platform::{ids::new_uuid, postgres::idempotency::Intent, replica::Identity},

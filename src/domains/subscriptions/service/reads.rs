@@ -6,12 +6,19 @@ use super::Subscriptions;
 use crate::{
     domains::{
         credits::{self, AccountCounts, Balance, Quota, Standing},
-        subscriptions::{InForce, repo},
+        subscriptions::{InForce, Payer, repo},
     },
-    error::Result,
+    error::{AppError, Result},
 };
 
 impl Subscriptions {
+    /// An account from which the viewer may spend, once what is due is done.
+    pub async fn payer(&self, viewer: Uuid, account_id: Uuid) -> Result<Payer> {
+        let found = repo::find_payer(&mut *self.db.conn().await?, viewer, account_id).await?;
+        let (sign_up, row) = found.ok_or_else(|| AppError::not_found("accountId", "account"))?;
+        Ok(self.current(row).await?.into_payer(sign_up))
+    }
+
     /// What an account may spend; `None` when its money is not the viewer's to see.
     pub async fn balance(&self, viewer: Uuid, account_id: Uuid) -> Result<Option<Balance>> {
         let standing = self.standing(viewer, account_id).await?;

@@ -1,0 +1,55 @@
+//! Counting what is done with as soon as it is made.
+
+use diesel::{prelude::*, result::Error as DieselError, sql_types};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    domains::credits::refusal::Refusal,
+    platform::postgres::{only, statement::statement},
+};
+
+/// The refusal that `ledger_hold` raised, if it is one. The SQLSTATE of a raised exception is not part of Diesel's error,
+/// so it is known by its message.
+pub fn refusal_of(error: &DieselError) -> Option<Box<Refusal>> {
+    let DieselError::DatabaseError(_, info) = error else { return None };
+    if !info.message().starts_with("insufficient ") {
+        return None;
+    }
+    serde_json::from_str(info.details()?).ok()
+}
+
+/// Opens and settles the hold of a conversation. What its limits have counted then, or why they do not allow it.
+pub async fn count_conversation(
+    conn: &mut AsyncPgConnection,
+    id: Uuid,
+    account_id: Uuid,
+    user_id: Uuid,
+    lines: Value,
+) -> QueryResult<Result<Value, Box<Refusal>>> {
+    // The settlement takes its id from the hold, and so comes after it.
+    const SQL: &str = "\
+        WITH p AS (SELECT ?::uuid AS id, ?::uuid AS account_id, ?::uuid AS user_id, ?::jsonb AS lines, \
+                          'New conversation' AS description) \
+        SELECT s.quotas AS counts \
+          FROM p, LATERAL ledger_hold(p.id, p.account_id, 'conversation', 0, 0, p.lines, p.user_id, p.description) h, \
+               LATERAL ledger_settle(CASE WHEN h.units = 0 THEN p.id END, 'settled', '{}', p.user_id, p.description) s";
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = sql_types::Jsonb)]
+        counts: Value,
+    }
+    let counted = statement(SQL)
+        .bind::<sql_types::Uuid, _>(id)
+        .bind::<sql_types::Uuid, _>(account_id)
+        .bind::<sql_types::Uuid, _>(user_id)
+        .bind::<sql_types::Jsonb, _>(lines)
+        .load(conn)
+        .await
+        .and_then(only);
+    match counted {
+        Ok(Row { counts }) => Ok(Ok(counts)),
+        Err(error) => refusal_of(&error).map(Err).ok_or(error),
+    }
+}
