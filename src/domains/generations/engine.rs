@@ -217,7 +217,7 @@ impl Engine {
                         status = generation.status,
                         model = request.model,
                         output_tokens = generation.output_tokens,
-                        credits_charged = generation.credits_charged,
+                        microcredits_charged = generation.credits_charged,
                         "the run has ended"
                     );
                     place.finish(Finished { message, generation, balance, quotas });

@@ -1,5 +1,7 @@
 //! `[plans.<key>]`.
 
+use std::collections::BTreeSet;
+
 use super::{
     Names,
     checks::{features_of, models_of},
@@ -39,15 +41,19 @@ pub(super) fn read_plan(section: &mut Section<'_>, names: &Names) -> Option<Plan
         let refusal = Refusal::new("is less than min_output_tokens", "raise it, or lower the other");
         section.refuse("max_output_tokens", refusal);
     }
-    let plan = PlanContent {
-        name: name?,
+    // All of it is read before anything is missed, so that every fault is named.
+    let prices = read_prices(&mut section.section("prices"));
+    let limits = read_limits(&mut section.section("limits"));
+    let features = section.parsed("features", features_of(names)).unwrap_or_default();
+    let mut plan = PlanContent {
+        name: String::new(),
         description,
-        prices: read_prices(&mut section.section("prices")),
-        credits: credits?,
+        prices,
+        credits: None,
         rollover,
-        limits: read_limits(&mut section.section("limits")),
-        features: section.parsed("features", features_of(names)).unwrap_or_default(),
-        models: models?,
+        limits,
+        features,
+        models: BTreeSet::new(),
         min_output_tokens,
         max_output_tokens,
         max_context_tokens: section.parsed("max_context_tokens", tokens()).flatten(),
@@ -55,6 +61,7 @@ pub(super) fn read_plan(section: &mut Section<'_>, names: &Names) -> Option<Plan
         is_metered: section.switch("is_metered", false),
         points_per_minute: section.section("rates").parsed("points_per_minute", whole_in(POINTS)),
     };
+    (plan.name, plan.credits, plan.models) = (name?, credits?, models?);
     Some(plan)
 }
 
