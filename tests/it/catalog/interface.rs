@@ -18,9 +18,9 @@ const PLANS: &str = "{ plans {
 const OFFER: &str = "format = 1\ndefault_plan = \"team\"\n\
     [features.voice]\nname = \"Voice\"\ncredits = \"2.5\"\n[features.chat]\nname = \"Chat\"\n\
     [models.named]\nprovider = \"scripted\"\naliases = [\"other\", \"another\"]\ncontext_tokens = 1000\nmax_output_tokens = 100\n\
-    prices = { input = \"1\", output = \"2\", image = \"0.04\" }\n\
+    prices = { input = \"1\", cost_input_usd = \"1\", output = \"2\", cost_output_usd = \"2\", image = \"0.04\" }\n\
     [models.unserved]\nprovider = \"elsewhere\"\ncontext_tokens = 1000\nmax_output_tokens = 100\n\
-    prices = { input = \"1\", output = \"2\" }\n\
+    prices = { input = \"1\", cost_input_usd = \"1\", output = \"2\", cost_output_usd = \"2\" }\n\
     [plans.team]\nname = \"Team\"\ndescription = \"For several.\"\ncredits = \"12.5\"\nrollover = \"150%\"\nmodels = [\"*\"]\n\
     features = [\"voice\"]\nmax_output_tokens = 500\nmax_context_tokens = 9000\nmax_members = 7\n\
     [[plans.team.prices]]\ninterval = \"month\"\ncurrency = \"EUR\"\namount = \"9.9\"\ntrial_days = 14\n\
