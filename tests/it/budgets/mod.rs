@@ -102,7 +102,11 @@ async fn steady(stage: &mut Stage, name: &str, document: &str) -> (Cost, String)
             return (*least, statements.clone());
         }
     }
-    panic!("{name} costs something else each time: {seen:#?}")
+    // What was seen less often was not yet warm.
+    let often = seen.iter().find(|(_, (times, _))| *times >= CALLS);
+    let (least, (_, statements)) =
+        often.unwrap_or_else(|| panic!("{name} costs something else each time: {seen:#?}"));
+    (*least, statements.clone())
 }
 
 fn file() -> PathBuf {
