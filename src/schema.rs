@@ -27,6 +27,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    conversation_events (conversation_id, sequence, slot) {
+        slot -> Int2,
+        conversation_id -> Uuid,
+        sequence -> Int4,
+        kind -> Text,
+        message_id -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     conversations (id) {
         id -> Uuid,
         account_id -> Uuid,
@@ -36,6 +47,7 @@ diesel::table! {
         model_key -> Nullable<Text>,
         head_id -> Nullable<Uuid>,
         message_count -> Int4,
+        event_sequence -> Int4,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
     }
@@ -255,14 +267,18 @@ diesel::table! {
     messages (id) {
         id -> Uuid,
         account_id -> Uuid,
-        conversation_id -> Uuid,
+        conversation_id -> Nullable<Uuid>,
         parent_id -> Nullable<Uuid>,
+        depth -> Int4,
+        jump_id -> Nullable<Uuid>,
+        jump_depth -> Int4,
         role -> Text,
         author_id -> Nullable<Uuid>,
         status -> Text,
         parts -> Jsonb,
         stream_sequence -> Int4,
         created_at -> Timestamptz,
+        edited_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -7,26 +7,34 @@ CREATE TABLE conversations (
   model_key text,
   head_id uuid,                                            -- last message of the branch shown
   message_count int NOT NULL DEFAULT 0,
+  event_sequence int NOT NULL DEFAULT 0,                   -- of the newest entry of its log
   created_at timestamptz NOT NULL DEFAULT loquent_now(),
   updated_at timestamptz NOT NULL DEFAULT loquent_now(),
   CONSTRAINT conversations_account_id_id_key UNIQUE (account_id, id)
 ) WITH (fillfactor = 80);
 CREATE INDEX conversations_list_idx ON conversations (account_id, created_by, updated_at DESC, id DESC);
 
--- A tree by parent_id. `parts` is the content of a finished message; while an answer is being written its text is in
--- stream_events alone. Partitioned by month over the version 7 id.
+-- A tree by parent_id, several first messages being several trees. `depth` and `jump_id`, an ancestor further up, never
+-- change: they lead from a message to any ancestor in few steps, however long the branch. `parts` is the content of a
+-- finished message; while an answer is being written its text is in stream_events alone. Partitioned by month over the
+-- version 7 id.
 CREATE TABLE messages (
   id uuid NOT NULL,
   account_id uuid NOT NULL,
-  conversation_id uuid NOT NULL,
+  conversation_id uuid,                                    -- null of a one-shot answer, which is kept for a day
   parent_id uuid,
+  depth int NOT NULL DEFAULT 0,                            -- messages before it on its branch
+  jump_id uuid,
+  jump_depth int NOT NULL DEFAULT 0,
   role text NOT NULL,
   author_id uuid,
   status text NOT NULL,
   parts jsonb NOT NULL DEFAULT '[]',
   stream_sequence int NOT NULL DEFAULT 0,                  -- written at the end: the number of its terminal event
   created_at timestamptz NOT NULL DEFAULT loquent_now(),
+  edited_at timestamptz,
   CONSTRAINT messages_pkey PRIMARY KEY (id),
+  CONSTRAINT messages_depth_check CHECK ((depth = 0) = (parent_id IS NULL) AND jump_depth <= depth),
   CONSTRAINT messages_conversation_id_fkey FOREIGN KEY (account_id, conversation_id)
     REFERENCES conversations (account_id, id) ON DELETE CASCADE,
   CONSTRAINT messages_role_check CHECK (role IN ('user', 'assistant', 'system')),
@@ -34,6 +42,9 @@ CREATE TABLE messages (
     CHECK (status IN ('queued', 'running', 'waiting', 'succeeded', 'failed', 'canceled', 'interrupted', 'expired'))
 ) PARTITION BY RANGE (id);
 CREATE INDEX messages_conversation_id_idx ON messages (conversation_id, id);
+CREATE INDEX messages_parent_id_idx ON messages (parent_id, conversation_id);   -- alternatives; first messages have no parent
+CREATE INDEX messages_one_shot_idx ON messages (created_at) WHERE conversation_id IS NULL;
+ALTER TABLE messages ADD CONSTRAINT messages_parent_id_fkey FOREIGN KEY (parent_id) REFERENCES messages (id) ON DELETE CASCADE;
 CREATE TABLE messages_default PARTITION OF messages DEFAULT;   -- stays empty: partitions are made months ahead
 SELECT ensure_month_partitions('messages', 2);
 

@@ -45,14 +45,16 @@ impl Loader<Uuid> for MessageLoader {
     }
 }
 
-/// A page of the branch of one conversation.
+/// A page of one branch of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BranchKey {
     pub conversation_id: Uuid,
+    /// Last message of the branch; `None` for the one shown.
+    pub head_id: Option<Uuid>,
     pub page: BranchPage,
 }
 
-/// Pages of branches; equal pages of several conversations are one statement.
+/// Pages of branches; equal pages of several branches are one statement.
 pub struct BranchLoader {
     pub db: Db,
     pub viewer: Uuid,
@@ -65,15 +67,17 @@ impl Loader<BranchKey> for BranchLoader {
     async fn load(&self, keys: &[BranchKey]) -> Result<HashMap<BranchKey, Self::Value>, Self::Error> {
         let mut found: HashMap<BranchKey, Self::Value> =
             keys.iter().map(|key| (key.clone(), Vec::new())).collect();
-        let mut by_page: HashMap<BranchPage, Vec<Uuid>> = HashMap::new();
+        let mut by_page: HashMap<BranchPage, Vec<(Uuid, Option<Uuid>)>> = HashMap::new();
         for key in keys {
-            by_page.entry(key.page).or_default().push(key.conversation_id);
+            by_page.entry(key.page).or_default().push((key.conversation_id, key.head_id));
         }
         let mut conn = self.db.conn().await?;
-        for (page, conversations) in by_page {
-            for row in repo::list_branches(&mut conn, self.viewer, &conversations, page).await? {
-                let key = BranchKey { conversation_id: row.conversation_id, page };
-                found.entry(key).or_default().push(Arc::new(row));
+        for (page, branches) in by_page {
+            for row in repo::list_branches(&mut conn, self.viewer, &branches, page).await? {
+                let branch = usize::try_from(row.place - 1).ok().and_then(|place| branches.get(place));
+                let Some(&(conversation_id, head_id)) = branch else { continue };
+                let key = BranchKey { conversation_id, head_id, page };
+                found.entry(key).or_default().push(Arc::new(row.message));
             }
         }
         Ok(found)

@@ -9,9 +9,11 @@ pub mod loaders;
 mod model;
 mod repo;
 mod service;
+mod tree;
 
 pub use model::{ConversationRow, MessageRole, MessageRow, Part, RunStatus};
 pub use repo::{BranchPage, find_conversation};
 pub use service::{
     Begun, ConversationChanges, Conversations, NewConversation, Parts, require_model, require_title,
 };
+pub use tree::{Place, Spine};

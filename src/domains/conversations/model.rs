@@ -24,6 +24,8 @@ pub struct ConversationRow {
     pub model_key: Option<String>,
     pub head_id: Option<Uuid>,
     pub message_count: i32,
+    /// Of the newest entry of its log.
+    pub event_sequence: i32,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
@@ -38,14 +40,18 @@ impl Entity for ConversationRow {
 pub struct MessageRow {
     pub id: Uuid,
     pub account_id: Uuid,
-    pub conversation_id: Uuid,
+    /// `None` of a one-shot answer.
+    pub conversation_id: Option<Uuid>,
     pub parent_id: Option<Uuid>,
+    /// Messages before it on its branch.
+    pub depth: i32,
     pub role: String,
     pub author_id: Option<Uuid>,
     pub status: String,
     pub parts: serde_json::Value,
     pub stream_sequence: i32,
     pub created_at: DateTime<Utc>,
+    pub edited_at: Option<DateTime<Utc>>,
 }
 
 impl MessageRow {

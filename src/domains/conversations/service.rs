@@ -96,6 +96,7 @@ impl Conversations {
             model_key: new.model,
             head_id: None,
             message_count: 0,
+            event_sequence: 0,
             created_at: now,
             updated_at: now,
         };

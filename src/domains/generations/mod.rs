@@ -23,5 +23,6 @@ mod watch;
 
 pub use log::LogSettings;
 pub use model::{Content, Delta, Failure, FinishReason, Finished, GenerationRow, PartKind};
-pub use service::{Canceled, GenerationSettings, Generations, NewMessage, Options, Parts, Started};
+pub use repo::Follows;
+pub use service::{Canceled, GenerationSettings, Generations, Options, Parts, Started, TurnRequest};
 pub use watch::WatchEvent;

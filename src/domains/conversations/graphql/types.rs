@@ -83,6 +83,9 @@ impl Conversation {
         #[graphql(desc = "Cursor to read on from.")] after: Option<String>,
         #[graphql(desc = "At most this many from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Cursor to read back from.")] before: Option<String>,
+        #[graphql(desc = "Message whose branch is read; `head` when absent.")] head_id: Option<
+            Id<MessageRow>,
+        >,
     ) -> Result<MessageConnection> {
         if first.is_some() && last.is_some() {
             return Err(bad_input("Ask for `first` or for `last`, not for both.".to_owned()));
@@ -91,16 +94,14 @@ impl Conversation {
         let size = if is_from_end { page_size("last", last)? } else { page_size("first", first)? };
         let list = format!("messages.{}", self.0.id.simple());
         let place = |cursor: &Option<String>| {
-            cursor
-                .as_deref()
-                .map(|cursor| decode_cursor(&list, cursor, |place| Uuid::try_parse(place).ok()))
-                .transpose()
+            let read = |place: &str| place.parse::<i32>().ok().filter(|depth| *depth >= 0);
+            cursor.as_deref().map(|cursor| decode_cursor(&list, cursor, read)).transpose()
         };
         let (after, before) = (place(&after)?, place(&before)?);
         // One more than asked for tells whether there are more.
         let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
-        let key =
-            BranchKey { conversation_id: self.0.id, page: BranchPage { limit, is_from_end, after, before } };
+        let page = BranchPage { limit, is_from_end, after, before };
+        let key = BranchKey { conversation_id: self.0.id, head_id: head_id.map(|id| id.0), page };
         let mut rows = ctx.loaders().branches.load_one(key).await.map_err(raise)?.unwrap_or_default();
         let has_more = rows.len() > size;
         if is_from_end {
@@ -111,7 +112,7 @@ impl Conversation {
         let (has_previous, has_next) =
             if is_from_end { (has_more, before.is_some()) } else { (after.is_some(), has_more) };
         let item = |row: Arc<MessageRow>| {
-            let cursor = encode_cursor(&list, &row.id.simple().to_string());
+            let cursor = encode_cursor(&list, &row.depth.to_string());
             (Message::of_row(row), cursor)
         };
         Ok(MessageConnection::new(rows.into_iter().map(item).collect(), has_previous, has_next))
@@ -227,8 +228,8 @@ impl MessageCore {
 
     /// Conversation it belongs to; null for a one-shot answer and for readers of a share link.
     async fn conversation(&self, ctx: &Context<'_>) -> Result<Option<Conversation>> {
-        let row = ctx.loaders().conversations.load_one(self.0.row.conversation_id).await.map_err(raise)?;
-        Ok(row.map(Conversation))
+        let Some(id) = self.0.row.conversation_id else { return Ok(None) };
+        Ok(ctx.loaders().conversations.load_one(id).await.map_err(raise)?.map(Conversation))
     }
 
     /// Message it follows, or null for the first of a branch.

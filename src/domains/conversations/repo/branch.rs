@@ -1,5 +1,5 @@
-//! Messages of conversations. Pages of several conversations are read by one statement with a lateral join,
-//! which Diesel's typed queries cannot express.
+//! Messages of conversations. Pages of several branches are read by one recursive statement, which Diesel's typed queries
+//! cannot express.
 
 use diesel::{prelude::*, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -19,7 +19,7 @@ pub async fn list_messages(
 ) -> QueryResult<Vec<MessageRow>> {
     let accounts = members::table.filter(members::user_id.eq(viewer)).select(members::account_id);
     messages::table
-        .inner_join(conversations::table.on(conversations::id.eq(messages::conversation_id)))
+        .inner_join(conversations::table.on(messages::conversation_id.eq(conversations::id.nullable())))
         .filter(messages::id.eq_any(ids))
         .filter(conversations::created_by.eq(viewer))
         .filter(conversations::account_id.eq_any(accounts))
@@ -28,37 +28,60 @@ pub async fn list_messages(
         .await
 }
 
-/// A page of a branch, counted from its end or its start, between two messages.
+/// A page of a branch, counted from its end or its start, between two depths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BranchPage {
     pub limit: i64,
     pub is_from_end: bool,
-    pub after: Option<Uuid>,
-    pub before: Option<Uuid>,
+    pub after: Option<i32>,
+    pub before: Option<i32>,
 }
 
-/// The same page of each conversation, oldest message first. The conversations were read for the viewer before.
-///
-/// Until messages can branch off, all messages of a conversation are one branch in the order of their ids.
+/// A message of a branch that was asked for.
+#[derive(Debug, QueryableByName)]
+pub struct BranchMessage {
+    /// Which of the branches, from 1.
+    #[diesel(sql_type = sql_types::BigInt)]
+    pub place: i64,
+    #[diesel(embed)]
+    pub message: MessageRow,
+}
+
+/// The same page of each branch, oldest message first. A branch is a conversation of the viewer's and its last message;
+/// without one it is the branch shown. One climbs from the last message to the page by jumps, then message by message.
 pub async fn list_branches(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
-    conversations: &[Uuid],
+    branches: &[(Uuid, Option<Uuid>)],
     page: BranchPage,
-) -> QueryResult<Vec<MessageRow>> {
-    const FORWARD: &str = "\
-        SELECT m.* FROM conversations c, LATERAL (
-          SELECT * FROM messages WHERE conversation_id = c.id AND id > ? AND id < ? ORDER BY id LIMIT ?) m
-         WHERE c.id = ANY(?) AND c.created_by = ? ORDER BY m.id";
-    const BACKWARD: &str = "\
-        SELECT m.* FROM conversations c, LATERAL (
-          SELECT * FROM messages WHERE conversation_id = c.id AND id > ? AND id < ? ORDER BY id DESC LIMIT ?) m
-         WHERE c.id = ANY(?) AND c.created_by = ? ORDER BY m.id";
-    statement(if page.is_from_end { BACKWARD } else { FORWARD })
-        .bind::<sql_types::Uuid, _>(page.after.unwrap_or(Uuid::nil()))
-        .bind::<sql_types::Uuid, _>(page.before.unwrap_or(Uuid::max()))
-        .bind::<sql_types::BigInt, _>(page.limit)
+) -> QueryResult<Vec<BranchMessage>> {
+    const SQL: &str = "\
+        WITH RECURSIVE p AS (SELECT ?::boolean AS is_from_end, ?::int AS lowest, ?::int AS highest, ?::int AS size), \
+        b AS (SELECT k.place, h.id, least(p.highest, h.depth) AS highest \
+                FROM p, unnest(?::uuid[], ?::uuid[]) WITH ORDINALITY AS k (conversation_id, head_id, place) \
+                JOIN conversations c ON c.id = k.conversation_id AND c.created_by = ? \
+                JOIN messages h ON h.id = coalesce(k.head_id, c.head_id) AND h.conversation_id = c.id), \
+        page AS (SELECT b.place, b.id, \
+                        CASE WHEN is_from_end THEN greatest(lowest, b.highest - size + 1) ELSE lowest END AS lowest, \
+                        CASE WHEN is_from_end THEN b.highest ELSE least(b.highest, lowest + size - 1) END AS highest \
+                   FROM p, b), \
+        climb AS ( \
+          SELECT page.*, m.parent_id, m.jump_id, m.depth, m.jump_depth \
+            FROM page JOIN messages m ON m.id = page.id WHERE page.lowest <= page.highest \
+          UNION ALL \
+          SELECT c.place, m.id, c.lowest, c.highest, m.parent_id, m.jump_id, m.depth, m.jump_depth \
+            FROM climb c JOIN messages m ON m.id = CASE WHEN c.jump_depth >= c.highest THEN c.jump_id ELSE c.parent_id END \
+           WHERE c.depth > c.lowest) \
+        SELECT climb.place, m.* FROM climb JOIN messages m ON m.id = climb.id \
+         WHERE climb.depth <= climb.highest ORDER BY climb.place, climb.depth";
+    let (conversations, heads): (Vec<Uuid>, Vec<Option<Uuid>>) = branches.iter().copied().unzip();
+    statement(SQL)
+        .bind::<sql_types::Bool, _>(page.is_from_end)
+        .bind::<sql_types::Int4, _>(page.after.map_or(0, |depth| depth.saturating_add(1)))
+        .bind::<sql_types::Int4, _>(page.before.map_or(i32::MAX, |depth| depth.saturating_sub(1)))
+        .bind::<sql_types::Int4, _>(i32::try_from(page.limit).unwrap_or(i32::MAX))
         .bind::<sql_types::Array<sql_types::Uuid>, _>(conversations)
+        .bind::<sql_types::Array<sql_types::Nullable<sql_types::Uuid>>, _>(heads)
         .bind::<sql_types::Uuid, _>(viewer)
         .load(conn)
         .await

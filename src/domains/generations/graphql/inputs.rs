@@ -1,12 +1,12 @@
 //! Inputs of sending.
 
-use async_graphql::{InputObject, OneofObject, Result};
+use async_graphql::{InputObject, MaybeUndefined, OneofObject, Result};
 
 use crate::{
     domains::{
         accounts::AccountRow,
-        conversations::ConversationRow,
-        generations::{NewMessage, Options},
+        conversations::{ConversationRow, MessageRow},
+        generations::{Follows, Options, TurnRequest},
     },
     error::AppError,
     graphql::scalars::Decimal,
@@ -22,6 +22,9 @@ pub struct SendMessageInput {
     account_id: Option<Id<AccountRow>>,
     /// Content, 1 to 20 parts.
     parts: Vec<MessagePartInput>,
+    /// Message this one follows; `head` when absent. To branch, name the parent of the message that is replaced, or null
+    /// when it has none.
+    parent_message_id: MaybeUndefined<Id<MessageRow>>,
     /// Key of the model for this answer; that of the conversation when absent.
     model: Option<String>,
     /// Wishes for this answer.
@@ -53,19 +56,57 @@ struct GenerationOptionsInput {
 }
 
 impl SendMessageInput {
-    /// The message and its idempotency key.
-    pub fn into_message(self) -> Result<(NewMessage, String), AppError> {
-        let text = |part: MessagePartInput| match part {
-            MessagePartInput::Text(text) => text,
-        };
-        let message = NewMessage {
+    /// The turn and its idempotency key.
+    pub fn into_request(self) -> Result<(TurnRequest, String), AppError> {
+        let request = TurnRequest {
             conversation_id: self.conversation_id.map(|id| id.0),
             account_id: self.account_id.map(|id| id.0),
-            parts: self.parts.into_iter().map(text).collect(),
+            follows: match self.parent_message_id {
+                MaybeUndefined::Undefined => Follows::Head,
+                MaybeUndefined::Null => Follows::Nothing,
+                MaybeUndefined::Value(id) => Follows::Message(id.0),
+            },
+            parts: texts(self.parts),
             model: self.model,
             options: self.options.unwrap_or_default().try_into()?,
         };
-        Ok((message, self.idempotency_key))
+        Ok((request, self.idempotency_key))
+    }
+}
+
+/// The texts of the parts of a message.
+fn texts(parts: Vec<MessagePartInput>) -> Vec<String> {
+    let text = |part: MessagePartInput| match part {
+        MessagePartInput::Text(text) => text,
+    };
+    parts.into_iter().map(text).collect()
+}
+
+/// Another answer to the same message.
+#[derive(InputObject)]
+pub struct RegenerateMessageInput {
+    /// Answer to replace; it stays as a sibling.
+    message_id: Id<MessageRow>,
+    /// Key of the model; that of the replaced answer when absent.
+    model: Option<String>,
+    /// Wishes for the answer.
+    options: Option<GenerationOptionsInput>,
+    /// 8 to 255 characters, new for each intent; the same key and input within 24 hours give the first result.
+    idempotency_key: String,
+}
+
+impl RegenerateMessageInput {
+    /// The turn and its idempotency key.
+    pub fn into_request(self) -> Result<(TurnRequest, String), AppError> {
+        let request = TurnRequest {
+            conversation_id: None,
+            account_id: None,
+            follows: Follows::SameAs(self.message_id.0),
+            parts: Vec::new(),
+            model: self.model,
+            options: self.options.unwrap_or_default().try_into()?,
+        };
+        Ok((request, self.idempotency_key))
     }
 }
 

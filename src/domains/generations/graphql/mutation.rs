@@ -5,14 +5,14 @@ use std::sync::Arc;
 use async_graphql::{Context, Object, Result};
 
 use super::{
-    inputs::SendMessageInput,
+    inputs::{RegenerateMessageInput, SendMessageInput},
     types::{Generation, GenerationPayload, SendMessagePayload},
 };
 use crate::{
     domains::{
         conversations::graphql::Conversation,
         credits::graphql::{CreditBalance, balance_of, shown},
-        generations::{Canceled, GenerationRow, Generations, Started},
+        generations::{Canceled, GenerationRow, Generations, Started, TurnRequest},
     },
     error::AppError,
     graphql::{
@@ -36,21 +36,17 @@ impl GenerationsMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Message.")] input: SendMessageInput,
     ) -> Result<SendMessagePayload> {
-        let result = match input.into_message() {
-            Ok((new, key)) => ctx.handle::<Generations>().send_message(ctx.viewer(), new, key).await,
-            Err(error) => Err(error),
-        };
-        Ok(match split(ctx, result)? {
-            Ok(started) => sent(wait(ctx, started).await),
-            Err(user_errors) => SendMessagePayload {
-                conversation: None,
-                user_message: None,
-                assistant_message: None,
-                credit_balance: None,
-                quotas: Vec::new(),
-                user_errors,
-            },
-        })
+        start(ctx, input.into_request()).await
+    }
+
+    /// Answers the same message again, as a new branch.
+    #[graphql(directive = access::apply(AccessLevel::User), directive = cost::apply("10".to_owned()))]
+    async fn regenerate_message(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Answer to replace.")] input: RegenerateMessageInput,
+    ) -> Result<SendMessagePayload> {
+        start(ctx, input.into_request()).await
     }
 
     /// Stops a model call of any kind from any device; what was made is kept and charged, the rest returned.
@@ -81,6 +77,28 @@ impl GenerationsMutation {
     }
 }
 
+/// Starts a turn, once what was asked for could be read.
+async fn start(
+    ctx: &Context<'_>,
+    request: Result<(TurnRequest, String), AppError>,
+) -> Result<SendMessagePayload> {
+    let result = match request {
+        Ok((request, key)) => ctx.handle::<Generations>().answer(ctx.viewer(), request, key).await,
+        Err(error) => Err(error),
+    };
+    Ok(match split(ctx, result)? {
+        Ok(started) => sent(wait(ctx, started).await),
+        Err(user_errors) => SendMessagePayload {
+            conversation: None,
+            user_message: None,
+            assistant_message: None,
+            credit_balance: None,
+            quotas: Vec::new(),
+            user_errors,
+        },
+    })
+}
+
 /// What was accepted, or what has become of it when the caller would rather wait.
 async fn wait(ctx: &Context<'_>, started: Started) -> Started {
     match &ctx.caller().patience {
@@ -97,7 +115,7 @@ fn sent(started: Started) -> SendMessagePayload {
     let account_id = started.conversation.account_id;
     SendMessagePayload {
         conversation: Some(Conversation(Arc::new(started.conversation))),
-        user_message: Some(Message::of_row(Arc::new(started.user_message))),
+        user_message: started.user_message.map(|message| Message::of_row(Arc::new(message))),
         assistant_message: Some(Message::at(
             started.answer,
             started.content,

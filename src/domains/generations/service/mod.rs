@@ -39,7 +39,7 @@ use crate::{
 
 pub use rows::describe_charge;
 pub use send::Started;
-pub use wishes::{NewMessage, Options};
+pub use wishes::{Options, TurnRequest};
 
 /// Limits and pace of the answers of a process.
 #[derive(Debug, Clone, Copy)]

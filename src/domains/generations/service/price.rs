@@ -1,13 +1,13 @@
 //! The plan in force, what it lets through of a message, and what the answer may cost.
 
-use super::{Generations, NewMessage};
+use super::{Generations, TurnRequest};
 use crate::{
     domains::{
         accounts::Viewer,
         catalog::{Model, Plan},
         credits::{Call, Credits, Quote},
         generations::{
-            prompt::{self, Prompt, Reserve},
+            prompt::{self, PastTurn, Prompt, Reserve},
             repo::Context,
         },
         subscriptions::Payer,
@@ -27,11 +27,11 @@ impl Generations {
     pub(super) fn price(
         &self,
         viewer: Viewer,
-        new: &NewMessage,
+        new: &TurnRequest,
         context: &Context,
         payer: &Payer,
         model: &Model,
-        text: &str,
+        (history, text): (&[PastTurn], &str),
     ) -> Result<(Prompt, Quote)> {
         let now = self.clock.now();
         let Payer { plan, anchors } = payer;
@@ -44,7 +44,7 @@ impl Generations {
         let reserve = Reserve::new(model, plan.content.min_output_tokens.min(cap), wished);
         let system_prompt = context.conversation.as_ref().and_then(|known| known.system_prompt.as_deref());
         let most = Call::input_cap(plan, &ceilings);
-        let prompt = prompt::build(model, system_prompt, &context.history, text, reserve.within(most))?;
+        let prompt = prompt::build(model, system_prompt, history, text, reserve.within(most))?;
         let wanted = wished.min(model.context_tokens.saturating_sub(prompt.tokens));
         let quote = Quote::new(&Call {
             model,

@@ -21,29 +21,32 @@ pub fn describe_charge(model_key: &str) -> String {
     format!("Answer of {model_key}")
 }
 
-/// Both messages of an accepted turn.
-pub fn messages_of(turn: &NewTurn, accepted: &Accepted) -> (MessageRow, MessageRow) {
-    let user = MessageRow {
-        id: turn.user_message_id,
-        account_id: turn.account_id,
-        conversation_id: turn.conversation_id,
-        parent_id: turn.parent_id,
-        role: "user".to_owned(),
-        author_id: Some(turn.viewer),
-        status: "succeeded".to_owned(),
-        parts: turn.user_parts.clone(),
-        stream_sequence: 0,
-        created_at: accepted.now,
-    };
+/// The messages of an accepted turn: that of the person, if it is new, and the answer.
+pub fn messages_of(turn: &NewTurn, accepted: &Accepted) -> (Option<MessageRow>, MessageRow) {
     let answer = MessageRow {
         id: turn.answer_id,
-        parent_id: Some(turn.user_message_id),
+        account_id: turn.account_id,
+        conversation_id: Some(turn.conversation_id),
+        parent_id: turn.answer_place.parent_id,
+        depth: turn.answer_place.depth,
         role: "assistant".to_owned(),
         author_id: None,
         status: "queued".to_owned(),
         parts: serde_json::json!([]),
-        ..user.clone()
+        stream_sequence: 0,
+        created_at: accepted.now,
+        edited_at: None,
     };
+    let user = turn.user_message.as_ref().map(|message| MessageRow {
+        id: message.id,
+        parent_id: message.place.parent_id,
+        depth: message.place.depth,
+        role: "user".to_owned(),
+        author_id: Some(turn.viewer),
+        status: "succeeded".to_owned(),
+        parts: message.parts.clone(),
+        ..answer.clone()
+    });
     (user, answer)
 }
 
@@ -88,11 +91,13 @@ pub fn conversation_of(
     known: Option<ConversationRow>,
 ) -> ConversationRow {
     let head_id = Some(turn.answer_id);
+    let added = if turn.user_message.is_some() { 2 } else { 1 };
     match known {
         Some(known) => ConversationRow {
             head_id,
             title: known.title.clone().or(turn.title.clone()),
-            message_count: known.message_count + 2,
+            message_count: known.message_count + added,
+            event_sequence: accepted.event_sequence,
             updated_at: accepted.now,
             ..known
         },
@@ -104,7 +109,8 @@ pub fn conversation_of(
             system_prompt: None,
             model_key: turn.conversation_model.clone(),
             head_id,
-            message_count: 2,
+            message_count: added,
+            event_sequence: accepted.event_sequence,
             created_at: accepted.now,
             updated_at: accepted.now,
         },

@@ -1,4 +1,4 @@
-//! Sending a message: read, decide, accept, hand to the engine.
+//! Asking a model for an answer: read, decide, accept, hand to the engine.
 
 use std::sync::Arc;
 
@@ -6,20 +6,23 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Generations, NewMessage,
+    Generations, TurnRequest,
     rows::{conversation_of, describe_charge, generation_of, messages_of, title_of},
 };
 use crate::{
     domains::{
         accounts::Viewer,
         catalog::Model,
-        conversations::{ConversationRow, MessageRow, Part, find_conversation, require_model},
+        conversations::{self, ConversationRow, MessageRow, Part, Spine, find_conversation, require_model},
         credits::{Balance, Quota, read_counts},
         generations::{
             engine::{Run, attempt_id},
             hub::Place,
             model::{Content, GenerationRow},
-            repo::{self, Acceptance, Accepted, Context, NewTurn},
+            prompt::PastTurn,
+            repo::{
+                self, Acceptance, Accepted, Asked, Context, Follows, MAX_SIBLINGS, NewTurn, NewUserMessage,
+            },
         },
         subscriptions::Payer,
     },
@@ -35,7 +38,8 @@ const MAX_READS: usize = 8;
 #[derive(Debug, Clone)]
 pub struct Started {
     pub conversation: ConversationRow,
-    pub user_message: MessageRow,
+    /// What is answered.
+    pub user_message: Option<MessageRow>,
     pub answer: MessageRow,
     /// Of the answer: empty at first, more when an earlier result is repeated.
     pub content: Content,
@@ -49,7 +53,7 @@ pub struct Started {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct TurnIds {
     conversation_id: Uuid,
-    user_message_id: Uuid,
+    user_message_id: Option<Uuid>,
     answer_id: Uuid,
 }
 
@@ -57,7 +61,7 @@ impl TurnIds {
     pub(super) fn of(started: &Started) -> Self {
         Self {
             conversation_id: started.conversation.id,
-            user_message_id: started.user_message.id,
+            user_message_id: started.user_message.as_ref().map(|message| message.id),
             answer_id: started.answer.id,
         }
     }
@@ -70,29 +74,43 @@ struct TurnPlan {
     provider: Arc<dyn ChatProvider>,
     identity: Identity,
     known: Option<ConversationRow>,
+    /// The message that the turn follows.
+    parent: Option<MessageRow>,
 }
 
 impl Generations {
-    /// Stores a message and starts the answer, once for an idempotency key.
-    pub async fn send_message(&self, viewer: Viewer, new: NewMessage, key: String) -> Result<Started> {
+    /// Stores the message, if there is a new one, and starts the answer, once for an idempotency key.
+    pub async fn answer(&self, viewer: Viewer, new: TurnRequest, key: String) -> Result<Started> {
         self.tasks.require_running()?;
-        let intent = Intent::try_new("send_message", key, &new)?;
+        let operation = match new.follows {
+            Follows::SameAs(_) => "regenerate_message",
+            Follows::Head | Follows::Message(_) | Follows::Nothing => "send_message",
+        };
+        let intent = Intent::try_new(operation, key, &new)?;
         new.validate()?;
         let this = self.clone();
         self.tasks.run(async move { this.start_turn(viewer, new, intent).await }).await
     }
 
-    async fn start_turn(&self, viewer: Viewer, new: NewMessage, intent: Intent) -> Result<Started> {
+    async fn start_turn(&self, viewer: Viewer, new: TurnRequest, intent: Intent) -> Result<Started> {
         for _ in 0..MAX_READS {
             let account_id = new.account_id.unwrap_or(viewer.personal_account_id());
             let context = {
                 let mut conn = self.db.conn().await?;
-                repo::read_turn(&mut conn, viewer.user_id, new.conversation_id, account_id, &intent).await?
+                let asked = Asked {
+                    viewer: viewer.user_id,
+                    conversation_id: new.conversation_id,
+                    account_id,
+                    follows: new.follows,
+                    intent: &intent,
+                };
+                repo::read_turn(&mut conn, asked).await?
             };
             if let Some(first) = intent.replay::<TurnIds>(context.stored.clone())? {
                 return self.read_turn(viewer, first).await;
             }
             require_access(&new, &context)?;
+            require_place(&new, &context)?;
             let payer = self.payer(&context).await?;
             let plan = self.plan_turn(viewer, &new, &intent, account_id, context, &payer)?;
             // From here on a shutdown waits for this turn, so one that has begun already must be seen now.
@@ -124,7 +142,7 @@ impl Generations {
     fn plan_turn(
         &self,
         viewer: Viewer,
-        new: &NewMessage,
+        new: &TurnRequest,
         intent: &Intent,
         account_id: Uuid,
         context: Context,
@@ -134,19 +152,22 @@ impl Generations {
         let requested = new
             .model
             .as_deref()
+            .or(context.answered_by.as_deref())
             .or(known.and_then(|conversation| conversation.model_key.as_deref()))
             .map_or_else(|| self.catalog.default_model(), str::to_owned);
         let model = require_model(&self.catalog, &requested)?;
         let provider = self.providers.get(&model.provider).cloned().ok_or_else(|| unavailable(&model))?;
-        let text = new.parts.join("\n\n");
-        let (prompt, quote) = self.price(viewer, new, &context, payer, &model, &text)?;
+        let (history, text) = question(new, &context.history);
+        let (prompt, quote) = self.price(viewer, new, &context, payer, &model, (history, &text))?;
+        let answer_id = new_uuid(&self.clock);
+        let generation_id = new_uuid(&self.clock);
+        let (user_message, answer_place) = self.place(new, context.spine, answer_id);
+        let asked_id = user_message.as_ref().map(|message| message.id);
         let ids = TurnIds {
             conversation_id: known.map_or_else(|| new_uuid(&self.clock), |conversation| conversation.id),
-            user_message_id: new_uuid(&self.clock),
-            answer_id: new_uuid(&self.clock),
+            user_message_id: asked_id.or(context.parent.as_ref().map(|parent| parent.id)),
+            answer_id,
         };
-        let generation_id = new_uuid(&self.clock);
-        let parts: Vec<Part> = new.parts.iter().map(|text| Part::Text { text: text.clone() }).collect();
         let identity = self.log.identity();
         let turn = NewTurn {
             viewer: viewer.user_id,
@@ -156,12 +177,13 @@ impl Generations {
             account_id: known.map_or(account_id, |conversation| conversation.account_id),
             conversation_id: ids.conversation_id,
             is_new_conversation: known.is_none(),
-            parent_id: known.and_then(|conversation| conversation.head_id),
+            parent_id: context.parent.as_ref().map(|parent| parent.id),
+            is_at_head: new.follows == Follows::Head,
             title: title_of(&text),
             conversation_model: new.model.clone(),
-            user_message_id: ids.user_message_id,
-            user_parts: serde_json::json!(parts),
+            user_message,
             answer_id: ids.answer_id,
+            answer_place,
             generation_id,
             requested_model: requested.to_owned(),
             model_key: model.key.clone(),
@@ -176,16 +198,41 @@ impl Generations {
             stop: new.options.stop.clone(),
             attempt_id: attempt_id(generation_id),
         };
-        Ok(TurnPlan { turn, request, provider, identity, known: context.conversation })
+        Ok(TurnPlan {
+            turn,
+            request,
+            provider,
+            identity,
+            known: context.conversation,
+            parent: context.parent,
+        })
+    }
+
+    /// The new message, if there is one, and the place of the answer behind it.
+    fn place(
+        &self,
+        new: &TurnRequest,
+        spine: Spine,
+        answer_id: Uuid,
+    ) -> (Option<NewUserMessage>, conversations::Place) {
+        if let Follows::SameAs(_) = new.follows {
+            return (None, spine.follow(answer_id).0);
+        }
+        let id = new_uuid(&self.clock);
+        let (place, spine) = spine.follow(id);
+        let parts: Vec<Part> = new.parts.iter().map(|text| Part::Text { text: text.clone() }).collect();
+        let message = NewUserMessage { id, place, parts: serde_json::json!(parts) };
+        (Some(message), spine.follow(answer_id).0)
     }
 
     /// Hands an accepted turn to the engine and answers from memory: no further round trip.
     fn launch(&self, plan: TurnPlan, place: Place, accepted: Accepted) -> Result<Started> {
-        let TurnPlan { turn, request, provider, identity, known } = plan;
+        let TurnPlan { turn, request, provider, identity, known, parent } = plan;
         let hold = turn.quote.clone().admitted(turn.generation_id, accepted.units, accepted.credits_held);
         let limits = turn.quote.limits();
         let balance = accepted.balance();
         let (user_message, answer) = messages_of(&turn, &accepted);
+        let user_message = user_message.or(parent);
         let generation = generation_of(&turn, &accepted, &hold);
         let conversation = conversation_of(&turn, &accepted, known);
         let run = Run {
@@ -213,8 +260,10 @@ impl Generations {
         let gone = || AppError::not_found("idempotencyKey", "message");
         let conversation =
             find_conversation(&mut conn, viewer.user_id, ids.conversation_id).await?.ok_or_else(gone)?;
-        let user =
-            repo::find_watched(&mut conn, viewer.user_id, ids.user_message_id, 0).await?.ok_or_else(gone)?;
+        let user_message = match ids.user_message_id {
+            Some(id) => repo::find_watched(&mut conn, viewer.user_id, id, 0).await?.map(|user| user.message),
+            None => None,
+        };
         let answer =
             repo::find_watched(&mut conn, viewer.user_id, ids.answer_id, 0).await?.ok_or_else(gone)?;
         let content = match answer.message.status().is_terminal() {
@@ -225,7 +274,7 @@ impl Generations {
         let quotas = self.subscriptions.quotas(viewer.user_id, conversation.account_id).await?;
         Ok(Started {
             conversation,
-            user_message: user.message,
+            user_message,
             answer: answer.message,
             content,
             generation: answer.generation.ok_or_else(gone)?,
@@ -247,12 +296,38 @@ fn unavailable(model: &Model) -> AppError {
     .with_details(Details::Provider { model: model.key.clone(), retry_after: None })
 }
 
+/// What the model is to answer, and what was said before it, oldest first.
+fn question<'a>(new: &TurnRequest, history: &'a [PastTurn]) -> (&'a [PastTurn], String) {
+    match (new.follows, history.split_last()) {
+        (Follows::SameAs(_), Some((asked, before))) => (before, Part::joined_text(&asked.parts)),
+        _ => (history, new.parts.join("\n\n")),
+    }
+}
+
+/// The message to follow is one of the conversation, and more may follow it.
+fn require_place(new: &TurnRequest, context: &Context) -> Result<()> {
+    let field = match new.follows {
+        Follows::Message(_) if context.parent.is_none() => {
+            return Err(AppError::not_found("parentMessageId", "message"));
+        }
+        Follows::SameAs(_) if context.parent.is_none() || context.answered_by.is_none() => {
+            return Err(AppError::not_found("messageId", "answer"));
+        }
+        Follows::SameAs(_) => "messageId",
+        Follows::Head | Follows::Message(_) | Follows::Nothing => "parentMessageId",
+    };
+    if context.siblings >= MAX_SIBLINGS {
+        return Err(AppError::invalid(field, "A message has at most 100 alternatives."));
+    }
+    Ok(())
+}
+
 /// A conversation that is not the viewer's does not exist; an account that may not be spent from refuses.
-fn require_access(new: &NewMessage, context: &Context) -> Result<()> {
+fn require_access(new: &TurnRequest, context: &Context) -> Result<()> {
     if new.conversation_id.is_some() && context.conversation.is_none() {
         return Err(AppError::not_found("conversationId", "conversation"));
     }
-    match (context.is_member, new.conversation_id) {
+    match (context.is_member, &context.conversation) {
         (true, _) => Ok(()),
         (false, None) => Err(AppError::not_found("accountId", "account")),
         (false, Some(_)) => {

@@ -3,19 +3,25 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::error::{AppError, Result};
+use crate::{
+    domains::generations::repo::Follows,
+    error::{AppError, Result},
+};
 
 const MAX_PARTS: usize = 20;
 const MAX_PART_CHARS: usize = 100_000;
 
-/// A message to a conversation.
+/// What a model is to answer: a new message of a person, or one that is there once more.
 #[derive(Debug, Clone, Serialize)]
-pub struct NewMessage {
-    /// `None` starts a new conversation.
+pub struct TurnRequest {
+    /// `None` starts a new conversation, or means that of the message that is followed.
     pub conversation_id: Option<Uuid>,
     /// Account of a new conversation.
     pub account_id: Option<Uuid>,
+    pub follows: Follows,
+    /// Content of the new message; empty when there is none.
     pub parts: Vec<String>,
+    /// `None` for that of the answer that gets an alternative, of the conversation, or of the catalogue.
     pub model: Option<String>,
     pub options: Options,
 }
@@ -31,42 +37,66 @@ pub struct Options {
     pub stop: Vec<String>,
 }
 
-impl NewMessage {
+impl TurnRequest {
     /// Refuses what no model is asked.
     pub fn validate(&self) -> Result<()> {
-        let new = self;
-        if !(1..=MAX_PARTS).contains(&new.parts.len()) {
-            return Err(AppError::invalid("parts", "A message has 1 to 20 parts."));
+        match self.follows {
+            Follows::SameAs(_) => {}
+            Follows::Head | Follows::Message(_) | Follows::Nothing => self.validate_message()?,
         }
-        for (index, text) in new.parts.iter().enumerate() {
-            if !(1..=MAX_PART_CHARS).contains(&text.chars().count()) || text.contains('\0') {
-                return Err(AppError::invalid(
-                    &format!("parts.{index}.text"),
-                    "A part has 1 to 100000 characters, and none of them is NUL.",
-                ));
-            }
-        }
-        if new.parts.iter().all(|text| text.trim().is_empty()) {
-            return Err(AppError::invalid("parts", "A message is more than white space."));
-        }
-        if new.conversation_id.is_some() && new.account_id.is_some() {
+        self.options.validate()
+    }
+
+    fn validate_message(&self) -> Result<()> {
+        require_parts(&self.parts)?;
+        if self.conversation_id.is_some() && self.account_id.is_some() {
             return Err(AppError::invalid(
                 "accountId",
                 "The account of a conversation that exists cannot be chosen.",
             ));
         }
-        let options = &new.options;
-        if options.temperature.is_some_and(|value| !(0.0..=2.0).contains(&value)) {
+        if self.conversation_id.is_none() && self.follows != Follows::Head {
+            return Err(AppError::invalid(
+                "parentMessageId",
+                "The first message of a new conversation follows none.",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The content of a message: 1 to 20 texts.
+pub fn require_parts(parts: &[String]) -> Result<()> {
+    if !(1..=MAX_PARTS).contains(&parts.len()) {
+        return Err(AppError::invalid("parts", "A message has 1 to 20 parts."));
+    }
+    for (index, text) in parts.iter().enumerate() {
+        if !(1..=MAX_PART_CHARS).contains(&text.chars().count()) || text.contains('\0') {
+            return Err(AppError::invalid(
+                &format!("parts.{index}.text"),
+                "A part has 1 to 100000 characters, and none of them is NUL.",
+            ));
+        }
+    }
+    if parts.iter().all(|text| text.trim().is_empty()) {
+        return Err(AppError::invalid("parts", "A message is more than white space."));
+    }
+    Ok(())
+}
+
+impl Options {
+    fn validate(&self) -> Result<()> {
+        if self.temperature.is_some_and(|value| !(0.0..=2.0).contains(&value)) {
             return Err(AppError::invalid("options.temperature", "The temperature is between 0 and 2."));
         }
-        if options.top_p.is_some_and(|value| !(value > 0.0 && value <= 1.0)) {
+        if self.top_p.is_some_and(|value| !(value > 0.0 && value <= 1.0)) {
             return Err(AppError::invalid("options.topP", "The share is above 0 and at most 1."));
         }
-        if options.max_output_tokens == Some(0) {
+        if self.max_output_tokens == Some(0) {
             return Err(AppError::invalid("options.maxOutputTokens", "An answer has at least one token."));
         }
         let is_stop = |text: &String| (1..=256).contains(&text.len()) && !text.contains('\0');
-        if options.stop.len() > 4 || !options.stop.iter().all(is_stop) {
+        if self.stop.len() > 4 || !self.stop.iter().all(is_stop) {
             return Err(AppError::invalid(
                 "options.stop",
                 "At most 4 texts of 1 to 256 bytes can end an answer, and none of them has a NUL.",
