@@ -21,9 +21,15 @@ CREATE TABLE conversation_events_3 PARTITION OF conversation_events FOR VALUES I
 CREATE FUNCTION conversation_event_slot(at timestamptz) RETURNS smallint LANGUAGE sql STABLE AS $$
   SELECT (floor(extract(epoch FROM at) / 21600)::bigint % 4)::smallint $$;
 
--- Empties the slot that comes next; to be called often, and harmless when it is empty.
+-- Empties the slot that comes next, if there is anything in it.
 CREATE FUNCTION prune_conversation_events() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  next_slot text := format('conversation_events_%s', (conversation_event_slot(loquent_now()) + 1) % 4);
+  is_used boolean;
 BEGIN
-  SET LOCAL lock_timeout = '200ms';
-  EXECUTE format('TRUNCATE conversation_events_%s', (conversation_event_slot(loquent_now()) + 1) % 4);
+  EXECUTE format('SELECT EXISTS (SELECT FROM %I)', next_slot) INTO is_used;
+  IF is_used THEN
+    SET LOCAL lock_timeout = '200ms';
+    EXECUTE format('TRUNCATE %I', next_slot);
+  END IF;
 END $$;

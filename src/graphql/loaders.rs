@@ -7,7 +7,7 @@ use super::batches::{Batched, Batches};
 use crate::{
     domains::{
         accounts::loaders::{AccountLoader, SessionLoader, UserLoader},
-        conversations::loaders::{BranchKey, BranchLoader, ConversationLoader, MessageLoader},
+        conversations::loaders::{BranchKey, BranchLoader, ConversationLoader, MessageLoader, SiblingLoader},
         credits::loaders::{
             AdjustmentLoader, BalanceLoader, CountsLoader, GrantLoader, LedgerEntryLoader, LeftGrantsLoader,
         },
@@ -32,6 +32,7 @@ pub struct Loaders {
     pub conversations: Batched<Uuid, ConversationLoader>,
     pub branches: Batched<BranchKey, BranchLoader>,
     pub messages: Batched<Uuid, MessageLoader>,
+    pub siblings: Batched<Uuid, SiblingLoader>,
     pub generations: Batched<Uuid, GenerationLoader>,
     pub generations_of_messages: Batched<Uuid, GenerationOfMessageLoader>,
     pub running_contents: Batched<Uuid, RunningContentLoader>,
@@ -54,6 +55,7 @@ impl Loaders {
             conversations: Batched::new(batches, ConversationLoader { db: db.clone(), viewer }),
             branches: Batched::new(batches, BranchLoader { db: db.clone(), viewer }),
             messages: Batched::new(batches, MessageLoader { db: db.clone(), viewer }),
+            siblings: Batched::new(batches, SiblingLoader { db: db.clone(), viewer }),
             generations: Batched::new(batches, GenerationLoader { db: db.clone(), viewer }),
             generations_of_messages: Batched::new(
                 batches,

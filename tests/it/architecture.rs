@@ -12,12 +12,13 @@ const LEVELS: [&str; 7] =
     ["settings", "accounts", "catalog", "credits", "subscriptions", "conversations", "generations"];
 
 /// Files in which SQL is written by hand, each because Diesel's typed queries cannot say it.
-const RAW_SQL: [&str; 7] = [
+const RAW_SQL: [&str; 8] = [
     "domains/conversations/repo/branch.rs",
+    "domains/conversations/repo/tree.rs",
     "domains/credits/repo.rs",
     "domains/credits/repo/",
     "domains/generations/repo/log.rs",
-    "domains/generations/repo/turn.rs",
+    "domains/generations/repo/turn/",
     "jobs/queue/",
     "platform/postgres/",
 ];

@@ -45,6 +45,26 @@ impl Loader<Uuid> for MessageLoader {
     }
 }
 
+/// The alternatives of messages, themselves included, by message.
+pub struct SiblingLoader {
+    pub db: Db,
+    pub viewer: Uuid,
+}
+
+impl Loader<Uuid> for SiblingLoader {
+    type Value = Vec<Arc<MessageRow>>;
+    type Error = AppError;
+
+    async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, Self::Error> {
+        let mut conn = self.db.conn().await?;
+        let mut found: HashMap<Uuid, Self::Value> = HashMap::new();
+        for row in repo::list_siblings(&mut conn, self.viewer, ids).await? {
+            found.entry(row.of).or_default().push(Arc::new(row.message));
+        }
+        Ok(found)
+    }
+}
+
 /// A page of one branch of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BranchKey {

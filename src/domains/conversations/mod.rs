@@ -14,6 +14,7 @@ mod tree;
 pub use model::{ConversationRow, MessageRole, MessageRow, Part, RunStatus};
 pub use repo::{BranchPage, find_conversation};
 pub use service::{
-    Begun, ConversationChanges, Conversations, NewConversation, Parts, require_model, require_title,
+    Begun, ConversationChanges, Conversations, NewConversation, Parts, require_model, require_parts,
+    require_title,
 };
 pub use tree::{Place, Spine};

@@ -26,7 +26,12 @@ use crate::{
     },
 };
 
+mod branches;
+
 pub use repo::ConversationChanges;
+
+const MAX_PARTS: usize = 20;
+const MAX_PART_CHARS: usize = 100_000;
 
 /// What a new conversation is made of; absent values have defaults.
 #[derive(Debug, Serialize)]
@@ -177,7 +182,11 @@ impl Conversations {
         let db = self.db.clone();
         let work = async move {
             let mut conn = db.conn().await?;
-            repo::update_conversation(&mut conn, viewer.user_id, id, &changes).await.map_err(AppError::from)
+            conn.transaction(async |conn| {
+                repo::update_conversation_in_tx(conn, viewer.user_id, id, &changes).await
+            })
+            .await
+            .map_err(AppError::from)
         };
         let row = self.tasks.run(work).await?;
         row.ok_or_else(|| AppError::not_found("conversationId", "conversation"))
@@ -214,6 +223,25 @@ fn require_system_prompt(prompt: String) -> Result<String> {
         ));
     }
     Ok(prompt)
+}
+
+/// The content of a message: 1 to 20 texts.
+pub fn require_parts(parts: &[String]) -> Result<()> {
+    if !(1..=MAX_PARTS).contains(&parts.len()) {
+        return Err(AppError::invalid("parts", "A message has 1 to 20 parts."));
+    }
+    for (index, text) in parts.iter().enumerate() {
+        if !(1..=MAX_PART_CHARS).contains(&text.chars().count()) || text.contains('\0') {
+            return Err(AppError::invalid(
+                &format!("parts.{index}.text"),
+                "A part has 1 to 100000 characters, and none of them is NUL.",
+            ));
+        }
+    }
+    if parts.iter().all(|text| text.trim().is_empty()) {
+        return Err(AppError::invalid("parts", "A message is more than white space."));
+    }
+    Ok(())
 }
 
 /// The model must be in the catalogue, with a price.

@@ -1,9 +1,12 @@
 //! Inputs of conversations.
 
-use async_graphql::{InputObject, MaybeUndefined};
+use async_graphql::{InputObject, MaybeUndefined, OneofObject};
 
 use crate::{
-    domains::{accounts::AccountRow, conversations::ConversationRow},
+    domains::{
+        accounts::AccountRow,
+        conversations::{ConversationRow, MessageRow},
+    },
     platform::ids::Id,
 };
 
@@ -33,4 +36,28 @@ pub struct UpdateConversationInput {
     pub system_prompt: MaybeUndefined<String>,
     /// Key of the new model; null restores the default.
     pub model: MaybeUndefined<String>,
+}
+
+/// Content of one message part; exactly one.
+#[derive(OneofObject)]
+pub enum MessagePartInput {
+    /// Text, 1 to 100000 characters.
+    Text(String),
+}
+
+/// The texts of the parts of a message.
+pub fn texts(parts: Vec<MessagePartInput>) -> Vec<String> {
+    let text = |part: MessagePartInput| match part {
+        MessagePartInput::Text(text) => text,
+    };
+    parts.into_iter().map(text).collect()
+}
+
+/// Correction of an own message in place; no answer follows.
+#[derive(InputObject)]
+pub struct EditMessageInput {
+    /// Id of the message.
+    pub message_id: Id<MessageRow>,
+    /// New content.
+    pub parts: Vec<MessagePartInput>,
 }

@@ -5,6 +5,7 @@ mod mutation;
 mod query;
 mod types;
 
+pub use inputs::{MessagePartInput, texts};
 pub use mutation::ConversationsMutation;
 pub use query::ConversationsQuery;
 pub use types::{

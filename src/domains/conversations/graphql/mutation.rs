@@ -5,12 +5,14 @@ use std::sync::Arc;
 use async_graphql::{Context, MaybeUndefined, Object, Result};
 
 use super::{
-    inputs::{CreateConversationInput, UpdateConversationInput},
-    types::{Conversation, ConversationPayload},
+    inputs::{CreateConversationInput, EditMessageInput, UpdateConversationInput, texts},
+    types::{Conversation, ConversationPayload, MessagePayload},
 };
 use crate::{
     domains::{
-        conversations::{Begun, ConversationChanges, ConversationRow, Conversations, NewConversation},
+        conversations::{
+            Begun, ConversationChanges, ConversationRow, Conversations, MessageRow, NewConversation,
+        },
         credits::{
             Quota,
             graphql::{balance_of, shown},
@@ -18,7 +20,7 @@ use crate::{
     },
     error::AppError,
     graphql::{
-        ContextExt,
+        ContextExt, Message,
         access::{AccessLevel, Declared, access},
         errors::split,
         payloads::{DeletePayload, IdInput},
@@ -76,6 +78,54 @@ impl ConversationsMutation {
     ) -> Result<DeletePayload> {
         let result = match input.parse::<ConversationRow>() {
             Ok(id) => ctx.handle::<Conversations>().delete(ctx.viewer(), id.0).await,
+            Err(error) => Err(error),
+        };
+        Ok(match split(ctx, result)? {
+            Ok(()) => DeletePayload { deleted_id: Some(input.id), user_errors: Vec::new() },
+            Err(user_errors) => DeletePayload { deleted_id: None, user_errors },
+        })
+    }
+
+    /// Shows the branch through a message; its newest descendant becomes `head`.
+    #[graphql(directive = access::apply(AccessLevel::User))]
+    async fn select_branch(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Message.")] input: IdInput,
+    ) -> Result<ConversationPayload> {
+        let result = match input.parse::<MessageRow>() {
+            Ok(id) => ctx.handle::<Conversations>().select_branch(ctx.viewer(), id.0).await,
+            Err(error) => Err(error),
+        };
+        payload(ctx, result.map(|row| (row, Vec::new()))).await
+    }
+
+    /// Corrects an own message in place.
+    #[graphql(directive = access::apply(AccessLevel::User))]
+    async fn edit_message(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Correction.")] input: EditMessageInput,
+    ) -> Result<MessagePayload> {
+        let (id, parts) = (input.message_id.0, texts(input.parts));
+        let result = ctx.handle::<Conversations>().edit_message(ctx.viewer(), id, parts).await;
+        Ok(match split(ctx, result)? {
+            Ok(row) => {
+                MessagePayload { message: Some(Message::of_row(Arc::new(row))), user_errors: Vec::new() }
+            }
+            Err(user_errors) => MessagePayload { message: None, user_errors },
+        })
+    }
+
+    /// Removes a message and all that follows it in every branch.
+    #[graphql(directive = access::apply(AccessLevel::User))]
+    async fn delete_message(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Message.")] input: IdInput,
+    ) -> Result<DeletePayload> {
+        let result = match input.parse::<MessageRow>() {
+            Ok(id) => ctx.handle::<Conversations>().delete_message(ctx.viewer(), id.0).await,
             Err(error) => Err(error),
         };
         Ok(match split(ctx, result)? {

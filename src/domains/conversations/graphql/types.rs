@@ -238,6 +238,16 @@ impl MessageCore {
         Ok(ctx.loaders().messages.load_one(id).await.map_err(raise)?.map(Message::of_row))
     }
 
+    /// Alternatives with the same parent, itself included, oldest first.
+    async fn siblings(&self, ctx: &Context<'_>) -> Result<Vec<Message>> {
+        let found = ctx.loaders().siblings.load_one(self.0.row.id).await.map_err(raise)?;
+        // One-shot answers have none.
+        Ok(match found {
+            Some(rows) => rows.into_iter().map(Message::of_row).collect(),
+            None => vec![Message::from(Arc::clone(&self.0))],
+        })
+    }
+
     /// Who speaks.
     async fn role(&self) -> MessageRole {
         Role::parse(&self.0.row.role).into()
@@ -252,6 +262,11 @@ impl MessageCore {
     /// When it was written or begun.
     async fn created_at(&self) -> DateTime {
         self.0.row.created_at.into()
+    }
+
+    /// Last correction, or null.
+    async fn edited_at(&self) -> Option<DateTime> {
+        self.0.row.edited_at.map(DateTime::from)
     }
 }
 
@@ -298,6 +313,15 @@ pub struct ConversationPayload {
     pub credit_balance: Option<CreditBalance>,
     /// Every limit the call drew on, as it stands now.
     pub quotas: Vec<Quota>,
+    /// What the caller can put right; empty on success.
+    pub user_errors: Vec<UserError>,
+}
+
+/// Result of a change to a message.
+#[derive(SimpleObject)]
+pub struct MessagePayload {
+    /// The message after the change, or null when nothing changed.
+    pub message: Option<Message>,
     /// What the caller can put right; empty on success.
     pub user_errors: Vec<UserError>,
 }

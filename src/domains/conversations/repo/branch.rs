@@ -86,3 +86,33 @@ pub async fn list_branches(
         .load(conn)
         .await
 }
+
+/// A message and its alternatives.
+#[derive(Debug, QueryableByName)]
+pub struct Sibling {
+    #[diesel(sql_type = sql_types::Uuid)]
+    pub of: Uuid,
+    #[diesel(embed)]
+    pub message: MessageRow,
+}
+
+/// The alternatives of each message that the viewer may read, itself included, oldest first.
+pub async fn list_siblings(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    ids: &[Uuid],
+) -> QueryResult<Vec<Sibling>> {
+    const SQL: &str = "\
+        WITH k AS (SELECT m.id, m.parent_id, m.conversation_id FROM messages m \
+                     JOIN conversations c ON c.id = m.conversation_id AND c.created_by = ? WHERE m.id = ANY(?)), \
+        s AS (SELECT k.id AS of, m.* FROM k JOIN messages m ON m.parent_id = k.parent_id \
+              UNION ALL \
+              SELECT k.id, m.* FROM k JOIN messages m ON m.parent_id IS NULL AND m.conversation_id = k.conversation_id \
+               WHERE k.parent_id IS NULL) \
+        SELECT * FROM s ORDER BY of, id";
+    statement(SQL)
+        .bind::<sql_types::Uuid, _>(viewer)
+        .bind::<sql_types::Array<sql_types::Uuid>, _>(ids)
+        .load(conn)
+        .await
+}

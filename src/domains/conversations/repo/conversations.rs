@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     domains::conversations::model::ConversationRow,
     platform::postgres::{now, only},
-    schema::{conversations, members},
+    schema::{conversation_events, conversations, members},
 };
 
 /// The viewer's conversations among `ids`.
@@ -72,23 +72,44 @@ pub struct ConversationChanges {
     pub model_key: Option<Option<String>>,
 }
 
-/// The row after the changes; `None` when it is not the viewer's.
-pub async fn update_conversation(
+diesel::define_sql_function! {
+    /// Slot of the ring of events for this instant.
+    fn conversation_event_slot(at: diesel::sql_types::Timestamptz) -> diesel::sql_types::SmallInt;
+}
+
+/// The row after the changes, which are in its log; `None` when it is not the viewer's.
+pub async fn update_conversation_in_tx(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
     id: Uuid,
     changes: &ConversationChanges,
 ) -> QueryResult<Option<ConversationRow>> {
-    diesel::update(conversations::table)
+    let row = diesel::update(conversations::table)
         .filter(conversations::id.eq(id))
         .filter(conversations::created_by.eq(viewer))
         .filter(conversations::account_id.eq_any(accounts_of(viewer)))
-        .set((changes, conversations::updated_at.eq(now())))
+        .set((
+            changes,
+            conversations::updated_at.eq(now()),
+            conversations::event_sequence.eq(conversations::event_sequence + 1),
+        ))
         .returning(ConversationRow::as_returning())
         .load(conn)
         .await
         .and_then(only)
-        .optional()
+        .optional()?;
+    if let Some(row) = &row {
+        diesel::insert_into(conversation_events::table)
+            .values((
+                conversation_events::slot.eq(conversation_event_slot(now())),
+                conversation_events::conversation_id.eq(row.id),
+                conversation_events::sequence.eq(row.event_sequence),
+                conversation_events::kind.eq("conversation"),
+            ))
+            .execute(conn)
+            .await?;
+    }
+    Ok(row)
 }
 
 /// Removes a conversation with its messages; false when it is not the viewer's.

@@ -3,6 +3,8 @@
 
 mod branch;
 mod conversations;
+mod tree;
 
-pub use branch::{BranchPage, list_branches, list_messages};
+pub use branch::{BranchPage, list_branches, list_messages, list_siblings};
 pub use conversations::*;
+pub use tree::{delete_message, edit_message, select_branch};

@@ -1,11 +1,14 @@
 //! Inputs of sending.
 
-use async_graphql::{InputObject, MaybeUndefined, OneofObject, Result};
+use async_graphql::{InputObject, MaybeUndefined, Result};
 
 use crate::{
     domains::{
         accounts::AccountRow,
-        conversations::{ConversationRow, MessageRow},
+        conversations::{
+            ConversationRow, MessageRow,
+            graphql::{MessagePartInput, texts},
+        },
         generations::{Follows, Options, TurnRequest},
     },
     error::AppError,
@@ -31,13 +34,6 @@ pub struct SendMessageInput {
     options: Option<GenerationOptionsInput>,
     /// 8 to 255 characters, new for each intent; the same key and input within 24 hours give the first result.
     idempotency_key: String,
-}
-
-/// Content of one message part; exactly one.
-#[derive(OneofObject)]
-enum MessagePartInput {
-    /// Text, 1 to 100000 characters.
-    Text(String),
 }
 
 /// Wishes for one answer; the plan and the model bound them.
@@ -72,14 +68,6 @@ impl SendMessageInput {
         };
         Ok((request, self.idempotency_key))
     }
-}
-
-/// The texts of the parts of a message.
-fn texts(parts: Vec<MessagePartInput>) -> Vec<String> {
-    let text = |part: MessagePartInput| match part {
-        MessagePartInput::Text(text) => text,
-    };
-    parts.into_iter().map(text).collect()
 }
 
 /// Another answer to the same message.

@@ -170,3 +170,8 @@ pub async fn rotate(conn: &mut AsyncPgConnection, every_seconds: i64) -> QueryRe
         .await?;
     Ok(row.is_turned)
 }
+
+/// Empties the slot of the logs of conversations that comes next.
+pub async fn prune_conversation_events(conn: &mut AsyncPgConnection) -> QueryResult<()> {
+    statement("SELECT prune_conversation_events()").execute(conn).await.map(drop)
+}

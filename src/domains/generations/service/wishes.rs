@@ -4,12 +4,9 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    domains::generations::repo::Follows,
+    domains::{conversations::require_parts, generations::repo::Follows},
     error::{AppError, Result},
 };
-
-const MAX_PARTS: usize = 20;
-const MAX_PART_CHARS: usize = 100_000;
 
 /// What a model is to answer: a new message of a person, or one that is there once more.
 #[derive(Debug, Clone, Serialize)]
@@ -63,25 +60,6 @@ impl TurnRequest {
         }
         Ok(())
     }
-}
-
-/// The content of a message: 1 to 20 texts.
-pub fn require_parts(parts: &[String]) -> Result<()> {
-    if !(1..=MAX_PARTS).contains(&parts.len()) {
-        return Err(AppError::invalid("parts", "A message has 1 to 20 parts."));
-    }
-    for (index, text) in parts.iter().enumerate() {
-        if !(1..=MAX_PART_CHARS).contains(&text.chars().count()) || text.contains('\0') {
-            return Err(AppError::invalid(
-                &format!("parts.{index}.text"),
-                "A part has 1 to 100000 characters, and none of them is NUL.",
-            ));
-        }
-    }
-    if parts.iter().all(|text| text.trim().is_empty()) {
-        return Err(AppError::invalid("parts", "A message is more than white space."));
-    }
-    Ok(())
 }
 
 impl Options {
