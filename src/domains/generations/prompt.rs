@@ -23,8 +23,11 @@ pub struct Prompt {
 /// Tokens of a text where no provider has counted: one for every three bytes, rounded up. English has about four bytes a
 /// token and other scripts about three, so the estimate is rather high; what a provider reports replaces it.
 pub fn estimate_tokens(text: &str) -> u32 {
-    u32::try_from(text.len().div_ceil(3)).unwrap_or(u32::MAX)
+    u32::try_from(text.len()).unwrap_or(u32::MAX).div_ceil(BYTES_PER_TOKEN)
 }
+
+/// Of a text that nobody has counted.
+pub const BYTES_PER_TOKEN: u32 = 3;
 
 /// Tokens that the roles and separators around each message take.
 const MESSAGE_OVERHEAD: u32 = 4;

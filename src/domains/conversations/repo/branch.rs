@@ -48,7 +48,8 @@ pub struct BranchMessage {
 }
 
 /// The same page of each branch, oldest message first. A branch is a conversation of the viewer's and its last message;
-/// without one it is the branch shown. One climbs from the last message to the page by jumps, then message by message.
+/// without one it is the branch shown. One climbs from the last message to the page by jumps, then message by message; `OFFSET
+/// 0` keeps each step a look into the index, however many rows the planner expects.
 pub async fn list_branches(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
@@ -70,7 +71,8 @@ pub async fn list_branches(
             FROM page JOIN messages m ON m.id = page.id WHERE page.lowest <= page.highest \
           UNION ALL \
           SELECT c.place, m.id, c.lowest, c.highest, m.parent_id, m.jump_id, m.depth, m.jump_depth \
-            FROM climb c JOIN messages m ON m.id = CASE WHEN c.jump_depth >= c.highest THEN c.jump_id ELSE c.parent_id END \
+            FROM climb c, LATERAL (SELECT * FROM messages \
+                    WHERE id = CASE WHEN c.jump_depth >= c.highest THEN c.jump_id ELSE c.parent_id END OFFSET 0) m \
            WHERE c.depth > c.lowest) \
         SELECT climb.place, m.* FROM climb JOIN messages m ON m.id = climb.id \
          WHERE climb.depth <= climb.highest ORDER BY climb.place, climb.depth";

@@ -19,14 +19,14 @@ pub async fn select_branch(
 ) -> QueryResult<Option<ConversationRow>> {
     const SQL: &str = "\
         WITH RECURSIVE p AS (SELECT ?::uuid AS viewer, ?::uuid AS message_id), \
-        c AS (SELECT c.id FROM p JOIN messages m ON m.id = p.message_id \
+        mine AS (SELECT c.id FROM p JOIN messages m ON m.id = p.message_id \
                 JOIN conversations c ON c.id = m.conversation_id AND c.created_by = p.viewer \
                 JOIN members b ON b.account_id = c.account_id AND b.user_id = p.viewer FOR UPDATE OF c), \
-        sub AS (SELECT p.message_id AS id FROM p, c \
-                UNION ALL SELECT m.id FROM sub JOIN messages m ON m.parent_id = sub.id), \
+        sub AS (SELECT p.message_id AS id FROM p, mine \
+                UNION ALL SELECT m.id FROM sub, LATERAL (SELECT id FROM messages WHERE parent_id = sub.id OFFSET 0) m), \
         u AS (UPDATE conversations SET head_id = (SELECT id FROM sub ORDER BY id DESC LIMIT 1), \
                      event_sequence = event_sequence + 1, updated_at = loquent_now() \
-                FROM c WHERE conversations.id = c.id RETURNING conversations.*), \
+                FROM mine WHERE conversations.id = mine.id RETURNING conversations.*), \
         v AS (INSERT INTO conversation_events (slot, conversation_id, sequence, kind) \
               SELECT conversation_event_slot(loquent_now()), id, event_sequence, 'conversation' FROM u) \
         SELECT * FROM u";
@@ -48,11 +48,11 @@ pub async fn edit_message(
 ) -> QueryResult<Option<MessageRow>> {
     const SQL: &str = "\
         WITH p AS (SELECT ?::uuid AS viewer, ?::uuid AS message_id, ?::jsonb AS parts), \
-        c AS (SELECT c.id FROM p JOIN messages m ON m.id = p.message_id AND m.author_id = p.viewer \
+        mine AS (SELECT c.id FROM p JOIN messages m ON m.id = p.message_id AND m.author_id = p.viewer \
                 JOIN conversations c ON c.id = m.conversation_id AND c.created_by = p.viewer \
                 JOIN members b ON b.account_id = c.account_id AND b.user_id = p.viewer FOR UPDATE OF c), \
         m AS (UPDATE messages SET parts = p.parts, edited_at = loquent_now() \
-                FROM p, c WHERE messages.id = p.message_id RETURNING messages.*), \
+                FROM p, mine WHERE messages.id = p.message_id RETURNING messages.*), \
         u AS (UPDATE conversations SET event_sequence = event_sequence + 1, updated_at = loquent_now() \
                 FROM m WHERE conversations.id = m.conversation_id \
               RETURNING conversations.id, event_sequence, m.id AS message_id), \
@@ -85,20 +85,20 @@ pub async fn delete_message(
     // The messages below go with the first, by their foreign keys.
     const SQL: &str = "\
         WITH RECURSIVE p AS (SELECT ?::uuid AS viewer, ?::uuid AS message_id), \
-        c AS (SELECT c.id, c.head_id, m.parent_id FROM p JOIN messages m ON m.id = p.message_id \
+        mine AS (SELECT c.id, c.head_id, m.parent_id FROM p JOIN messages m ON m.id = p.message_id \
                 JOIN conversations c ON c.id = m.conversation_id AND c.created_by = p.viewer \
                 JOIN members b ON b.account_id = c.account_id AND b.user_id = p.viewer FOR UPDATE OF c), \
-        sub AS (SELECT p.message_id AS id FROM p, c \
-                UNION ALL SELECT m.id FROM sub JOIN messages m ON m.parent_id = sub.id), \
-        t AS (SELECT count(*)::int AS messages, coalesce(bool_or(sub.id = c.head_id), false) AS was_shown FROM c, sub), \
-        left_over AS (SELECT m.id FROM c JOIN messages m ON m.conversation_id = c.id \
-                       WHERE (SELECT was_shown FROM t) AND c.parent_id IS NULL AND NOT EXISTS (SELECT FROM sub WHERE sub.id = m.id) \
+        sub AS (SELECT p.message_id AS id FROM p, mine \
+                UNION ALL SELECT m.id FROM sub, LATERAL (SELECT id FROM messages WHERE parent_id = sub.id OFFSET 0) m), \
+        t AS (SELECT count(*)::int AS messages, coalesce(bool_or(sub.id = mine.head_id), false) AS was_shown FROM mine, sub), \
+        left_over AS (SELECT m.id FROM mine JOIN messages m ON m.conversation_id = mine.id \
+                       WHERE (SELECT was_shown FROM t) AND mine.parent_id IS NULL AND NOT EXISTS (SELECT FROM sub WHERE sub.id = m.id) \
                        ORDER BY m.id DESC LIMIT 1), \
         u AS (UPDATE conversations SET message_count = message_count - t.messages, \
-                     head_id = CASE WHEN t.was_shown THEN coalesce(c.parent_id, (SELECT id FROM left_over)) \
+                     head_id = CASE WHEN t.was_shown THEN coalesce(mine.parent_id, (SELECT id FROM left_over)) \
                                     ELSE conversations.head_id END, \
                      event_sequence = event_sequence + 2, updated_at = loquent_now() \
-                FROM c, t WHERE conversations.id = c.id RETURNING conversations.id, event_sequence), \
+                FROM mine, t WHERE conversations.id = mine.id RETURNING conversations.id, event_sequence), \
         v AS (INSERT INTO conversation_events (slot, conversation_id, sequence, kind, message_id) \
               SELECT conversation_event_slot(loquent_now()), u.id, u.event_sequence - 1, 'message_deleted', p.message_id FROM p, u \
               UNION ALL \

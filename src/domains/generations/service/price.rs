@@ -15,7 +15,19 @@ use crate::{
     error::{AppError, Details, ErrorCode, Result},
 };
 
+/// Most bytes of history that are read, whatever a model could take.
+const MAX_HISTORY_BYTES: u32 = 2 << 20;
+
 impl Generations {
+    /// As much history as any model here could be sent, in bytes. Text is stored as small as it is or smaller.
+    pub(super) fn history_bytes(&self) -> i32 {
+        let largest =
+            self.catalog.models().iter().map(|model| model.context_tokens).max().unwrap_or_default();
+        let tokens = self.catalog.ceilings().input_tokens.map_or(largest, |most| most.min(largest));
+        let bytes = tokens.saturating_mul(prompt::BYTES_PER_TOKEN).min(MAX_HISTORY_BYTES);
+        i32::try_from(bytes).unwrap_or(i32::MAX)
+    }
+
     /// What the account that pays has, once what is due is done.
     pub(super) async fn payer(&self, context: &Context) -> Result<Payer> {
         let gone = || AppError::not_found("accountId", "account");

@@ -102,6 +102,7 @@ impl Generations {
                     conversation_id: new.conversation_id,
                     account_id,
                     follows: new.follows,
+                    history_bytes: self.history_bytes(),
                     intent: &intent,
                 };
                 repo::read_turn(&mut conn, asked).await?

@@ -20,8 +20,6 @@ use crate::{
 
 /// Turns of history that are read at most.
 const MAX_HISTORY: i32 = 256;
-/// History is read no further once so much of it is, in bytes as stored; no model of today takes as much.
-const MAX_HISTORY_BYTES: i32 = 2 << 20;
 /// Alternatives that one message may have.
 pub const MAX_SIBLINGS: i64 = 100;
 
@@ -66,6 +64,8 @@ pub struct Asked<'a> {
     /// Of a new conversation.
     pub account_id: Uuid,
     pub follows: Follows,
+    /// History is read no further once so much of it is, in bytes as stored.
+    pub history_bytes: i32,
     pub intent: &'a Intent,
 }
 
@@ -119,6 +119,7 @@ struct ContextRow {
 }
 
 /// Reads what a turn needs: an earlier result, the rights, the conversation, and the branch that the turn continues.
+/// `OFFSET 0` keeps each step up the branch a look into the index, however many rows the planner expects.
 pub async fn read_turn(conn: &mut AsyncPgConnection, asked: Asked<'_>) -> QueryResult<Context> {
     const SQL: &str = "\
         WITH RECURSIVE p AS (SELECT ?::uuid AS viewer, ?::uuid AS conversation_id, ?::uuid AS account_id, \
@@ -136,12 +137,13 @@ pub async fn read_turn(conn: &mut AsyncPgConnection, asked: Asked<'_>) -> QueryR
             FROM messages m JOIN start ON m.id = start.id \
           UNION ALL \
           SELECT m.id, m.parent_id, m.role, m.parts, branch.distance + 1, branch.bytes + pg_column_size(m.parts) \
-            FROM branch JOIN messages m ON m.id = branch.parent_id, p \
+            FROM p, branch, LATERAL (SELECT * FROM messages WHERE id = branch.parent_id OFFSET 0) m \
            WHERE branch.distance < p.max_history AND branch.bytes < p.max_bytes), \
         spine AS ( \
           SELECT m.id, m.depth, m.jump_id, 1 AS n FROM messages m JOIN start ON m.id = start.id \
           UNION ALL \
-          SELECT m.id, m.depth, m.jump_id, spine.n + 1 FROM spine JOIN messages m ON m.id = spine.jump_id WHERE spine.n < 4), \
+          SELECT m.id, m.depth, m.jump_id, spine.n + 1 FROM spine, \
+                 LATERAL (SELECT * FROM messages WHERE id = spine.jump_id OFFSET 0) m WHERE spine.n < 4), \
         siblings AS ( \
           (SELECT FROM p, start JOIN messages m ON m.parent_id = start.id LIMIT (SELECT max_siblings FROM p)) \
           UNION ALL \
@@ -171,7 +173,7 @@ pub async fn read_turn(conn: &mut AsyncPgConnection, asked: Asked<'_>) -> QueryR
         .bind::<sql_types::Text, _>(asked.intent.operation)
         .bind::<sql_types::Text, _>(&asked.intent.key)
         .bind::<sql_types::Int4, _>(MAX_HISTORY)
-        .bind::<sql_types::Int4, _>(MAX_HISTORY_BYTES)
+        .bind::<sql_types::Int4, _>(asked.history_bytes)
         .bind::<sql_types::BigInt, _>(MAX_SIBLINGS)
         .get_result(conn)
         .await?;
