@@ -61,20 +61,21 @@ pub async fn list_branches(
         b AS (SELECT k.place, h.id, least(p.highest, h.depth) AS highest \
                 FROM p, unnest(?::uuid[], ?::uuid[]) WITH ORDINALITY AS k (conversation_id, head_id, place) \
                 JOIN conversations c ON c.id = k.conversation_id AND c.created_by = ? \
-                JOIN messages h ON h.id = coalesce(k.head_id, c.head_id) AND h.conversation_id = c.id), \
+                CROSS JOIN LATERAL (SELECT * FROM messages WHERE id = coalesce(k.head_id, c.head_id) \
+                                      AND conversation_id = c.id OFFSET 0) h), \
         page AS (SELECT b.place, b.id, \
                         CASE WHEN is_from_end THEN greatest(lowest, b.highest - size + 1) ELSE lowest END AS lowest, \
                         CASE WHEN is_from_end THEN b.highest ELSE least(b.highest, lowest + size - 1) END AS highest \
                    FROM p, b), \
         climb AS ( \
           SELECT page.*, m.parent_id, m.jump_id, m.depth, m.jump_depth \
-            FROM page JOIN messages m ON m.id = page.id WHERE page.lowest <= page.highest \
+            FROM page, LATERAL (SELECT * FROM messages WHERE id = page.id OFFSET 0) m WHERE page.lowest <= page.highest \
           UNION ALL \
           SELECT c.place, m.id, c.lowest, c.highest, m.parent_id, m.jump_id, m.depth, m.jump_depth \
             FROM climb c, LATERAL (SELECT * FROM messages \
                     WHERE id = CASE WHEN c.jump_depth >= c.highest THEN c.jump_id ELSE c.parent_id END OFFSET 0) m \
            WHERE c.depth > c.lowest) \
-        SELECT climb.place, m.* FROM climb JOIN messages m ON m.id = climb.id \
+        SELECT climb.place, m.* FROM climb, LATERAL (SELECT * FROM messages WHERE id = climb.id OFFSET 0) m \
          WHERE climb.depth <= climb.highest ORDER BY climb.place, climb.depth";
     let (conversations, heads): (Vec<Uuid>, Vec<Option<Uuid>>) = branches.iter().copied().unzip();
     statement(SQL)

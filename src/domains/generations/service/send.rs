@@ -160,9 +160,8 @@ impl Generations {
         let provider = self.providers.get(&model.provider).cloned().ok_or_else(|| unavailable(&model))?;
         let (history, text) = question(new, &context.history);
         let (prompt, quote) = self.price(viewer, new, &context, payer, &model, (history, &text))?;
-        let answer_id = new_uuid(&self.clock);
         let generation_id = new_uuid(&self.clock);
-        let (user_message, answer_place) = self.place(new, context.spine, answer_id);
+        let (user_message, answer_id, answer_place) = self.place(new, context.spine);
         let asked_id = user_message.as_ref().map(|message| message.id);
         let ids = TurnIds {
             conversation_id: known.map_or_else(|| new_uuid(&self.clock), |conversation| conversation.id),
@@ -209,21 +208,17 @@ impl Generations {
         })
     }
 
-    /// The new message, if there is one, and the place of the answer behind it.
-    fn place(
-        &self,
-        new: &TurnRequest,
-        spine: Spine,
-        answer_id: Uuid,
-    ) -> (Option<NewUserMessage>, conversations::Place) {
-        if let Follows::SameAs(_) = new.follows {
-            return (None, spine.follow(answer_id).0);
-        }
+    /// The new message, if there is one, and the answer behind it, whose id is the newer.
+    fn place(&self, new: &TurnRequest, spine: Spine) -> (Option<NewUserMessage>, Uuid, conversations::Place) {
         let id = new_uuid(&self.clock);
+        if let Follows::SameAs(_) = new.follows {
+            return (None, id, spine.follow(id).0);
+        }
         let (place, spine) = spine.follow(id);
         let parts: Vec<Part> = new.parts.iter().map(|text| Part::Text { text: text.clone() }).collect();
         let message = NewUserMessage { id, place, parts: serde_json::json!(parts) };
-        (Some(message), spine.follow(answer_id).0)
+        let answer_id = new_uuid(&self.clock);
+        (Some(message), answer_id, spine.follow(answer_id).0)
     }
 
     /// Hands an accepted turn to the engine and answers from memory: no further round trip.

@@ -128,32 +128,34 @@ pub async fn read_turn(conn: &mut AsyncPgConnection, asked: Asked<'_>) -> QueryR
         c AS (SELECT conversations.* FROM p JOIN conversations \
                 ON conversations.id = coalesce(p.conversation_id, (SELECT conversation_id FROM messages WHERE id = p.message_id)) \
                AND conversations.created_by = p.viewer), \
-        named AS (SELECT m.id, m.parent_id FROM p, c, messages m WHERE m.id = p.message_id AND m.conversation_id = c.id), \
+        named AS (SELECT m.id, m.parent_id FROM p, c, LATERAL (SELECT * FROM messages WHERE id = p.message_id OFFSET 0) m \
+                   WHERE m.conversation_id = c.id), \
         start AS (SELECT CASE p.follows WHEN 'head' THEN c.head_id WHEN 'message' THEN named.id \
                               WHEN 'same_as' THEN named.parent_id END AS id \
                     FROM p, c LEFT JOIN named ON true), \
+        parent AS (SELECT m.* FROM start, LATERAL (SELECT * FROM messages WHERE id = start.id OFFSET 0) m), \
         branch AS ( \
           SELECT m.id, m.parent_id, m.role, m.parts, 1 AS distance, pg_column_size(m.parts) AS bytes \
-            FROM messages m JOIN start ON m.id = start.id \
+            FROM parent m \
           UNION ALL \
           SELECT m.id, m.parent_id, m.role, m.parts, branch.distance + 1, branch.bytes + pg_column_size(m.parts) \
             FROM p, branch, LATERAL (SELECT * FROM messages WHERE id = branch.parent_id OFFSET 0) m \
            WHERE branch.distance < p.max_history AND branch.bytes < p.max_bytes), \
         spine AS ( \
-          SELECT m.id, m.depth, m.jump_id, 1 AS n FROM messages m JOIN start ON m.id = start.id \
+          SELECT m.id, m.depth, m.jump_id, 1 AS n FROM parent m \
           UNION ALL \
           SELECT m.id, m.depth, m.jump_id, spine.n + 1 FROM spine, \
                  LATERAL (SELECT * FROM messages WHERE id = spine.jump_id OFFSET 0) m WHERE spine.n < 4), \
         siblings AS ( \
-          (SELECT FROM p, start JOIN messages m ON m.parent_id = start.id LIMIT (SELECT max_siblings FROM p)) \
+          (SELECT FROM start, LATERAL (SELECT FROM messages WHERE parent_id = start.id LIMIT (SELECT max_siblings FROM p)) m) \
           UNION ALL \
-          (SELECT FROM c, start, messages m WHERE start.id IS NULL AND m.parent_id IS NULL AND m.conversation_id = c.id \
-            LIMIT (SELECT max_siblings FROM p))) \
+          (SELECT FROM c, start, LATERAL (SELECT FROM messages WHERE start.id IS NULL AND parent_id IS NULL \
+                    AND conversation_id = c.id LIMIT (SELECT max_siblings FROM p)) m)) \
         SELECT k.request_hash, k.result, \
                EXISTS (SELECT FROM members WHERE user_id = p.viewer AND role <> 'reader' \
                           AND account_id = coalesce((SELECT account_id FROM c), p.account_id)) AS is_member, \
                (SELECT to_jsonb(c) FROM c) AS conversation, \
-               (SELECT to_jsonb(m) FROM messages m JOIN start ON m.id = start.id) AS parent, \
+               (SELECT to_jsonb(parent) FROM parent) AS parent, \
                coalesce((SELECT jsonb_object_agg(depth, id) FROM spine), '{}') AS spine, \
                (SELECT count(*) FROM siblings) AS siblings, \
                (SELECT g.requested_model FROM named JOIN generations g ON g.message_id = named.id LIMIT 1) AS answered_by, \
