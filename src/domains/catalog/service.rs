@@ -135,6 +135,11 @@ impl Catalog {
         self.current().features.clone()
     }
 
+    /// Grows by one with every catalogue that is applied and changes something.
+    pub fn version(&self) -> i64 {
+        self.current().version
+    }
+
     /// Bounds of every call and account.
     pub fn ceilings(&self) -> Ceilings {
         self.current().ceilings.clone()
@@ -198,11 +203,11 @@ async fn read(db: &Db, clock: &Clock, providers: &BTreeSet<String>) -> Result<Sn
     let missing = || AppError::internal(anyhow::anyhow!("there is no catalogue"));
     // What this process believes to be now may be before what has just been written.
     let at = repo::read_now(&mut conn).await?.max(clock.now());
-    let content = repo::find_newest(&mut conn).await?.ok_or_else(missing)?.content()?;
+    let newest = repo::find_newest(&mut conn).await?.ok_or_else(missing)?;
     let plans = repo::list_plans(&mut conn).await?;
     let models = repo::list_models(&mut conn).await?;
     let prices = repo::list_prices(&mut conn).await?;
-    Snapshot::new(content, plans, Stored { models, prices, providers: providers.clone() }, at)
+    Snapshot::new(&newest, plans, Stored { models, prices, providers: providers.clone() }, at)
 }
 
 /// Keys of the models that a process with these providers can call; for commands, which have no catalogue in memory.

@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
-    content::{CatalogContent, Feature},
+    content::Feature,
     limits::{Ceilings, Rates},
-    model::{Model, ModelRow, PlanRow, PriceRow},
+    model::{CatalogRow, Model, ModelRow, PlanRow, PriceRow},
     plan::Plan,
 };
 use crate::error::{AppError, Result};
@@ -37,6 +37,8 @@ impl Stored {
 /// The catalogue at an instant.
 #[derive(Clone)]
 pub(super) struct Snapshot {
+    /// Of the catalogue that was applied last.
+    pub(super) version: i64,
     /// All versions, those on offer first and in their order.
     pub(super) plans: Vec<Arc<Plan>>,
     pub(super) default_plan: Arc<Plan>,
@@ -54,11 +56,12 @@ pub(super) struct Snapshot {
 
 impl Snapshot {
     pub(super) fn new(
-        content: CatalogContent,
+        newest: &CatalogRow,
         plans: Vec<PlanRow>,
         stored: Stored,
         at: DateTime<Utc>,
     ) -> Result<Self> {
+        let content = newest.content()?;
         let default_id = plans.iter().find(|row| row.is_default).map(|row| row.id);
         let plans =
             plans.into_iter().map(|row| Plan::try_from(row).map(Arc::new)).collect::<Result<Vec<_>>>()?;
@@ -69,6 +72,7 @@ impl Snapshot {
             .into_iter()
             .map(|(key, feature)| Arc::new(Feature { key, name: feature.name, credits: feature.credits }));
         let snapshot = Self {
+            version: i64::from(newest.version),
             default_plan: default_plan.ok_or_else(missing)?,
             plans,
             models: Vec::new(),

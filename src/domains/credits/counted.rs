@@ -2,11 +2,14 @@
 //!
 //! There is no work to wait for, so its hold is opened and settled at once, in the transaction of what is made.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use diesel_async::AsyncPgConnection;
 use uuid::Uuid;
 
 use super::{
+    attempt::Attempt,
     lines::{Line, Target},
     quota::{Limits, Quota, read_counts},
     repo::counted as repo,
@@ -26,6 +29,8 @@ pub struct NewConversationCount {
     /// Who makes it; limits of members count this person.
     pub user_id: Uuid,
     lines: Vec<Line>,
+    /// For the case that it is refused.
+    attempt: Arc<Attempt>,
 }
 
 impl NewConversationCount {
@@ -35,16 +40,23 @@ impl NewConversationCount {
         anchors: &Anchors,
         now: DateTime<Utc>,
     ) -> Self {
-        let limits = plan.content.limits.iter().filter(|limit| limit.meter == Meter::Conversations);
-        let line = |limit| Line {
-            meter: Meter::Conversations,
-            target: Target::of_limit(limit, anchors, now),
-            fixed: 1,
-            rate: 0,
-            is_shown: true,
-        };
-        Self { id, account_id, user_id, lines: limits.map(line).collect() }
+        let lines = conversation_lines(plan, anchors, now);
+        let limits = Limits::new(plan, std::iter::empty(), anchors).counted_by(&lines);
+        let attempt = Arc::new(Attempt::of_conversation(user_id, plan, anchors, now, limits));
+        Self { id, account_id, user_id, lines, attempt }
     }
+}
+
+/// Where a plan counts an empty conversation.
+pub fn conversation_lines(plan: &Plan, anchors: &Anchors, now: DateTime<Utc>) -> Vec<Line> {
+    let limits = plan.content.limits.iter().filter(|limit| limit.meter == Meter::Conversations);
+    let line = |limit| Line {
+        meter: Meter::Conversations,
+        target: Target::of_limit(limit, anchors, now),
+        fixed: 1,
+        rate: 0,
+    };
+    limits.map(line).collect()
 }
 
 /// Counts a new conversation in every limit of the plan on conversations, or refuses it. Returns the limits as they stand
@@ -57,9 +69,10 @@ pub async fn count_conversation_in_tx(
         return Ok(Vec::new());
     }
     let lines = count.lines.iter().map(|line| line.to_json(count.user_id)).collect();
-    let counted = repo::count_conversation(conn, count.id, count.account_id, count.user_id, lines).await?;
+    let (id, account_id, user_id) = (count.id, count.account_id, count.user_id);
+    let counted = repo::count_conversation(conn, (id, account_id, user_id), lines, &count.attempt).await?;
     match counted {
-        Ok(counts) => Ok(Limits::of(&count.lines).quotas(&read_counts(counts)?)),
+        Ok(counts) => Ok(count.attempt.limits.quotas(&read_counts(counts)?)),
         Err(refusal) => {
             refusal.count();
             Err(refusal.into_error())

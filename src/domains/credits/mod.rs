@@ -13,6 +13,7 @@
 //! ```
 
 mod adjustments;
+mod attempt;
 mod ceilings;
 mod counted;
 mod grants;
@@ -31,6 +32,7 @@ mod watch;
 mod windows;
 
 pub use adjustments::{Adjusted, Adjustment, Adjustments, require_reason};
+pub use attempt::Attempt;
 pub use ceilings::CeilingAlarm;
 pub use counted::{NewConversationCount, count_conversation_in_tx};
 pub use grants::{
@@ -40,7 +42,7 @@ pub use grants::{
 pub use hold::{Actual, Hold, Resolution, ResolutionKind};
 pub use lines::{Line, Target};
 pub use model::{Balance, CreditAdjustmentRow, Credits, EntryKind, GrantRow, LedgerEntryRow, Standing};
-pub use quota::{Count, CountScope, Limits, Quota, quotas_of_plan, read_counts};
+pub use quota::{Count, CountScope, Limits, Quota, read_counts};
 pub use quote::{Call, Quote};
 pub use refusal::{LineKind, Refusal};
 pub use repo::counted::refusal_of;

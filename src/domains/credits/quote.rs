@@ -1,10 +1,13 @@
 //! What a call may cost in every meter, before it is made.
 
+use std::sync::Arc;
+
 use chrono_tz::Tz;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
+    attempt::Attempt,
     hold::Hold,
     lines::{Line, Target},
     quota::Limits,
@@ -70,8 +73,10 @@ pub struct Quote {
     pub wanted: u32,
     /// Below this cap the call is refused.
     pub min: u32,
-    lines: Vec<Line>,
+    pub(super) lines: Vec<Line>,
     user_id: Uuid,
+    /// For the case that it is refused.
+    attempt: Arc<Attempt>,
 }
 
 impl Quote {
@@ -95,7 +100,10 @@ impl Quote {
             add(&mut lines, call, &terms, Meter::Credits, target);
         }
         add_ceilings(&mut lines, call, &terms);
-        Self { terms, wanted, min: content.min_output_tokens.min(wanted), lines, user_id: call.user_id }
+        let limits = Limits::new(call.plan, call.ceilings.limits(), call.anchors).counted_by(&lines);
+        let attempt = Arc::new(Attempt::of_call(call, limits));
+        let (min, user_id) = (content.min_output_tokens.min(wanted), call.user_id);
+        Self { terms, wanted, min, lines, user_id, attempt }
     }
 
     /// The same with the most it may cost in micro-credits; `None` when that does not pay for the least.
@@ -127,9 +135,14 @@ impl Quote {
         self.lines.iter().map(|line| line.to_json(self.user_id)).collect()
     }
 
-    /// The limits of the plan that the call counts in.
+    /// The limits that the call counts in.
     pub fn limits(&self) -> Limits {
-        Limits::of(&self.lines)
+        self.attempt.limits.clone()
+    }
+
+    /// What is asked for, for the case that it is refused.
+    pub fn attempt(&self) -> &Arc<Attempt> {
+        &self.attempt
     }
 
     /// The hold that the database opened under `id`: the cap it admitted and the micro-credits it took.
@@ -146,7 +159,7 @@ fn plan_lines(call: &Call<'_>, terms: &Terms) -> Vec<Line> {
     let line = |limit: &Limit| {
         let (fixed, rate) = call.cost_of(limit.meter, terms)?;
         let target = Target::of_limit(limit, call.anchors, call.now);
-        Some(Line { meter: limit.meter, target, fixed, rate, is_shown: true })
+        Some(Line { meter: limit.meter, target, fixed, rate })
     };
     call.plan.content.limits.iter().filter_map(line).collect()
 }
@@ -161,7 +174,7 @@ fn add(lines: &mut Vec<Line>, call: &Call<'_>, terms: &Terms, meter: Meter, targ
         return;
     }
     if let Some((fixed, rate)) = call.cost_of(meter, terms) {
-        lines.push(Line { meter, target, fixed, rate, is_shown: false });
+        lines.push(Line { meter, target, fixed, rate });
     }
 }
 
@@ -251,7 +264,7 @@ mod tests {
     }
 
     fn anchors() -> Anchors {
-        Anchors { sign_up: now(), subscription: now(), period: windows::month_since(now(), now()) }
+        Anchors { sign_up: now(), subscription: now(), period: windows::month_since(now(), now()), terms: 0 }
     }
 
     fn quote(
@@ -329,12 +342,12 @@ mod tests {
         }
     }
 
-    /// Meter, kind, window, limit and whether it is a limit of the plan.
-    fn shown(quote: &Quote) -> Vec<(Meter, &'static str, Option<i64>, bool)> {
+    /// Meter, kind or window, and limit.
+    fn shown(quote: &Quote) -> Vec<(Meter, &'static str, Option<i64>)> {
         let of = |line: &Line| match line.target {
-            Target::Wallet => (line.meter, "wallet", None, line.is_shown),
-            Target::Counter { window, limit, .. } => (line.meter, window.as_str(), limit, line.is_shown),
-            Target::Deployment { limit, .. } => (line.meter, "deployment", Some(limit), line.is_shown),
+            Target::Wallet => (line.meter, "wallet", None),
+            Target::Counter { window, limit, .. } => (line.meter, window.as_str(), limit),
+            Target::Deployment { limit, .. } => (line.meter, "deployment", Some(limit)),
         };
         quote.lines.iter().map(of).collect()
     }
@@ -357,12 +370,12 @@ mod tests {
         assert_eq!(
             shown(&quoted),
             [
-                (Meter::Messages, "day", Some(50), true),
-                (Meter::LlmRequests, "none", Some(3), true),
-                (Meter::Credits, "day", Some(7), true),
-                (Meter::Tokens, "wallet", None, true),
-                (Meter::Credits, "wallet", None, false),
-                (Meter::Credits, "deployment", ceilings.deployment_credits_a_day, false),
+                (Meter::Messages, "day", Some(50)),
+                (Meter::LlmRequests, "none", Some(3)),
+                (Meter::Credits, "day", Some(7)),
+                (Meter::Tokens, "wallet", None),
+                (Meter::Credits, "wallet", None),
+                (Meter::Credits, "deployment", ceilings.deployment_credits_a_day),
             ]
         );
         assert_eq!(quoted.lines()[1]["user"], Uuid::from_u128(9).to_string());
@@ -378,9 +391,9 @@ mod tests {
         let ceilings = Ceilings { parallel: None, ..Ceilings::default() };
         let counted = quote(&model(prices, None), &plan(Vec::new(), None), &ceilings, 10, None);
         assert!(counted.terms.is_counted);
-        assert_eq!(shown(&counted)[0], (Meter::Credits, "period", None, false));
+        assert_eq!(shown(&counted)[0], (Meter::Credits, "period", None));
         assert_eq!(shown(&counted).len(), 3);
         let free = quote(&model(FREE, None), &plan(Vec::new(), Some(0)), &ceilings, 10, None);
-        assert_eq!(shown(&free), [(Meter::Credits, "wallet", None, false)]);
+        assert_eq!(shown(&free), [(Meter::Credits, "wallet", None)]);
     }
 }

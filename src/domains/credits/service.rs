@@ -85,6 +85,8 @@ pub async fn find_standing(
 pub struct AccountCounts {
     pub account_created_at: DateTime<Utc>,
     pub counts: Vec<Count>,
+    /// When the database looked.
+    pub now: DateTime<Utc>,
 }
 
 /// What all members together and the viewer alone have used, by account, in those of the accounts that are the viewer's.
@@ -95,8 +97,8 @@ pub async fn list_counts(
 ) -> Result<HashMap<Uuid, AccountCounts>> {
     let rows = repo::quotas::list_counts(conn, viewer, accounts).await?.into_iter();
     let counts = |row: repo::quotas::CountsRow| {
-        let account_created_at = row.account_created_at;
-        Ok((row.account_id, AccountCounts { account_created_at, counts: read_counts(row.counts)? }))
+        let repo::quotas::CountsRow { account_id, account_created_at, now, counts } = row;
+        Ok((account_id, AccountCounts { account_created_at, counts: read_counts(counts)?, now }))
     };
     rows.map(counts).collect()
 }

@@ -62,6 +62,8 @@ impl SubscriptionRow {
 pub struct InForce {
     pub plan: Arc<Plan>,
     pub subscription: SubscriptionRow,
+    /// Version of the catalogue that this was read from.
+    pub catalog_version: i64,
 }
 
 impl InForce {
@@ -74,7 +76,8 @@ impl InForce {
     pub fn anchors(&self, sign_up: DateTime<Utc>) -> Anchors {
         let Period { starts_at, ends_at, .. } = self.subscription.period();
         let period = Bounds { starts: starts_at, ends: ends_at };
-        Anchors { sign_up, subscription: self.subscription.anchor_at, period }
+        let terms = self.subscription.revision + self.catalog_version;
+        Anchors { sign_up, subscription: self.subscription.anchor_at, period, terms }
     }
 
     /// The same as what an account that was made at `sign_up` pays with.

@@ -82,8 +82,9 @@ impl Subscriptions {
 
     /// What this row puts in force, due or not: from memory.
     pub fn in_force(&self, subscription: SubscriptionRow) -> Result<InForce, UnknownPlan> {
+        let catalog_version = self.catalog.version();
         let plan = self.catalog.plan(subscription.plan_id).ok_or(UnknownPlan(subscription.plan_id))?;
-        Ok(InForce { plan, subscription })
+        Ok(InForce { plan, subscription, catalog_version })
     }
 
     /// Does what is due: books what has expired, and ends and begins periods and loans. Repeating it changes nothing.

@@ -194,7 +194,7 @@ impl Twins {
             let is_over = counter.bounds.is_some_and(|bounds| bounds.1 <= self.model.now);
             let (used, held) = if is_over { (0, 0) } else { self.model.count(key) };
             model.push(json!({ "account_id": self.accounts[*account], "user_id": user, "meter": meter, "window_kind": window,
-                               "used": used, "held": held, "revision": counter.revision }));
+                               "used": used, "held": held, "revision": self.model.shown_revision(key) }));
         }
         let key = |row: &Value| {
             ["account_id", "user_id", "meter", "window_kind"]

@@ -88,7 +88,7 @@ fn assert_covered(
     options: &Options,
 ) -> Result<bool, TestCaseError> {
     let now: DateTime<Utc> = "2026-05-05T12:00:00Z".parse().unwrap();
-    let anchors = Anchors { sign_up: now, subscription: now, period: month_since(now, now) };
+    let anchors = Anchors { sign_up: now, subscription: now, period: month_since(now, now), terms: 0 };
     let most = Call::output_cap(model, plan, ceilings);
     let prompt_tokens = part(model.context_tokens.min(Call::input_cap(plan, ceilings)), options.prompt);
     let wished = options.max_output_tokens.unwrap_or(most).min(model.context_tokens - prompt_tokens);

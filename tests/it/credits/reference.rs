@@ -328,6 +328,20 @@ impl Ledger {
         (used, held)
     }
 
+    /// As people read it: the end of a window counts, and so does a draw that leaves a sliding one.
+    pub fn shown_revision(&self, key: &CounterKey) -> i64 {
+        let counter = &self.counters[key];
+        let over = counter.bounds.is_some_and(|bounds| bounds.1 <= self.now);
+        let in_window = key.sliding().map_or(0, |length| {
+            let of = Of::Counter(key.clone(), None);
+            self.draws(&of).filter(|(_, draw)| draw.at > self.now - length).count()
+        });
+        let is_of_wallet = key.window == "period" && key.user.is_nil() && !is_count(key.meter);
+        let wallet = self.wallets.get(&(key.account, key.meter)).filter(|_| is_of_wallet && key.meter != "credits");
+        counter.revision + i64::from(over) - i64::try_from(in_window).unwrap()
+            + wallet.map_or(0, |wallet| wallet.balance().revision)
+    }
+
     /// What all accounts used and hold of a day.
     pub fn day(&self, day: i64) -> (i64, i64) {
         let (mut used, mut held) = (0, 0);
@@ -475,7 +489,8 @@ impl Ledger {
                 Target::Counter { .. } => {
                     let key = Self::key_of(account, line).unwrap();
                     let counter = self.counters.get_mut(&key).unwrap();
-                    counter.revision += 1;
+                    // In a sliding window it counts again when it leaves.
+                    counter.revision += if counter.bounds.is_none() { 2 } else { 1 };
                     let start = counter.bounds.map(|bounds| bounds.0);
                     draws.push(draw(Of::Counter(key, start), need));
                 }

@@ -1,32 +1,35 @@
 //! Counting what is done with as soon as it is made.
 
+use std::sync::Arc;
+
 use diesel::{prelude::*, result::Error as DieselError, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    domains::credits::refusal::Refusal,
+    domains::credits::{attempt::Attempt, refusal::Refusal},
     platform::postgres::{only, statement::statement},
 };
 
-/// The refusal that `ledger_hold` raised, if it is one. The SQLSTATE of a raised exception is not part of Diesel's error,
+/// The refusal that `ledger_hold` raised of an attempt, if it is one. The SQLSTATE of a raised exception is not part of Diesel's error,
 /// so it is known by its message.
-pub fn refusal_of(error: &DieselError) -> Option<Box<Refusal>> {
+pub fn refusal_of(error: &DieselError, attempt: &Arc<Attempt>) -> Option<Box<Refusal>> {
     let DieselError::DatabaseError(_, info) = error else { return None };
     if !info.message().starts_with("insufficient ") {
         return None;
     }
-    serde_json::from_str(info.details()?).ok()
+    let mut refusal: Box<Refusal> = serde_json::from_str(info.details()?).ok()?;
+    refusal.attempt = Some(Arc::clone(attempt));
+    Some(refusal)
 }
 
 /// Opens and settles the hold of a conversation. What its limits have counted then, or why they do not allow it.
 pub async fn count_conversation(
     conn: &mut AsyncPgConnection,
-    id: Uuid,
-    account_id: Uuid,
-    user_id: Uuid,
+    (id, account_id, user_id): (Uuid, Uuid, Uuid),
     lines: Value,
+    attempt: &Arc<Attempt>,
 ) -> QueryResult<Result<Value, Box<Refusal>>> {
     // The settlement takes its id from the hold, and so comes after it.
     const SQL: &str = "\
@@ -50,6 +53,6 @@ pub async fn count_conversation(
         .and_then(only);
     match counted {
         Ok(Row { counts }) => Ok(Ok(counts)),
-        Err(error) => refusal_of(&error).map(Err).ok_or(error),
+        Err(error) => refusal_of(&error, attempt).map(Err).ok_or(error),
     }
 }

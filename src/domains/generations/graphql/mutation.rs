@@ -11,7 +11,7 @@ use super::{
 use crate::{
     domains::{
         conversations::graphql::Conversation,
-        credits::graphql::{CreditBalance, balance_of, shown},
+        credits::graphql::{CreditBalance, balance_of, shown, standing_of},
         generations::{Canceled, GenerationRow, Generations, Started},
     },
     error::AppError,
@@ -40,14 +40,15 @@ impl GenerationsMutation {
             Ok((new, key)) => ctx.handle::<Generations>().send_message(ctx.viewer(), new, key).await,
             Err(error) => Err(error),
         };
+        let (credit_balance, quotas) = standing_of(&result);
         Ok(match split(ctx, result)? {
             Ok(started) => sent(wait(ctx, started).await),
             Err(user_errors) => SendMessagePayload {
                 conversation: None,
                 user_message: None,
                 assistant_message: None,
-                credit_balance: None,
-                quotas: Vec::new(),
+                credit_balance,
+                quotas,
                 user_errors,
             },
         })

@@ -173,7 +173,7 @@ pub enum Acceptance {
 
 /// The refusals that the functions of [`accept_turn`] raise. The SQLSTATE of a raised exception is not part of Diesel's
 /// error, so they are known by their messages.
-fn refusal(error: DieselError) -> QueryResult<Acceptance> {
+fn refusal(error: DieselError, quote: &Quote) -> QueryResult<Acceptance> {
     if let DieselError::DatabaseError(_, info) = &error {
         if info.message() == "replica has moved on" {
             return Ok(Acceptance::Fenced);
@@ -182,7 +182,7 @@ fn refusal(error: DieselError) -> QueryResult<Acceptance> {
             return Ok(Acceptance::MovedOn);
         }
     }
-    refusal_of(&error).map(Acceptance::Refused).ok_or(error)
+    refusal_of(&error, quote.attempt()).map(Acceptance::Refused).ok_or(error)
 }
 
 /// Writes the whole turn or nothing: key, conversation, hold, both messages and the run. A fenced process begins none.
@@ -256,7 +256,7 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
         .await
         .and_then(only)
         .map(Acceptance::Accepted)
-        .or_else(refusal)
+        .or_else(|error| refusal(error, &turn.quote))
 }
 
 /// How a run ends.
