@@ -150,7 +150,8 @@ impl From<&AppError> for UserError {
             }
             Some(Details::Quota(quota)) => {
                 let refusal = Refusal::of_error(error);
-                QuotaExceededError::new(&plain, quota, refusal).map_or(Self::Plain(plain), Self::QuotaExceeded)
+                QuotaExceededError::new(&plain, quota, refusal)
+                    .map_or(Self::Plain(plain), Self::QuotaExceeded)
             }
             Some(Details::PlanRequired { requires }) => {
                 Self::PlanRequired(PlanRequiredError::new(plain, requires.clone()))

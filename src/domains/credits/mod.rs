@@ -47,7 +47,8 @@ pub use quote::{Call, Quote};
 pub use refusal::{LineKind, Refusal};
 pub use repo::counted::refusal_of;
 pub use service::{
-    AccountCounts, CreditLedger, Difference, check, find_standing, last_check, list_counts, note_check,
+    AccountCounts, CreditLedger, Difference, check, find_standing, last_check, list_counts, list_left_grants,
+    note_check,
 };
 pub use usage::{Terms, Usage, UsageSource};
 pub use watch::{AccountWatch, Watcher};

@@ -8,9 +8,9 @@ use futures_util::FutureExt;
 use uuid::Uuid;
 
 use super::{
-    model::{EntryKind, LedgerEntryRow, Standing},
+    model::{EntryKind, GrantRow, LedgerEntryRow, Standing},
     quota::{Count, read_counts},
-    repo::{self, Checked, EntryPage},
+    repo::{self, Checked, EntryPage, grants::Wanted},
 };
 use crate::{error::Result, platform::postgres::Db};
 
@@ -78,6 +78,15 @@ pub async fn find_standing(
 ) -> Result<Option<Standing>> {
     let found = repo::balances::list_balances(conn, viewer, &[account_id]).await?;
     Ok(found.into_iter().next().map(|(_, standing)| standing))
+}
+
+/// Grants with credits left in an account, in the order in which they are spent; none when they are not the viewer's to see.
+pub async fn list_left_grants(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    account_id: Uuid,
+) -> Result<Vec<GrantRow>> {
+    Ok(repo::grants::list_grants(conn, viewer, Wanted::LeftIn(&[account_id])).await?)
 }
 
 /// What has been counted in an account.

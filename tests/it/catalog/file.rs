@@ -58,7 +58,7 @@ the catalogue has 7 faults, and nothing was changed:
   plans.free.credits (offer.toml line 6): is negative
     fix: write a plain decimal with at most 6 decimals, such as \"0.15\", or \"unlimited\"
   plans.free.models (offer.toml line 7): names \"gpt-*\", which is no model
-    fix: there are: m
+    fix: there are: m, echo
   default_plan (offer.toml line 2): names no plan
     fix: there are: free
   plans.free.max_outputtokens (offer.toml line 8): is no setting

@@ -337,7 +337,8 @@ impl Ledger {
             self.draws(&of).filter(|(_, draw)| draw.at > self.now - length).count()
         });
         let is_of_wallet = key.window == "period" && key.user.is_nil() && !is_count(key.meter);
-        let wallet = self.wallets.get(&(key.account, key.meter)).filter(|_| is_of_wallet && key.meter != "credits");
+        let wallet =
+            self.wallets.get(&(key.account, key.meter)).filter(|_| is_of_wallet && key.meter != "credits");
         counter.revision + i64::from(over) - i64::try_from(in_window).unwrap()
             + wallet.map_or(0, |wallet| wallet.balance().revision)
     }
