@@ -38,7 +38,7 @@ async fn an_operator_puts_a_plan_in_force_and_everybody_sees_it() {
     for line in [
         "plan     Pro (pro, version 1)",
         "credits  300.000000 available, 0.000000 held",
-        "limit    llm_requests none member  used 0  held 0  of 3",
+        "limit    credits day account  used 0.000000  held 0.000000  of 10000.000000  resets ",
         "  plan  200.000000 of 200.000000 left  until ",
         "  grant  200.000000  then 300.000000  ",
     ] {
