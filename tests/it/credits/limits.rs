@@ -147,7 +147,7 @@ async fn ceilings_hold_whatever_the_plan_says() {
     app.provider.always(Script::text("Yes.", 1).usage(5, 10).gate(&gate));
     let open = [send_least(&person).await, send_least(&person).await];
     let refused = send_least(&person).await;
-    let sentence = "No more than 2 answers may run at once. Work in progress is in the way; try again when it has ended.";
+    let sentence = "At most 2 answers at once. Please try again when one of them has ended.";
     assert_eq!(refusal(&refused), ("QUOTA_EXCEEDED", sentence));
     gate.open();
     for sent in &open {
