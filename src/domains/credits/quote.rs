@@ -1,5 +1,6 @@
 //! What a call may cost in every meter, before it is made.
 
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde_json::Value;
 use uuid::Uuid;
@@ -23,7 +24,9 @@ pub struct Call<'a> {
     pub plan: &'a Plan,
     pub ceilings: &'a Ceilings,
     pub anchors: &'a Anchors,
-    pub now: chrono::DateTime<chrono::Utc>,
+    pub now: DateTime<Utc>,
+    /// When the plan is not in force any more, or its period is over.
+    pub until: DateTime<Utc>,
     /// Who calls; limits of members count this person.
     pub user_id: Uuid,
     /// Estimated tokens of the prompt.
@@ -72,6 +75,7 @@ pub struct Quote {
     pub min: u32,
     lines: Vec<Line>,
     user_id: Uuid,
+    until: DateTime<Utc>,
 }
 
 impl Quote {
@@ -95,7 +99,9 @@ impl Quote {
             add(&mut lines, call, &terms, Meter::Credits, target);
         }
         add_ceilings(&mut lines, call, &terms);
-        Self { terms, wanted, min: content.min_output_tokens.min(wanted), lines, user_id: call.user_id }
+        let min = content.min_output_tokens.min(wanted);
+        let until = Line::until(&lines, call.until);
+        Self { terms, wanted, min, lines, user_id: call.user_id, until }
     }
 
     /// The same with the most it may cost in micro-credits; `None` when that does not pay for the least.
@@ -125,6 +131,11 @@ impl Quote {
     /// The lines that the database function `ledger_hold` reads.
     pub fn lines(&self) -> Value {
         self.lines.iter().map(|line| line.to_json(self.user_id)).collect()
+    }
+
+    /// From when on it says nothing any more: a window, the period or the plan is over.
+    pub fn until(&self) -> DateTime<Utc> {
+        self.until
     }
 
     /// The limits of the plan that the call counts in.
@@ -193,7 +204,6 @@ fn add_ceilings(lines: &mut Vec<Line>, call: &Call<'_>, terms: &Terms) {
 mod tests {
     use std::collections::BTreeSet;
 
-    use chrono::{DateTime, Utc};
     use proptest::prelude::*;
 
     use super::*;
@@ -270,6 +280,7 @@ mod tests {
             ceilings,
             anchors: &anchors,
             now,
+            until: anchors.period.ends,
             user_id,
             prompt_tokens,
             wanted,

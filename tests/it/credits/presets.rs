@@ -98,6 +98,7 @@ fn assert_covered(
         ceilings,
         anchors: &anchors,
         now,
+        until: anchors.period.ends,
         user_id: Uuid::from_u128(1),
         prompt_tokens,
         wanted: Some(wished),
