@@ -1,4 +1,4 @@
-//! A call that waits for a lock across the end of a window or of a period: it counts, and is refused, by the time at which
+//! A call that waits for a lock across the end of a window, a period or a loan: it counts, and is refused, by the time at which
 //! it is admitted, never by the time at which it was made.
 
 use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
@@ -63,6 +63,11 @@ impl Eve {
 
     /// Lets a call wait for a lock while the day ends.
     async fn over_midnight<T>(&self, held: Held, call: impl Future<Output = T>) -> T {
+        self.until(1, held, call).await
+    }
+
+    /// Lets a call wait for a lock until so many seconds after midnight.
+    async fn until<T>(&self, seconds: i64, held: Held, call: impl Future<Output = T>) -> T {
         let url = &self.app.db.url;
         let mut blocker = connect(url).await;
         let table = match held {
@@ -70,13 +75,13 @@ impl Eve {
             Held::Counters => "quota_counters",
         };
         blocker.batch_execute(&format!("BEGIN; SELECT 1 FROM {table} FOR UPDATE")).await.unwrap();
-        let midnight = async {
+        let release = async {
             wait_until_blocked(url, 1).await;
-            self.set_process(1);
-            self.set_database(1).await;
+            self.set_process(seconds);
+            self.set_database(seconds).await;
             blocker.batch_execute("COMMIT").await.unwrap();
         };
-        let (answer, ()) = tokio::join!(call, midnight);
+        let (answer, ()) = tokio::join!(call, release);
         answer
     }
 
@@ -158,23 +163,42 @@ async fn a_period_that_ends_while_a_message_waits_pays_with_the_credits_of_the_n
     // For one message of 69,000 micro-credits, and what 15,000 of them leave is not enough for another.
     let eve = Eve::begin(Offer::of_credits("0.08")).await;
     let person = eve.app.client.sign_up().await;
-    // The period and its grant end at midnight.
-    let shift = format!("(period_ends_at - '{}'::timestamptz)", eve.midnight.to_rfc3339());
+    // The period and its grant end before any window does.
+    let end = (eve.midnight - TimeDelta::seconds(10)).to_rfc3339();
+    let shift = format!("(period_ends_at - '{end}'::timestamptz)");
     let end = format!(
-        "UPDATE grants SET expires_at = '{}';
+        "UPDATE grants SET expires_at = '{end}';
          UPDATE subscriptions SET anchor_at = anchor_at - {shift}, period_started_at = period_started_at - {shift},
-                                  period_ends_at = period_ends_at - {shift}",
-        eve.midnight.to_rfc3339()
+                                  period_ends_at = period_ends_at - {shift}"
     );
     run(&eve.app.db.url, &end).await;
     assert_eq!(send(&person).await["userErrors"], json!([]));
     wait_until_settled(&eve.app.db.url).await;
     assert_eq!(send(&person).await["userErrors"][0]["code"], "INSUFFICIENT_CREDITS");
-    let sent = eve.over_midnight(Held::Wallets, send(&person)).await;
+    let sent = eve.until(-5, Held::Wallets, send(&person)).await;
     assert_eq!(sent["userErrors"], json!([]));
     assert_eq!(sent["assistantMessage"]["generation"]["charge"]["creditsHeld"], "0.069000");
     assert_eq!(micro(&sent["creditBalance"]["available"]), 80_000 - 69_000);
     println!("edge of a period n=1 ok");
+    eve.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loan_that_ends_while_a_message_waits_does_not_pay_for_it() {
+    let lent = "[plans.lent]\nname = \"Lent\"\ncredits = \"0\"\nmodels = [\"*\"]\n";
+    let eve = Eve::begin(Offer::default().with(lent).models(&["echo"])).await;
+    let person = eve.app.client.sign_up().await;
+    let lend = format!(
+        "UPDATE subscriptions SET reverts_to_plan_id = plan_id, reverts_at = '{}',
+                                  plan_id = (SELECT id FROM plans WHERE key = 'lent')",
+        (eve.midnight - TimeDelta::seconds(10)).to_rfc3339()
+    );
+    run(&eve.app.db.url, &lend).await;
+    assert_eq!(send(&person).await["userErrors"], json!([]));
+    wait_until_settled(&eve.app.db.url).await;
+    let refused = eve.until(-5, Held::Wallets, send(&person)).await;
+    assert_eq!(refused["userErrors"][0]["code"], "PLAN_REQUIRED", "{refused}");
+    println!("edge of a loan n=1 ok");
     eve.close().await;
 }
 
