@@ -32,11 +32,11 @@ pub fn only<T>(rows: Vec<T>) -> diesel::QueryResult<T> {
     rows.into_iter().next().ok_or(diesel::result::Error::NotFound)
 }
 
-/// True of what the database function `require_moved` raises: the statement was about something that is not so any more.
+/// What the database function `require_moved` says has moved on: the statement was about something that is not so any more.
 /// The SQLSTATE of a raised exception is not part of Diesel's error, so it is known by its message.
-pub fn has_moved_on(error: &diesel::result::Error) -> bool {
-    let diesel::result::Error::DatabaseError(_, info) = error else { return false };
-    info.message().ends_with(" has moved on")
+pub fn moved_on(error: &diesel::result::Error) -> Option<&str> {
+    let diesel::result::Error::DatabaseError(_, info) = error else { return None };
+    info.message().strip_suffix(" has moved on")
 }
 
 diesel::define_sql_function! {

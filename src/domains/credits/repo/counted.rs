@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     domains::credits::{counted::NewConversationCount, refusal::Refusal},
-    platform::postgres::{has_moved_on, only, statement::statement},
+    platform::postgres::{moved_on, only, statement::statement},
 };
 
 /// The refusal that `ledger_hold` raised, if it is one. The SQLSTATE of a raised exception is not part of Diesel's error,
@@ -56,7 +56,7 @@ pub async fn count_conversation(
         .and_then(only);
     match counted {
         Ok(Row { counts }) => Ok(Counted::Counts(counts)),
-        Err(error) if has_moved_on(&error) => Ok(Counted::MovedOn),
+        Err(error) if moved_on(&error).is_some() => Ok(Counted::MovedOn),
         Err(error) => refusal_of(&error).map(Counted::Refused).ok_or(error),
     }
 }

@@ -17,7 +17,7 @@ use crate::{
         },
         subscriptions::SubscriptionRow,
     },
-    platform::postgres::{has_moved_on, idempotency::Intent, only, statement::statement},
+    platform::postgres::{idempotency::Intent, moved_on, only, statement::statement},
 };
 
 /// Turns of history that are read at most.
@@ -179,11 +179,11 @@ pub enum Acceptance {
 
 /// The refusals that the functions of [`accept_turn`] raise.
 fn refusal(error: DieselError) -> QueryResult<Acceptance> {
-    if has_moved_on(&error) {
-        let is_fenced = error.to_string().starts_with("replica ");
-        return Ok(if is_fenced { Acceptance::Fenced } else { Acceptance::MovedOn });
+    match moved_on(&error) {
+        Some("replica") => Ok(Acceptance::Fenced),
+        Some(_) => Ok(Acceptance::MovedOn),
+        None => refusal_of(&error).map(Acceptance::Refused).ok_or(error),
     }
-    refusal_of(&error).map(Acceptance::Refused).ok_or(error)
 }
 
 /// Writes the whole turn or nothing: key, conversation, hold, both messages and the run. A fenced process begins none.
