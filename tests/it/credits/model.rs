@@ -111,17 +111,18 @@ impl Twins {
         id: Uuid,
         account: usize,
         mut lines: Vec<Line>,
-        min: i64,
-        want: i64,
+        (min, want): (i64, i64),
+        until: i64,
     ) -> Admission {
         lines.sort_by(|a, b| (&a.target, a.meter).cmp(&(&b.target, b.meter)));
         let texts: Vec<Value> = lines.iter().rev().map(json_of).collect();
         let sql = format!(
-            "SELECT * FROM ledger_hold('{id}', '{}', 'generation', {want}, {min}, '{}', NULL, 'Work')",
+            "SELECT * FROM ledger_hold('{id}', '{}', 'generation', {want}, {min}, '{}', NULL, 'Work', '{}')",
             self.accounts[account],
-            json!(texts)
+            json!(texts),
+            instant(until)
         );
-        let expected = self.model.hold(id, account, &lines, min, want);
+        let expected = self.model.hold(id, account, &lines, (min, want), until);
         let real = match try_rows(&mut self.conn, &sql).await {
             Ok(rows) => Admission::Admitted {
                 units: integer(&rows[0]["units"]),
@@ -131,13 +132,20 @@ impl Twins {
             Err(DieselError::DatabaseError(_, info)) if info.message().starts_with("insufficient ") => {
                 refusal(&serde_json::from_str(info.details().unwrap()).unwrap())
             }
+            Err(DieselError::DatabaseError(_, info)) if info.message() == "window has moved on" => {
+                Admission::MovedOn
+            }
             Err(error) => panic!("{error}: {sql}"),
         };
         assert_eq!(real, expected, "{sql}");
-        if let Admission::Refused { meter, window, .. } = &real {
-            let name = format!("{meter}/{}", window.as_deref().unwrap_or("wallet"));
-            *self.refusals.entry(name).or_default() += 1;
-        }
+        let name = match &real {
+            Admission::Admitted { .. } => return real,
+            Admission::Refused { meter, window, .. } => {
+                format!("{meter}/{}", window.as_deref().unwrap_or("wallet"))
+            }
+            Admission::MovedOn => "moved on".to_owned(),
+        };
+        *self.refusals.entry(name).or_default() += 1;
         real
     }
 
@@ -407,7 +415,9 @@ async fn step(twins: &mut Twins, rng: &mut StdRng, scale: i64) {
             let lines = lines_of(twins, rng, account, scale);
             let want = rng.random_range(0..=10_000);
             let min = rng.random_range(0..=want.min(64));
-            twins.hold(Uuid::from_u128(rng.random()), account, lines, min, want).await;
+            // Now and then the time of the lines is just over.
+            let until = twins.model.now + rng.random_range(-2..40);
+            twins.hold(Uuid::from_u128(rng.random()), account, lines, (min, want), until).await;
         }
         roll => resolve_some(twins, rng, scale, roll < 92).await,
     }
@@ -487,7 +497,7 @@ async fn near_an_empty_balance_every_micro_credit_is_counted() {
         // 7, and three and a third for each unit.
         let hold = Uuid::from_u128(rng.random());
         let lines = credits(7, 3_333_333);
-        if let Admission::Admitted { units, .. } = twins.hold(hold, 0, lines, 4, 10).await {
+        if let Admission::Admitted { units, .. } = twins.hold(hold, 0, lines, (4, 10), NEVER).await {
             admitted.push((number, units));
         }
         twins.resolve(hold, None).await;
@@ -520,7 +530,7 @@ async fn the_largest_prices_and_balances_are_exact_too() {
         let grant = Grant::new(Uuid::from_u128(rng.random()), "all", 1, amount, NEVER);
         twins.grant(account, "credits", grant).await;
         let hold = Uuid::from_u128(rng.random());
-        twins.hold(hold, account, credits(fixed, rate), 1, want).await;
+        twins.hold(hold, account, credits(fixed, rate), (1, want), NEVER).await;
         twins.resolve(hold, spend(1)).await;
     }
     twins.compare_everything().await;

@@ -17,7 +17,7 @@ use crate::{
         },
         subscriptions::SubscriptionRow,
     },
-    platform::postgres::{idempotency::Intent, only, statement::statement},
+    platform::postgres::{idempotency::Intent, moved_on, only, statement::statement},
 };
 
 /// Turns of history that are read at most.
@@ -38,6 +38,8 @@ pub struct Context {
     pub history: Vec<PastTurn>,
     /// When the account that pays was made, and what it has; `None` when there is no such account.
     pub payer: Option<(DateTime<Utc>, SubscriptionRow)>,
+    /// The database's time of it all.
+    pub now: DateTime<Utc>,
 }
 
 #[derive(QueryableByName)]
@@ -56,6 +58,8 @@ struct ContextRow {
     account_created_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = sql_types::Nullable<sql_types::Jsonb>)]
     subscription: Option<serde_json::Value>,
+    #[diesel(sql_type = sql_types::Timestamptz)]
+    now: DateTime<Utc>,
 }
 
 /// Reads what a turn needs: an earlier result, the rights, the conversation and its branch.
@@ -86,7 +90,8 @@ pub async fn read_turn(
                            FROM branch), '[]') AS history, \
                (SELECT created_at FROM accounts WHERE id = coalesce((SELECT account_id FROM c), p.account_id)) AS account_created_at, \
                (SELECT to_jsonb(s) FROM subscriptions s WHERE s.ended_at IS NULL \
-                   AND s.account_id = coalesce((SELECT account_id FROM c), p.account_id)) AS subscription \
+                   AND s.account_id = coalesce((SELECT account_id FROM c), p.account_id)) AS subscription, \
+               loquent_now() AS now \
           FROM p LEFT JOIN idempotency_keys k \
             ON k.user_id = p.viewer AND k.operation = p.operation AND k.key = p.key AND k.expires_at > loquent_now()";
     let row: ContextRow = statement(SQL)
@@ -105,6 +110,7 @@ pub async fn read_turn(
         conversation: row.conversation.map(read_json).transpose()?,
         history: read_json(row.history)?,
         payer: row.account_created_at.zip(row.subscription.map(read_json).transpose()?),
+        now: row.now,
     })
 }
 
@@ -163,7 +169,7 @@ impl Accepted {
 #[derive(Debug)]
 pub enum Acceptance {
     Accepted(Accepted),
-    /// The conversation or the key was taken meanwhile: read again.
+    /// The conversation or the key was taken meanwhile, or the time of the quote is over: read again.
     MovedOn,
     /// Another process has fenced the one that was to run it.
     Fenced,
@@ -171,18 +177,13 @@ pub enum Acceptance {
     Refused(Box<Refusal>),
 }
 
-/// The refusals that the functions of [`accept_turn`] raise. The SQLSTATE of a raised exception is not part of Diesel's
-/// error, so they are known by their messages.
+/// The refusals that the functions of [`accept_turn`] raise.
 fn refusal(error: DieselError) -> QueryResult<Acceptance> {
-    if let DieselError::DatabaseError(_, info) = &error {
-        if info.message() == "replica has moved on" {
-            return Ok(Acceptance::Fenced);
-        }
-        if info.message().ends_with("has moved on") {
-            return Ok(Acceptance::MovedOn);
-        }
+    match moved_on(&error) {
+        Some("replica") => Ok(Acceptance::Fenced),
+        Some(_) => Ok(Acceptance::MovedOn),
+        None => refusal_of(&error).map(Acceptance::Refused).ok_or(error),
     }
-    refusal_of(&error).map(Acceptance::Refused).ok_or(error)
 }
 
 /// Writes the whole turn or nothing: key, conversation, hold, both messages and the run. A fenced process begins none.
@@ -194,7 +195,8 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
                           ?::text AS conversation_model, ?::uuid AS user_message_id, \
                           ?::jsonb AS user_parts, ?::uuid AS answer_id, ?::uuid AS generation_id, \
                           ?::text AS requested_model, ?::text AS model_key, ?::jsonb AS terms, ?::bigint AS want, \
-                          ?::bigint AS min, ?::jsonb AS lines, ?::text AS description, loquent_now() AS now), \
+                          ?::bigint AS min, ?::jsonb AS lines, ?::timestamptz AS until, ?::text AS description, \
+                          loquent_now() AS now), \
         k AS (INSERT INTO idempotency_keys AS i (user_id, operation, key, request_hash, result) \
               SELECT viewer, operation, key, request_hash, result FROM p \
               ON CONFLICT (user_id, operation, key) DO UPDATE \
@@ -217,7 +219,7 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
                  AND require_moved((SELECT n FROM ours) = 1, 'key') \
                  AND require_moved((SELECT count(*) FROM c) = 1, 'conversation') AS is_ours), \
         h AS (SELECT h.* FROM p, r, LATERAL ledger_hold(CASE WHEN r.is_ours THEN p.generation_id END, p.account_id, \
-                'generation', p.want, p.min, p.lines, p.viewer, p.description) h), \
+                'generation', p.want, p.min, p.lines, p.viewer, p.description, p.until) h), \
         m AS (INSERT INTO messages (id, account_id, conversation_id, parent_id, role, author_id, status, parts, created_at) \
               SELECT user_message_id, account_id, c.id, parent_id, 'user', viewer, 'succeeded', user_parts, now \
                 FROM p, c, h \
@@ -251,6 +253,7 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
         .bind::<sql_types::BigInt, _>(i64::from(turn.quote.wanted))
         .bind::<sql_types::BigInt, _>(i64::from(turn.quote.min))
         .bind::<sql_types::Jsonb, _>(turn.quote.lines())
+        .bind::<sql_types::Timestamptz, _>(turn.quote.until())
         .bind::<sql_types::Text, _>(&turn.description)
         .load(conn)
         .await
@@ -310,13 +313,15 @@ pub async fn finish_turn(
         WITH p AS (SELECT ?::uuid AS id, ?::uuid AS writer, ?::uuid AS owner, ?::text AS status, ?::text AS finish_reason, \
                           ?::text AS error_code, ?::text AS error_message, ?::jsonb AS parts, ?::int AS sequence, \
                           ?::boolean AS is_retryable, ?::int AS retry_after, ?::boolean AS is_capped, ?::int AS input_tokens, \
-                          ?::int AS cached_input_tokens, ?::int AS output_tokens, ?::int AS reasoning_tokens, \
+                          ?::int AS cached_input_tokens, ?::int AS cache_write_tokens, \
+                          ?::int AS output_tokens, ?::int AS reasoning_tokens, \
                           ?::text AS usage_source, ?::bigint AS charged, ?::text AS state, ?::jsonb AS actual, \
                           ?::text AS description), \
         l AS (SELECT m.id FROM p JOIN generations g ON g.id = p.id JOIN messages m ON m.id = g.message_id FOR UPDATE OF m), \
         g AS (UPDATE generations g SET status = p.status, finish_reason = p.finish_reason, error_code = p.error_code, \
                      error_message = p.error_message, is_retryable = p.is_retryable, retry_after_seconds = p.retry_after, is_output_capped = p.is_capped, \
                      input_tokens = p.input_tokens, cached_input_tokens = p.cached_input_tokens, \
+                     cache_write_tokens = p.cache_write_tokens, \
                      output_tokens = p.output_tokens, reasoning_tokens = p.reasoning_tokens, \
                      usage_source = p.usage_source, credits_charged = p.charged, finished_at = loquent_now(), \
                      revision = g.revision + 1 \
@@ -346,6 +351,7 @@ pub async fn finish_turn(
         .bind::<sql_types::Bool, _>(ending.is_output_capped)
         .bind::<sql_types::Nullable<sql_types::Int4>, _>(usage.map(|usage| count(usage.input)))
         .bind::<sql_types::Nullable<sql_types::Int4>, _>(usage.map(|usage| count(usage.cached_input)))
+        .bind::<sql_types::Nullable<sql_types::Int4>, _>(usage.map(|usage| count(usage.cache_write)))
         .bind::<sql_types::Nullable<sql_types::Int4>, _>(usage.map(|usage| count(usage.output)))
         .bind::<sql_types::Nullable<sql_types::Int4>, _>(usage.map(|usage| count(usage.reasoning)))
         .bind::<sql_types::Nullable<sql_types::Text>, _>(usage.map(|usage| usage.source.as_str()))
