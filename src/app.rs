@@ -14,7 +14,7 @@ use crate::{
         accounts::{self, Accounts, Passwords, SigningKey, TokenSettings, Tokens},
         catalog::Catalog,
         conversations::{self, Conversations},
-        credits::{AccountWatch, Adjustments, CreditLedger},
+        credits::{AccountWatch, Adjustments},
         generations::{GenerationSettings, Generations, LogSettings, Parts},
         settings::Settings,
         subscriptions::{self, Subscriptions},
@@ -57,7 +57,6 @@ pub use offer::built_in_settings;
 pub struct App {
     pub api: Api,
     pub accounts: Accounts,
-    pub credits: CreditLedger,
     pub generations: Generations,
     /// Wakes the runner after something was enqueued.
     pub job_hints: JobHints,
@@ -104,7 +103,6 @@ impl App {
         let settings = Settings::new(requests.clone(), offer::built_in_settings(config, Vec::new()));
         let served = config.providers.keys().cloned();
         let catalog = Catalog::start(&requests, &clock, served, settings.clone()).await?;
-        let credits = CreditLedger::new(requests.clone());
         let subscriptions_over = |db: &Db| {
             let (clock, tasks, catalog) = (clock.clone(), tasks.clone(), catalog.clone());
             Subscriptions::new(subscriptions::Parts { db: db.clone(), clock, tasks, catalog })
@@ -174,7 +172,6 @@ impl App {
             .extension(Rules { admission: Some(admission(config)), allowances: Some(allowances.clone()) })
             .data(accounts.clone())
             .data(catalog)
-            .data(credits.clone())
             .data(conversations)
             .data(generations.clone())
             .data(settings)
@@ -192,7 +189,6 @@ impl App {
         Ok(Self {
             api,
             accounts,
-            credits,
             generations,
             job_hints,
             runner,
