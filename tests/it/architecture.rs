@@ -17,7 +17,7 @@ const RAW_SQL: [&str; 7] = [
     "domains/credits/repo.rs",
     "domains/credits/repo/",
     "domains/generations/repo/log.rs",
-    "domains/generations/repo/turn.rs",
+    "domains/generations/repo/turn/",
     "jobs/queue/",
     "platform/postgres/",
 ];
