@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use diesel::{QueryableByName, sql_types::Text};
+use diesel_async::SimpleAsyncConnection;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -77,7 +78,11 @@ impl Stage {
             text: String,
         }
         let mut conn = connect(&self.app.db.url).await;
-        let explain = diesel::sql_query(format!("EXPLAIN (GENERIC_PLAN) {sql}"));
+        let prepare = format!("SET plan_cache_mode = force_generic_plan; PREPARE asked AS {sql}");
+        conn.batch_execute(&prepare).await.unwrap();
+        let values = (1..).take_while(|number| sql.contains(&format!("${number}")));
+        let values = values.map(|_| "NULL").collect::<Vec<_>>().join(", ");
+        let explain = diesel::sql_query(format!("EXPLAIN EXECUTE asked ({values})"));
         let lines: Vec<Line> = diesel_async::RunQueryDsl::load(explain, &mut conn).await.unwrap();
         lines.into_iter().map(|line| line.text + "\n").collect()
     }
