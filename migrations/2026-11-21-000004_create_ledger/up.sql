@@ -368,9 +368,10 @@ $$;
 --    "fixed", "rate"}; starts and ends are the bounds of a day, month or period
 --   {"kind": "deployment", "meter": "credits", "window": "day", "starts", "ends", "limit", "fixed", "rate"}
 -- `units` becomes the largest of p_min..p_want that every line can pay; below p_min the refusal LQ402 carries the line that
--- is in the way as JSON in its DETAIL. Returns the credits wallet after it.
+-- is in the way as JSON in its DETAIL. Returns the credits wallet after it. The lines hold until p_until, the first end of
+-- a window, of the period or of the plan: from then on nothing is admitted or refused by them ("window has moved on").
 CREATE FUNCTION ledger_hold(p_hold uuid, p_account uuid, p_purpose text, p_want bigint, p_min bigint, p_lines jsonb,
-                            p_user uuid, p_description text)
+                            p_user uuid, p_description text, p_until timestamptz DEFAULT 'infinity')
 RETURNS TABLE (units bigint, credits_held bigint, available bigint, held bigint, revision bigint, quotas jsonb) LANGUAGE plpgsql AS $$
 DECLARE
   l record; g record; w wallets; c quota_counters;
@@ -397,6 +398,10 @@ BEGIN
   -- One instant for all that follows, so that nothing expires between the check and the draw. Each statement below sees
   -- what the last holders of the locks committed.
   at := loquent_now();
+  -- Whoever has waited for the locks until a window was over would count in one in which nothing counts any more, or be
+  -- refused by it; and the money of the next period may be there by now. A hold that is admitted in time counts in its
+  -- window, whenever it commits.
+  PERFORM require_moved(at < p_until, 'window');
   PERFORM ledger_expire(o.id, at) FROM wallets o WHERE o.account_id = p_account
      AND o.meter IN (SELECT x.meter FROM ledger_lines(p_lines) x WHERE x.kind = 'wallet')
      AND EXISTS (SELECT FROM grants e WHERE e.wallet_id = o.id AND e.available > 0 AND e.expires_at <= at);

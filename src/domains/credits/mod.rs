@@ -32,7 +32,7 @@ mod windows;
 
 pub use adjustments::{Adjusted, Adjustment, Adjustments, require_reason};
 pub use ceilings::CeilingAlarm;
-pub use counted::{NewConversationCount, count_conversation_in_tx};
+pub use counted::{NewConversationCount, NotCounted, count_conversation_in_tx};
 pub use grants::{
     GrantSource, NewGrant, PeriodGrant, expire_in_tx, grant_in_tx, list_period_grants, list_with_expired,
     lock_wallets_in_tx,

@@ -6,6 +6,7 @@ mod charges;
 mod checker;
 mod concurrency;
 mod crowd;
+mod edges;
 mod hang_up;
 mod idempotency;
 mod ledger;

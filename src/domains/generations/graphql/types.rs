@@ -151,6 +151,7 @@ impl From<&GenerationRow> for Charge {
         let usage = row.usage_source.as_deref().map(|source| Usage {
             input_tokens: row.input_tokens.unwrap_or_default(),
             cached_input_tokens: row.cached_input_tokens.unwrap_or_default(),
+            cache_write_tokens: row.cache_write_tokens.unwrap_or_default(),
             output_tokens: row.output_tokens.unwrap_or_default(),
             reasoning_tokens: row.reasoning_tokens.unwrap_or_default(),
             source: if source == "provider" { UsageSource::Provider } else { UsageSource::Estimated },
@@ -170,6 +171,8 @@ pub struct Usage {
     input_tokens: i32,
     /// Prompt tokens read from the provider's cache.
     cached_input_tokens: i32,
+    /// Prompt tokens written to the provider's cache.
+    cache_write_tokens: i32,
     /// Answer tokens without reasoning.
     output_tokens: i32,
     /// Reasoning tokens.

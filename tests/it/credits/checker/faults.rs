@@ -137,6 +137,12 @@ pub const FAULTS: &[Fault] = &[
     },
     Fault {
         problem: "charge_differs_from_usage",
+        plant: "UPDATE generations SET cache_write_tokens = cache_write_tokens + 1 WHERE id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
+        subject: SETTLED,
+        also: &["draw_differs_from_usage"],
+    },
+    Fault {
+        problem: "charge_differs_from_usage",
         plant: "UPDATE holds SET overrun = overrun + 1 WHERE id = (SELECT id FROM holds WHERE state = 'settled' ORDER BY created_at LIMIT 1)",
         subject: SETTLED,
         also: &[],

@@ -67,7 +67,7 @@ async fn near_an_empty_balance_every_micro_credit_is_counted() {
         // 7, and three and a third for each unit.
         let hold = Uuid::from_u128(rng.random());
         let lines = credits(7, 3_333_333);
-        if let Admission::Admitted { units, .. } = twins.hold(hold, 0, lines, 4, 10).await {
+        if let Admission::Admitted { units, .. } = twins.hold(hold, 0, lines, (4, 10), NEVER).await {
             admitted.push((number, units));
         }
         twins.resolve(hold, None).await;
@@ -100,7 +100,7 @@ async fn the_largest_prices_and_balances_are_exact_too() {
         let grant = Grant::new(Uuid::from_u128(rng.random()), "all", 1, amount, NEVER);
         twins.grant(account, "credits", grant).await;
         let hold = Uuid::from_u128(rng.random());
-        twins.hold(hold, account, credits(fixed, rate), 1, want).await;
+        twins.hold(hold, account, credits(fixed, rate), (1, want), NEVER).await;
         twins.resolve(hold, spend(1)).await;
     }
     twins.compare_everything().await;

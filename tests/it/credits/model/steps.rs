@@ -117,7 +117,9 @@ pub async fn step(twins: &mut Twins, rng: &mut StdRng, scale: i64) {
             let lines = lines_of(twins, rng, account, scale);
             let want = rng.random_range(0..=10_000);
             let min = rng.random_range(0..=want.min(64));
-            twins.hold(Uuid::from_u128(rng.random()), account, lines, min, want).await;
+            // Now and then the time of the lines is just over.
+            let until = twins.model.now + rng.random_range(-2..40);
+            twins.hold(Uuid::from_u128(rng.random()), account, lines, (min, want), until).await;
         }
         roll => resolve_some(twins, rng, scale, roll < 92).await,
     }

@@ -100,17 +100,18 @@ impl Twins {
         id: Uuid,
         account: usize,
         mut lines: Vec<Line>,
-        min: i64,
-        want: i64,
+        (min, want): (i64, i64),
+        until: i64,
     ) -> Admission {
         lines.sort_by(|a, b| (&a.target, a.meter).cmp(&(&b.target, b.meter)));
         let texts: Vec<Value> = lines.iter().rev().map(json_of).collect();
         let sql = format!(
-            "SELECT * FROM ledger_hold('{id}', '{}', 'generation', {want}, {min}, '{}', NULL, 'Work')",
+            "SELECT * FROM ledger_hold('{id}', '{}', 'generation', {want}, {min}, '{}', NULL, 'Work', '{}')",
             self.accounts[account],
-            json!(texts)
+            json!(texts),
+            instant(until)
         );
-        let expected = self.model.hold(id, account, &lines, min, want);
+        let expected = self.model.hold(id, account, &lines, (min, want), until);
         let real = match try_rows(&mut self.conn, &sql).await {
             Ok(rows) => Admission::Admitted {
                 units: integer(&rows[0]["units"]),
@@ -120,13 +121,20 @@ impl Twins {
             Err(DieselError::DatabaseError(_, info)) if info.message().starts_with("insufficient ") => {
                 refusal(&serde_json::from_str(info.details().unwrap()).unwrap())
             }
+            Err(DieselError::DatabaseError(_, info)) if info.message() == "window has moved on" => {
+                Admission::MovedOn
+            }
             Err(error) => panic!("{error}: {sql}"),
         };
         assert_eq!(real, expected, "{sql}");
-        if let Admission::Refused { meter, window, .. } = &real {
-            let name = format!("{meter}/{}", window.as_deref().unwrap_or("wallet"));
-            *self.refusals.entry(name).or_default() += 1;
-        }
+        let name = match &real {
+            Admission::Admitted { .. } => return real,
+            Admission::Refused { meter, window, .. } => {
+                format!("{meter}/{}", window.as_deref().unwrap_or("wallet"))
+            }
+            Admission::MovedOn => "moved on".to_owned(),
+        };
+        *self.refusals.entry(name).or_default() += 1;
         real
     }
 

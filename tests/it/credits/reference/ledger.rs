@@ -79,8 +79,18 @@ impl Ledger {
         }
     }
 
-    /// `lines` in the order of the locks. A refusal leaves everything as it was.
-    pub fn hold(&mut self, id: Uuid, account: usize, lines: &[Line], min: i64, want: i64) -> Admission {
+    /// `lines` in the order of the locks, which hold until `until`. A refusal leaves everything as it was.
+    pub fn hold(
+        &mut self,
+        id: Uuid,
+        account: usize,
+        lines: &[Line],
+        (min, want): (i64, i64),
+        until: i64,
+    ) -> Admission {
+        if until <= self.now {
+            return Admission::MovedOn;
+        }
         let before = self.clone();
         for line in lines {
             self.prepare(account, line);

@@ -187,6 +187,8 @@ pub enum Admission {
         is_held: bool,
         resets: Option<i64>,
     },
+    /// The lines were made for a time that is over.
+    MovedOn,
 }
 
 /// Answer to a resolution that was the first.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     domains::credits::{Balance, Quote, Refusal, refusal_of},
-    platform::postgres::{idempotency::Intent, only, statement::statement},
+    platform::postgres::{idempotency::Intent, moved_on, only, statement::statement},
 };
 
 /// A turn to accept: every row of it and what it may cost.
@@ -65,7 +65,7 @@ impl Accepted {
 #[derive(Debug)]
 pub enum Acceptance {
     Accepted(Accepted),
-    /// The conversation or the key was taken meanwhile: read again.
+    /// The conversation or the key was taken meanwhile, or the time of the quote is over: read again.
     MovedOn,
     /// Another process has fenced the one that was to run it.
     Fenced,
@@ -73,18 +73,13 @@ pub enum Acceptance {
     Refused(Box<Refusal>),
 }
 
-/// The refusals that the functions of [`accept_turn`] raise. The SQLSTATE of a raised exception is not part of Diesel's
-/// error, so they are known by their messages.
+/// The refusals that the functions of [`accept_turn`] raise.
 fn refusal(error: DieselError) -> QueryResult<Acceptance> {
-    if let DieselError::DatabaseError(_, info) = &error {
-        if info.message() == "replica has moved on" {
-            return Ok(Acceptance::Fenced);
-        }
-        if info.message().ends_with("has moved on") {
-            return Ok(Acceptance::MovedOn);
-        }
+    match moved_on(&error) {
+        Some("replica") => Ok(Acceptance::Fenced),
+        Some(_) => Ok(Acceptance::MovedOn),
+        None => refusal_of(&error).map(Acceptance::Refused).ok_or(error),
     }
-    refusal_of(&error).map(Acceptance::Refused).ok_or(error)
 }
 
 /// Writes the whole turn or nothing: key, conversation, hold, both messages and the run. A fenced process begins none.
@@ -96,7 +91,8 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
                           ?::text AS conversation_model, ?::uuid AS user_message_id, \
                           ?::jsonb AS user_parts, ?::uuid AS answer_id, ?::uuid AS generation_id, \
                           ?::text AS requested_model, ?::text AS model_key, ?::jsonb AS terms, ?::bigint AS want, \
-                          ?::bigint AS min, ?::jsonb AS lines, ?::text AS description, loquent_now() AS now), \
+                          ?::bigint AS min, ?::jsonb AS lines, ?::timestamptz AS until, ?::text AS description, \
+                          loquent_now() AS now), \
         k AS (INSERT INTO idempotency_keys AS i (user_id, operation, key, request_hash, result) \
               SELECT viewer, operation, key, request_hash, result FROM p \
               ON CONFLICT (user_id, operation, key) DO UPDATE \
@@ -119,7 +115,7 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
                  AND require_moved((SELECT n FROM ours) = 1, 'key') \
                  AND require_moved((SELECT count(*) FROM c) = 1, 'conversation') AS is_ours), \
         h AS (SELECT h.* FROM p, r, LATERAL ledger_hold(CASE WHEN r.is_ours THEN p.generation_id END, p.account_id, \
-                'generation', p.want, p.min, p.lines, p.viewer, p.description) h), \
+                'generation', p.want, p.min, p.lines, p.viewer, p.description, p.until) h), \
         m AS (INSERT INTO messages (id, account_id, conversation_id, parent_id, role, author_id, status, parts, created_at) \
               SELECT user_message_id, account_id, c.id, parent_id, 'user', viewer, 'succeeded', user_parts, now \
                 FROM p, c, h \
@@ -153,6 +149,7 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
         .bind::<sql_types::BigInt, _>(i64::from(turn.quote.wanted))
         .bind::<sql_types::BigInt, _>(i64::from(turn.quote.min))
         .bind::<sql_types::Jsonb, _>(turn.quote.lines())
+        .bind::<sql_types::Timestamptz, _>(turn.quote.until())
         .bind::<sql_types::Text, _>(&turn.description)
         .load(conn)
         .await
