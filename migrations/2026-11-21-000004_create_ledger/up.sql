@@ -121,7 +121,8 @@ CREATE TABLE hold_draws (
   CONSTRAINT hold_draws_spent_check CHECK (spent BETWEEN 0 AND held)
 );
 CREATE INDEX hold_draws_grant_id_idx ON hold_draws (grant_id) WHERE grant_id IS NOT NULL;
-CREATE INDEX hold_draws_sliding_idx ON hold_draws (counter_id, created_at) WHERE counter_id IS NOT NULL AND window_started_at IS NULL;
+-- The count of a sliding window, and what leaves with any counter.
+CREATE INDEX hold_draws_counter_id_idx ON hold_draws (counter_id, created_at) WHERE counter_id IS NOT NULL;
 
 -- What was taken back from a wallet, once for a (grant, reference) or for an adjustment, whose id it has.
 CREATE TABLE ledger_takings (
@@ -137,6 +138,7 @@ CREATE TABLE ledger_takings (
   CONSTRAINT ledger_takings_asked_check CHECK (asked > 0),
   CONSTRAINT ledger_takings_taken_check CHECK (taken BETWEEN 0 AND asked)
 );
+CREATE INDEX ledger_takings_wallet_id_idx ON ledger_takings (wallet_id);
 
 -- One movement of one grant: `amount` became available (or, negative, stopped being so), `spent` left the held part.
 CREATE TABLE ledger_entries (
@@ -167,7 +169,9 @@ CREATE TABLE ledger_entries (
     OR (kind IN ('adjust', 'refund') AND amount < 0 AND spent = 0 AND hold_id IS NULL)
     OR (kind = 'adjust' AND amount > 0 AND spent = 0 AND hold_id IS NULL))
 );
-CREATE UNIQUE INDEX ledger_entries_hold_id_kind_grant_id_key ON ledger_entries (hold_id, kind, grant_id) WHERE hold_id IS NOT NULL;
+-- Once for a hold, and found by the grant that they leave with.
+CREATE UNIQUE INDEX ledger_entries_grant_id_hold_id_kind_key ON ledger_entries (grant_id, hold_id, kind);
+CREATE INDEX ledger_entries_wallet_id_kind_idx ON ledger_entries (wallet_id, kind, revision);
 CREATE INDEX ledger_entries_taking_id_idx ON ledger_entries (taking_id) WHERE taking_id IS NOT NULL;
 -- A trigger of UPDATE only: entries leave with their account and with nothing else.
 CREATE TRIGGER ledger_entries_append_only BEFORE UPDATE ON ledger_entries FOR EACH ROW EXECUTE FUNCTION forbid_change();

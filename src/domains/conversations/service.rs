@@ -1,7 +1,6 @@
 //! Creating, changing and removing conversations. An empty one counts in the limits on conversations when it is made; one
 //! that begins with a message is counted with the message.
 
-use chrono::{DateTime, Utc};
 use diesel_async::AsyncConnection;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -160,18 +159,6 @@ impl Conversations {
         let mut quotas = quotas.unwrap_or_default();
         quotas.retain(|quota| quota.meter == Meter::Conversations);
         Ok(Begun { conversation, quotas })
-    }
-
-    /// Conversations of the viewer in an account, latest first: `limit` of them after the place given.
-    pub async fn page(
-        &self,
-        viewer: Viewer,
-        account_id: Uuid,
-        after: Option<(DateTime<Utc>, Uuid)>,
-        limit: i64,
-    ) -> Result<Vec<ConversationRow>> {
-        let mut conn = self.db.conn().await?;
-        Ok(repo::page_conversations(&mut conn, viewer.user_id, account_id, after, limit).await?)
     }
 
     /// Renames or configures a conversation.

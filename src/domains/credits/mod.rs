@@ -43,10 +43,8 @@ pub use model::{Balance, CreditAdjustmentRow, Credits, EntryKind, GrantRow, Ledg
 pub use quota::{Count, CountScope, Limits, Quota, quotas_of_plan, read_counts};
 pub use quote::{Call, Quote};
 pub use refusal::{LineKind, Refusal};
-pub use repo::counted::refusal_of;
-pub use service::{
-    AccountCounts, CreditLedger, Difference, check, find_standing, last_check, list_counts, note_check,
-};
+pub use repo::{counted::refusal_of, entries::EntryPage};
+pub use service::{AccountCounts, Difference, check, find_standing, last_check, list_counts, note_check};
 pub use usage::{Terms, Usage, UsageSource};
 pub use watch::{AccountWatch, Watcher};
 pub use windows::{Anchors, Bounds, bounds, day, month_since};

@@ -8,46 +8,15 @@ use futures_util::FutureExt;
 use uuid::Uuid;
 
 use super::{
-    model::{EntryKind, LedgerEntryRow, Standing},
+    model::Standing,
     quota::{Count, read_counts},
-    repo::{self, Checked, EntryPage},
+    repo::{self, Checked},
 };
 use crate::{error::Result, platform::postgres::Db};
 
 pub use repo::Difference;
 
-/// The ledger of all accounts; clones share it.
-#[derive(Clone)]
-pub struct CreditLedger {
-    db: Db,
-}
-
-impl CreditLedger {
-    pub fn new(db: Db) -> Self {
-        Self { db }
-    }
-
-    /// Movements of an account, newest first: `limit` of them before the entry with revision `before`.
-    pub async fn entries(
-        &self,
-        viewer: Uuid,
-        account_id: Uuid,
-        before: Option<i64>,
-        kinds: &[EntryKind],
-        limit: i64,
-    ) -> Result<Vec<LedgerEntryRow>> {
-        let mut conn = self.db.conn().await?;
-        let page = EntryPage { account_id, before_revision: before, kinds, limit };
-        Ok(repo::page_entries(&mut conn, viewer, &page).await?)
-    }
-
-    /// Compares the books with each other and with the work they paid for.
-    pub async fn check(&self) -> Result<(Checked, Vec<Difference>)> {
-        check(&self.db).await
-    }
-}
-
-/// [`CreditLedger::check`] for those who need nothing else. It may take minutes, and may be cut.
+/// Compares the books with each other and with the work they paid for. It may take minutes, and may be cut.
 pub async fn check(db: &Db) -> Result<(Checked, Vec<Difference>)> {
     db.transaction(|conn| {
         async move {
