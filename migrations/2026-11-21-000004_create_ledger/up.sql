@@ -121,7 +121,8 @@ CREATE TABLE hold_draws (
   CONSTRAINT hold_draws_spent_check CHECK (spent BETWEEN 0 AND held)
 );
 CREATE INDEX hold_draws_grant_id_idx ON hold_draws (grant_id) WHERE grant_id IS NOT NULL;
-CREATE INDEX hold_draws_sliding_idx ON hold_draws (counter_id, created_at) WHERE counter_id IS NOT NULL AND window_started_at IS NULL;
+-- The count of a sliding window, and what leaves with any counter.
+CREATE INDEX hold_draws_counter_id_idx ON hold_draws (counter_id, created_at) WHERE counter_id IS NOT NULL;
 
 -- What was taken back from a wallet, once for a (grant, reference) or for an adjustment, whose id it has.
 CREATE TABLE ledger_takings (
@@ -137,6 +138,7 @@ CREATE TABLE ledger_takings (
   CONSTRAINT ledger_takings_asked_check CHECK (asked > 0),
   CONSTRAINT ledger_takings_taken_check CHECK (taken BETWEEN 0 AND asked)
 );
+CREATE INDEX ledger_takings_wallet_id_idx ON ledger_takings (wallet_id);
 
 -- One movement of one grant: `amount` became available (or, negative, stopped being so), `spent` left the held part.
 CREATE TABLE ledger_entries (
@@ -167,7 +169,9 @@ CREATE TABLE ledger_entries (
     OR (kind IN ('adjust', 'refund') AND amount < 0 AND spent = 0 AND hold_id IS NULL)
     OR (kind = 'adjust' AND amount > 0 AND spent = 0 AND hold_id IS NULL))
 );
-CREATE UNIQUE INDEX ledger_entries_hold_id_kind_grant_id_key ON ledger_entries (hold_id, kind, grant_id) WHERE hold_id IS NOT NULL;
+-- Once for a hold, and found by the grant that they leave with.
+CREATE UNIQUE INDEX ledger_entries_grant_id_hold_id_kind_key ON ledger_entries (grant_id, hold_id, kind);
+CREATE INDEX ledger_entries_wallet_id_kind_idx ON ledger_entries (wallet_id, kind, revision);
 CREATE INDEX ledger_entries_taking_id_idx ON ledger_entries (taking_id) WHERE taking_id IS NOT NULL;
 -- A trigger of UPDATE only: entries leave with their account and with nothing else.
 CREATE TRIGGER ledger_entries_append_only BEFORE UPDATE ON ledger_entries FOR EACH ROW EXECUTE FUNCTION forbid_change();
@@ -381,9 +385,11 @@ $$;
 --    "fixed", "rate"}; starts and ends are the bounds of a day, month or period
 --   {"kind": "deployment", "meter": "credits", "window": "day", "starts", "ends", "limit", "fixed", "rate"}
 -- `units` becomes the largest of p_min..p_want that every line can pay; below p_min the refusal LQ402 carries the line that
--- is in the way as JSON in its DETAIL, with the balance and all limits of the call. Returns the credits wallet after it.
+-- is in the way as JSON in its DETAIL, with the balance and all limits of the call. Returns the credits wallet after it. The
+-- lines hold until p_until, the first end of a window, of the period or of the plan: from then on nothing is admitted or
+-- refused by them ("window has moved on").
 CREATE FUNCTION ledger_hold(p_hold uuid, p_account uuid, p_purpose text, p_want bigint, p_min bigint, p_lines jsonb,
-                            p_user uuid, p_description text)
+                            p_user uuid, p_description text, p_until timestamptz DEFAULT 'infinity')
 RETURNS TABLE (units bigint, credits_held bigint, available bigint, held bigint, revision bigint, quotas jsonb) LANGUAGE plpgsql AS $$
 DECLARE
   l record; g record; w wallets; c quota_counters;
@@ -410,6 +416,10 @@ BEGIN
   -- One instant for all that follows, so that nothing expires between the check and the draw. Each statement below sees
   -- what the last holders of the locks committed.
   at := loquent_now();
+  -- Whoever has waited for the locks until a window was over would count in one in which nothing counts any more, or be
+  -- refused by it; and the money of the next period may be there by now. A hold that is admitted in time counts in its
+  -- window, whenever it commits.
+  PERFORM require_moved(at < p_until, 'window');
   PERFORM ledger_expire(o.id, at) FROM wallets o WHERE o.account_id = p_account
      AND o.meter IN (SELECT x.meter FROM ledger_lines(p_lines) x WHERE x.kind = 'wallet')
      AND EXISTS (SELECT FROM grants e WHERE e.wallet_id = o.id AND e.available > 0 AND e.expires_at <= at);

@@ -14,7 +14,7 @@ use crate::{
     domains::{
         accounts::{self, AccountRow},
         catalog::{Meter, Scope, Window},
-        credits::{Balance, CreditLedger, Credits, GrantRow, LedgerEntryRow, Quota, list_left_grants},
+        credits::{Balance, Credits, GrantRow, LedgerEntryRow, Quota, list_last_entries, list_left_grants},
         subscriptions::InForce,
     },
     platform::ids::Id,
@@ -93,7 +93,7 @@ pub async fn run(config: &Config, database: &Database, account: &str, is_json: b
     let balance = subscriptions.balance(owner, account_id).await?.unwrap_or_default();
     let quotas = subscriptions.quotas(owner, account_id).await?.unwrap_or_default();
     let grants = list_left_grants(&mut *db.conn().await?, owner, account_id).await?;
-    let entries = CreditLedger::new(db).entries(owner, account_id, None, &[], ENTRIES).await?;
+    let entries = list_last_entries(&mut *db.conn().await?, owner, account_id, ENTRIES).await?;
     let shown = Shown {
         id: Id::<AccountRow>::new(account_id).to_string(),
         plan: plan(&in_force),

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
 use tokio::{sync::watch, time::sleep};
 use uuid::Uuid;
 
@@ -115,13 +114,6 @@ impl Catalog {
     /// The model of this key or alias, with the prices in force.
     pub fn find_model(&self, key: &str) -> Option<Arc<Model>> {
         self.current().models.iter().find(|model| model.is_named(key)).cloned()
-    }
-
-    /// A model with the prices that were in force at an instant, or will be.
-    pub fn find_model_at(&self, key: &str, at: DateTime<Utc>) -> Option<Model> {
-        let current = self.current();
-        let model = current.models.iter().find(|model| model.is_named(key))?;
-        current.stored.model_at(model.id, at)
     }
 
     /// Provider of a model that the catalogue has and this process cannot call.

@@ -3,7 +3,6 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use super::{
     content::Feature,
@@ -22,11 +21,6 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    pub(super) fn model_at(&self, id: Uuid, at: DateTime<Utc>) -> Option<Model> {
-        let row = self.models.iter().find(|row| row.id == id)?;
-        Model::priced(row, &self.prices, at)
-    }
-
     /// When a price ends or begins next.
     fn next_price(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let changes = self.prices.iter().flat_map(|price| [Some(price.valid_from), price.valid_to]);

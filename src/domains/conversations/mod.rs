@@ -11,7 +11,7 @@ mod repo;
 mod service;
 
 pub use model::{ConversationRow, MessageRole, MessageRow, Part, RunStatus};
-pub use repo::{BranchPage, find_conversation};
+pub use repo::{BranchPage, ConversationPage, find_conversation};
 pub use service::{
     Begun, ConversationChanges, Conversations, NewConversation, Parts, require_model, require_title,
 };

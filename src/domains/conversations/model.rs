@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A thread of messages.
-#[derive(Debug, Clone, Queryable, Selectable, Insertable, Deserialize)]
+#[derive(Debug, Clone, Queryable, Selectable, QueryableByName, Insertable, Deserialize)]
 #[diesel(table_name = conversations, check_for_backend(Pg))]
 pub struct ConversationRow {
     pub id: Uuid,

@@ -92,6 +92,8 @@ impl Attempt {
                     ceilings,
                     anchors: &self.anchors,
                     now: self.now,
+                    // Nothing is held by this quote.
+                    until: self.now,
                     user_id: self.user_id,
                     // History is left out where a plan takes less of it.
                     prompt_tokens: (*prompt_tokens).min(Call::input_cap(plan, ceilings)),

@@ -47,6 +47,15 @@ impl Target {
         Self::Counter { window: limit.window, scope: limit.scope, bounds, limit: limit.amount }
     }
 
+    /// When the window ends in which it is counted; `None` of what has no bounds.
+    pub fn ends(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Wallet => None,
+            Self::Counter { bounds, .. } => bounds.map(|bounds| bounds.ends),
+            Self::Deployment { bounds, .. } => Some(bounds.ends),
+        }
+    }
+
     /// True when both are counted in the same place.
     pub fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
@@ -80,6 +89,11 @@ impl Line {
     /// What so many tokens of output cost here.
     pub fn cost(&self, units: u32) -> i128 {
         i128::from(self.fixed) + ceil_mega(i128::from(self.rate) * i128::from(units))
+    }
+
+    /// Until when lines that were made under a plan hold that is in force `until` then: the first end of all.
+    pub fn until(lines: &[Self], until: DateTime<Utc>) -> DateTime<Utc> {
+        lines.iter().filter_map(|line| line.target.ends()).fold(until, DateTime::min)
     }
 
     /// As `ledger_hold` reads it.

@@ -46,7 +46,7 @@ pub struct Standing {
 }
 
 /// One movement.
-#[derive(Debug, Clone, Queryable, Selectable)]
+#[derive(Debug, Clone, Queryable, Selectable, QueryableByName)]
 #[diesel(table_name = ledger_entries, check_for_backend(Pg))]
 pub struct LedgerEntryRow {
     pub id: Uuid,
@@ -111,7 +111,7 @@ impl Entity for CreditAdjustmentRow {
 }
 
 /// Kind of a movement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EntryKind {
     Grant,
     Hold,

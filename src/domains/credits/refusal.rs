@@ -153,10 +153,11 @@ impl Refusal {
         }
         let amount = self.limit.map_or_else(String::new, |limit| self.amount(limit));
         let what = words(self.meter);
-        let mut sentence = match window {
-            Window::None => format!("No more than {amount} {what} may run at once."),
-            _ => format!("The limit of {amount} {what} {} is reached.", span(window)),
-        };
+        if window == Window::None {
+            // Nothing but work in progress counts here, and only its end makes room.
+            return format!("At most {amount} {what} at once. Please try again when one of them has ended.");
+        }
+        let mut sentence = format!("The limit of {amount} {what} {} is reached.", span(window));
         if self.is_held {
             sentence += " Work in progress is in the way; try again when it has ended.";
         }
@@ -253,6 +254,13 @@ mod tests {
         assert!(held.into_error().message().contains("Work in progress holds 2.000000 more"));
         let held =
             Refusal { is_held: true, ..refusal(LineKind::Counter, Meter::Messages, Some(Window::Day)) };
+        let at_once = Refusal {
+            limit: Some(3),
+            is_held: true,
+            ..refusal(LineKind::Counter, Meter::LlmRequests, Some(Window::None))
+        };
+        let sentence = "At most 3 answers at once. Please try again when one of them has ended.";
+        assert_eq!(at_once.into_error().message(), sentence);
         let error = held.into_error();
         let sentence = "The limit of 50 messages a day is reached. Work in progress is in the way; try again when \
                         it has ended.";

@@ -1,8 +1,10 @@
 //! Queries of conversations and messages. Every read takes the viewer: a conversation is open to the person who
 //! started it, as long as that person is a member of its account.
 
-mod branch;
 mod conversations;
+mod messages;
+mod pages;
 
-pub use branch::{BranchPage, list_branches, list_messages};
 pub use conversations::*;
+pub use messages::list_messages;
+pub use pages::{BranchPage, ConversationPage, list_branches, list_conversation_pages};

@@ -44,7 +44,8 @@ fn count(meter: Meter, window: Window, used: i64, held: i64) -> Count {
 
 /// One token is one micro-credit: 10 in, and 100 out at the floor.
 fn model() -> Model {
-    let prices = Prices { input: 1_000_000, cached_input: 1_000_000, output: 1_000_000 };
+    let each = 1_000_000;
+    let prices = Prices { input: each, cached_input: each, cache_write: each, output: each, reasoning: each };
     Model {
         id: Uuid::nil(),
         key: "small".into(),
@@ -69,6 +70,7 @@ fn attempt(plan: &Plan) -> Attempt {
         ceilings: &Ceilings::default(),
         anchors: &anchors,
         now: now(),
+        until: now(),
         user_id: Uuid::nil(),
         prompt_tokens: 10,
         wanted: None,

@@ -15,8 +15,8 @@ impl Subscriptions {
     /// An account from which the viewer may spend, once what is due is done.
     pub async fn payer(&self, viewer: Uuid, account_id: Uuid) -> Result<Payer> {
         let found = repo::find_payer(&mut *self.db.conn().await?, viewer, account_id).await?;
-        let (sign_up, row) = found.ok_or_else(|| AppError::not_found("accountId", "account"))?;
-        Ok(self.current(row).await?.into_payer(sign_up))
+        let (sign_up, row, now) = found.ok_or_else(|| AppError::not_found("accountId", "account"))?;
+        Ok(self.current_at(row, now).await?.into_payer(sign_up, now))
     }
 
     /// What an account may spend; `None` when its money is not the viewer's to see.

@@ -1,29 +1,46 @@
-//! Messages of conversations. Pages of several conversations are read by one statement with a lateral join,
-//! which Diesel's typed queries cannot express.
+//! Pages of lists, the same page of several lists by one statement: a lateral join, which Diesel's typed queries cannot
+//! express.
 
+use chrono::{DateTime, Utc};
 use diesel::{prelude::*, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use super::conversations::accounts_of;
 use crate::{
-    domains::conversations::model::MessageRow,
+    domains::conversations::model::{ConversationRow, MessageRow},
     platform::postgres::statement::statement,
-    schema::{conversations, members, messages},
 };
 
-/// The messages among `ids` that the viewer may read.
-pub async fn list_messages(
+/// A page of the conversations of an account, latest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ConversationPage {
+    pub limit: i64,
+    /// Time of the last change and id of the conversation that it follows.
+    pub after: Option<(DateTime<Utc>, Uuid)>,
+}
+
+/// The same page of the viewer's conversations in each of the accounts.
+pub async fn list_conversation_pages(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
-    ids: &[Uuid],
-) -> QueryResult<Vec<MessageRow>> {
-    let accounts = members::table.filter(members::user_id.eq(viewer)).select(members::account_id);
-    messages::table
-        .inner_join(conversations::table.on(conversations::id.eq(messages::conversation_id)))
-        .filter(messages::id.eq_any(ids))
-        .filter(conversations::created_by.eq(viewer))
-        .filter(conversations::account_id.eq_any(accounts))
-        .select(MessageRow::as_select())
+    accounts: &[Uuid],
+    page: &ConversationPage,
+) -> QueryResult<Vec<ConversationRow>> {
+    const SQL: &str = "\
+        SELECT c.* FROM unnest(?::uuid[]) AS a (id), LATERAL (
+          SELECT * FROM conversations
+           WHERE account_id = a.id AND created_by = ? AND (updated_at, id) < (coalesce(?::timestamptz, 'infinity'), ?)
+           ORDER BY updated_at DESC, id DESC LIMIT ?) c
+         WHERE a.id IN (?) ORDER BY c.updated_at DESC, c.id DESC";
+    let (updated_at, id) = page.after.unzip();
+    statement(SQL)
+        .bind::<sql_types::Array<sql_types::Uuid>, _>(accounts)
+        .bind::<sql_types::Uuid, _>(viewer)
+        .bind::<sql_types::Nullable<sql_types::Timestamptz>, _>(updated_at)
+        .bind::<sql_types::Uuid, _>(id.unwrap_or(Uuid::max()))
+        .bind::<sql_types::BigInt, _>(page.limit)
+        .query(accounts_of(viewer))
         .load(conn)
         .await
 }
@@ -44,7 +61,7 @@ pub async fn list_branches(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
     conversations: &[Uuid],
-    page: BranchPage,
+    page: &BranchPage,
 ) -> QueryResult<Vec<MessageRow>> {
     const FORWARD: &str = "\
         SELECT m.* FROM conversations c, LATERAL (
