@@ -1,5 +1,6 @@
 //! The composition root: builds every handle, in the order of their dependencies, and takes them down again.
 
+mod from_config;
 mod offer;
 
 use std::{sync::Arc, time::Duration};
@@ -11,23 +12,22 @@ use crate::{
     checks,
     config::{self, Config},
     domains::{
-        accounts::{self, Accounts, Passwords, SigningKey, TokenSettings, Tokens},
+        accounts::{self, Accounts, Passwords, Tokens},
         catalog::Catalog,
         conversations::{self, Conversations},
-        credits::{AccountWatch, Adjustments, CreditLedger},
-        generations::{GenerationSettings, Generations, LogSettings, Parts},
+        credits::{AccountWatch, Adjustments},
+        generations::{Generations, Parts},
         settings::Settings,
         subscriptions::{self, Subscriptions},
     },
     graphql::{
         Api,
-        admission::Admission,
         extension::Rules,
         guard,
         rates::{Allowances, Numbers, Rates},
         schema_builder,
     },
-    jobs::{JobHints, Registry as Jobs, Runner, RunnerSettings, cron::Scheduler},
+    jobs::{JobHints, Registry as Jobs, Runner, cron::Scheduler},
     platform::{
         clock::Clock,
         metrics::{self, names},
@@ -41,23 +41,19 @@ use crate::{
         },
         tasks::Tasks,
     },
-    providers::{
-        CallLimits,
-        echo::{Echo, EchoSettings},
-        openai_compatible::{OpenAiCompatible, OpenAiCompatibleSettings},
-        registry::Registry,
-    },
+    providers::registry::Registry,
     server::{self, Operators, Routes, Sample},
     upkeep,
 };
 
+pub use from_config::provider_settings;
+use from_config::{admission, generation_settings, keys, providers, runner_settings, token_settings};
 pub use offer::built_in_settings;
 
 /// Everything that runs in one process.
 pub struct App {
     pub api: Api,
     pub accounts: Accounts,
-    pub credits: CreditLedger,
     pub generations: Generations,
     /// Wakes the runner after something was enqueued.
     pub job_hints: JobHints,
@@ -104,7 +100,6 @@ impl App {
         let settings = Settings::new(requests.clone(), offer::built_in_settings(config, Vec::new()));
         let served = config.providers.keys().cloned();
         let catalog = Catalog::start(&requests, &clock, served, settings.clone()).await?;
-        let credits = CreditLedger::new(requests.clone());
         let subscriptions_over = |db: &Db| {
             let (clock, tasks, catalog) = (clock.clone(), tasks.clone(), catalog.clone());
             Subscriptions::new(subscriptions::Parts { db: db.clone(), clock, tasks, catalog })
@@ -174,7 +169,6 @@ impl App {
             .extension(Rules { admission: Some(admission(config)), allowances: Some(allowances.clone()) })
             .data(accounts.clone())
             .data(catalog)
-            .data(credits.clone())
             .data(conversations)
             .data(generations.clone())
             .data(settings)
@@ -192,7 +186,6 @@ impl App {
         Ok(Self {
             api,
             accounts,
-            credits,
             generations,
             job_hints,
             runner,
@@ -263,75 +256,5 @@ impl App {
         while self.generations.running() > 0 || self.runner.running() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-    }
-}
-
-fn keys(keys: &[config::SigningKey]) -> Vec<SigningKey> {
-    keys.iter().map(|key| SigningKey { kid: key.kid.clone(), secret: key.secret.clone() }).collect()
-}
-
-fn token_settings(config: &Config) -> TokenSettings {
-    let auth = &config.auth;
-    TokenSettings {
-        access: Duration::from_secs(auth.access_minutes * 60),
-        refresh: Duration::from_secs(auth.refresh_days * 24 * 3600),
-        session: Duration::from_secs(auth.session_days * 24 * 3600),
-        grace: Duration::from_secs(auth.refresh_grace_seconds),
-    }
-}
-
-fn generation_settings(config: &Config) -> GenerationSettings {
-    let streams = &config.streams;
-    GenerationSettings {
-        log: LogSettings {
-            flush: Duration::from_millis(streams.flush_ms),
-            lease: Duration::from_millis(streams.lease_ms),
-        },
-        limit: Duration::from_secs(streams.max_generation_seconds),
-        // A slot of the log stays for three turns of the ring, so the beginning of a running answer is always there.
-        retention: Duration::from_secs((streams.retention_minutes * 60).max(streams.max_generation_seconds)),
-    }
-}
-
-fn runner_settings(config: &Config) -> RunnerSettings {
-    RunnerSettings {
-        concurrency: config.jobs.concurrency,
-        account_share: config.jobs.account_share,
-        lease: Duration::from_millis(config.streams.lease_ms),
-    }
-}
-
-fn admission(config: &Config) -> Admission {
-    Admission {
-        introspection: config.graphql.introspection.into(),
-        operation_cost: config.limits.operation_cost,
-    }
-}
-
-fn providers(config: &Config) -> anyhow::Result<Registry> {
-    // The engine ends an answer that takes too long; a provider's own limit is only its second line.
-    let total = Duration::from_secs(config.streams.max_generation_seconds + 30);
-    let limits = CallLimits { total, ..CallLimits::default() };
-    let mut registry = Registry::default();
-    registry.insert(Arc::new(Echo::new(EchoSettings { limits, ..EchoSettings::default() })))?;
-    for (key, provider) in &config.providers {
-        let config::ProviderKind::OpenaiCompatible = provider.kind;
-        registry.insert(Arc::new(OpenAiCompatible::try_new(provider_settings(key, provider, limits))?))?;
-    }
-    Ok(registry)
-}
-
-/// How to reach a configured provider.
-pub fn provider_settings(
-    key: &str,
-    provider: &config::Provider,
-    limits: CallLimits,
-) -> OpenAiCompatibleSettings {
-    OpenAiCompatibleSettings {
-        key: key.to_owned(),
-        base_url: provider.base_url.clone(),
-        api_key: provider.api_key.clone(),
-        output_cap_field: None,
-        limits,
     }
 }

@@ -118,6 +118,7 @@ diesel::table! {
         retry_after_seconds -> Nullable<Int4>,
         input_tokens -> Nullable<Int4>,
         cached_input_tokens -> Nullable<Int4>,
+        cache_write_tokens -> Nullable<Int4>,
         output_tokens -> Nullable<Int4>,
         reasoning_tokens -> Nullable<Int4>,
         usage_source -> Nullable<Text>,

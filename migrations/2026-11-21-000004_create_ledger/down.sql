@@ -1,7 +1,8 @@
 DROP FUNCTION ledger_refund(uuid, uuid, text);
 DROP FUNCTION ledger_settle(uuid, text, jsonb, uuid, text);
-DROP FUNCTION ledger_hold(uuid, uuid, text, bigint, bigint, jsonb, uuid, text);
+DROP FUNCTION ledger_hold(uuid, uuid, text, bigint, bigint, jsonb, uuid, text, timestamptz);
 DROP FUNCTION sliding_reset(uuid, interval, numeric, numeric, timestamptz);
+DROP FUNCTION ledger_counts(uuid, jsonb);
 DROP FUNCTION ledger_quotas(uuid);
 DROP FUNCTION quota_json(quota_states);
 DROP FUNCTION ledger_lines(jsonb);

@@ -121,7 +121,8 @@ CREATE TABLE hold_draws (
   CONSTRAINT hold_draws_spent_check CHECK (spent BETWEEN 0 AND held)
 );
 CREATE INDEX hold_draws_grant_id_idx ON hold_draws (grant_id) WHERE grant_id IS NOT NULL;
-CREATE INDEX hold_draws_sliding_idx ON hold_draws (counter_id, created_at) WHERE counter_id IS NOT NULL AND window_started_at IS NULL;
+-- The count of a sliding window, and what leaves with any counter.
+CREATE INDEX hold_draws_counter_id_idx ON hold_draws (counter_id, created_at) WHERE counter_id IS NOT NULL;
 
 -- What was taken back from a wallet, once for a (grant, reference) or for an adjustment, whose id it has.
 CREATE TABLE ledger_takings (
@@ -137,6 +138,7 @@ CREATE TABLE ledger_takings (
   CONSTRAINT ledger_takings_asked_check CHECK (asked > 0),
   CONSTRAINT ledger_takings_taken_check CHECK (taken BETWEEN 0 AND asked)
 );
+CREATE INDEX ledger_takings_wallet_id_idx ON ledger_takings (wallet_id);
 
 -- One movement of one grant: `amount` became available (or, negative, stopped being so), `spent` left the held part.
 CREATE TABLE ledger_entries (
@@ -167,7 +169,9 @@ CREATE TABLE ledger_entries (
     OR (kind IN ('adjust', 'refund') AND amount < 0 AND spent = 0 AND hold_id IS NULL)
     OR (kind = 'adjust' AND amount > 0 AND spent = 0 AND hold_id IS NULL))
 );
-CREATE UNIQUE INDEX ledger_entries_hold_id_kind_grant_id_key ON ledger_entries (hold_id, kind, grant_id) WHERE hold_id IS NOT NULL;
+-- Once for a hold, and found by the grant that they leave with.
+CREATE UNIQUE INDEX ledger_entries_grant_id_hold_id_kind_key ON ledger_entries (grant_id, hold_id, kind);
+CREATE INDEX ledger_entries_wallet_id_kind_idx ON ledger_entries (wallet_id, kind, revision);
 CREATE INDEX ledger_entries_taking_id_idx ON ledger_entries (taking_id) WHERE taking_id IS NOT NULL;
 -- A trigger of UPDATE only: entries leave with their account and with nothing else.
 CREATE TRIGGER ledger_entries_append_only BEFORE UPDATE ON ledger_entries FOR EACH ROW EXECUTE FUNCTION forbid_change();
@@ -193,17 +197,22 @@ CREATE FUNCTION sliding_weight(d hold_draws) RETURNS bigint LANGUAGE sql IMMUTAB
 $$;
 
 -- Every count as it stands now: counters, where a window that is over has nothing used and sliding ones are summed from
--- their draws, and wallets of granted limits, which alone know their limit.
+-- their draws, and wallets of granted limits, which alone know their limit. The revision grows with everything that changes
+-- here, time included: a window that is over adds one until the next hold begins the next one, and a draw of a sliding
+-- window, which counts twice in the revision of its counter, counts once as long as it is in the window. What is counted
+-- on one plan and granted on another goes on from the same number.
 CREATE VIEW quota_states AS
 SELECT q.id, q.account_id, nullif(q.user_id, '00000000-0000-0000-0000-000000000000') AS user_id, q.meter, q.window_kind,
        NULL::bigint AS granted,
        CASE WHEN s.used IS NOT NULL THEN s.used WHEN q.window_ends_at <= loquent_now() THEN 0 ELSE q.used END AS used,
        CASE WHEN s.held IS NOT NULL THEN s.held WHEN q.window_ends_at <= loquent_now() THEN 0 ELSE q.held END AS held,
        CASE WHEN s.used IS NOT NULL THEN s.resets_at WHEN q.window_ends_at > loquent_now() THEN nullif(q.window_ends_at, 'infinity') END AS resets_at,
-       q.revision
+       q.revision - coalesce(s.draws, 0) + (coalesce(q.window_ends_at, 'infinity') <= loquent_now())::int
+         + CASE WHEN q.window_kind = 'period' AND q.user_id = '00000000-0000-0000-0000-000000000000' AND q.meter IN ('tokens', 'cost')
+             THEN coalesce((SELECT w.revision FROM wallets w WHERE w.account_id = q.account_id AND w.meter = q.meter), 0) ELSE 0 END AS revision
   FROM quota_counters q
   LEFT JOIN LATERAL (
-    SELECT coalesce(sum(sliding_weight(d)) FILTER (WHERE d.spent IS NOT NULL), 0)::bigint AS used,
+    SELECT count(*) AS draws, coalesce(sum(sliding_weight(d)) FILTER (WHERE d.spent IS NOT NULL), 0)::bigint AS used,
            coalesce(sum(d.held) FILTER (WHERE d.spent IS NULL), 0)::bigint AS held,
            min(d.created_at) FILTER (WHERE sliding_weight(d) > 0) + sliding_length(q.window_kind) AS resets_at
       FROM hold_draws d
@@ -211,7 +220,9 @@ SELECT q.id, q.account_id, nullif(q.user_id, '00000000-0000-0000-0000-0000000000
        AND d.created_at > loquent_now() - sliding_length(q.window_kind)
   ) s ON q.window_kind IN ('minute', 'hour')
 UNION ALL
-SELECT w.id, w.account_id, NULL, w.meter, 'period', g.amount, g.spent, w.held, nullif(g.expires_at, 'infinity'), w.revision
+SELECT w.id, w.account_id, NULL, w.meter, 'period', g.amount, g.spent, w.held, nullif(g.expires_at, 'infinity'),
+       w.revision + coalesce((SELECT q.revision + (q.window_ends_at <= loquent_now())::int FROM quota_counters q
+         WHERE (q.account_id, q.user_id, q.meter, q.window_kind) = (w.account_id, '00000000-0000-0000-0000-000000000000', w.meter, 'period')), 0)
   FROM wallets w, LATERAL (
     SELECT coalesce(sum(amount - revoked), 0)::bigint AS amount, coalesce(sum(spent), 0)::bigint AS spent, min(expires_at) AS expires_at
       FROM grants WHERE wallet_id = w.id AND expires_at > loquent_now()) g
@@ -220,7 +231,7 @@ SELECT w.id, w.account_id, NULL, w.meter, 'period', g.amount, g.spent, w.held, n
 -- A count as the code reads it.
 CREATE FUNCTION quota_json(s quota_states) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_object('meter', s.meter, 'window', s.window_kind, 'scope', CASE WHEN s.user_id IS NULL THEN 'account' ELSE 'member' END,
-                            'limit', s.granted, 'used', s.used, 'held', s.held, 'resets_at', s.resets_at, 'revision', s.revision)
+                            'limit', s.granted, 'used', s.used, 'held', s.held, 'resets_at', s.resets_at, 'revision', s.revision, 'at', loquent_now())
 $$;
 
 -- Books the end of what has expired in a wallet, which it locks. Returns the amount. Repeating it changes nothing.
@@ -342,7 +353,8 @@ CREATE FUNCTION ledger_quotas(p_hold uuid) RETURNS jsonb LANGUAGE sql STABLE AS 
     SELECT quota_json(s) AS value FROM quota_states s
      WHERE s.id = ANY (ARRAY(SELECT coalesce(counter_id, wallet_id) FROM hold_draws WHERE hold_id = p_hold))
     UNION ALL
-    SELECT jsonb_build_object('meter', d.meter, 'window', 'day', 'scope', 'deployment', 'used', sum(t.used), 'held', sum(t.held), 'revision', 0)
+    SELECT jsonb_build_object('meter', d.meter, 'window', 'day', 'scope', 'deployment', 'used', sum(t.used), 'held', sum(t.held), 'revision', 0,
+                              'at', loquent_now())
       FROM hold_draws d JOIN deployment_days t ON t.started_at = d.window_started_at
      WHERE d.hold_id = p_hold AND d.slot IS NOT NULL GROUP BY d.meter) q
 $$;
@@ -358,15 +370,26 @@ RETURNS timestamptz LANGUAGE sql STABLE AS $$
    WHERE remaining + p_need <= p_most
 $$;
 
+-- What lines of a call count in, as it stands now. The ids are an array for the same reason as above.
+CREATE FUNCTION ledger_counts(p_account uuid, p_lines jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
+  SELECT coalesce(jsonb_agg(quota_json(s)), '[]') FROM quota_states s WHERE s.id = ANY (ARRAY(
+    SELECT q.id FROM quota_counters q JOIN ledger_lines(p_lines) x
+        ON x.kind = 'counter' AND (q.user_id, q.meter, q.window_kind) = (x.user_id, x.meter, x.window_kind) WHERE q.account_id = p_account
+    UNION ALL
+    SELECT w.id FROM wallets w JOIN ledger_lines(p_lines) x ON x.kind = 'wallet' AND x.meter = w.meter WHERE w.account_id = p_account))
+$$;
+
 -- Opens a hold over all lines, or over none. A line costs fixed + ceil_mega(rate * units) of its meter:
 --   {"kind": "wallet", "meter", "fixed", "rate"}
 --   {"kind": "counter", "meter", "window", "user": id or null for the account, "starts", "ends", "limit": null is unlimited,
 --    "fixed", "rate"}; starts and ends are the bounds of a day, month or period
 --   {"kind": "deployment", "meter": "credits", "window": "day", "starts", "ends", "limit", "fixed", "rate"}
 -- `units` becomes the largest of p_min..p_want that every line can pay; below p_min the refusal LQ402 carries the line that
--- is in the way as JSON in its DETAIL. Returns the credits wallet after it.
+-- is in the way as JSON in its DETAIL, with the balance and all limits of the call. Returns the credits wallet after it. The
+-- lines hold until p_until, the first end of a window, of the period or of the plan: from then on nothing is admitted or
+-- refused by them ("window has moved on").
 CREATE FUNCTION ledger_hold(p_hold uuid, p_account uuid, p_purpose text, p_want bigint, p_min bigint, p_lines jsonb,
-                            p_user uuid, p_description text)
+                            p_user uuid, p_description text, p_until timestamptz DEFAULT 'infinity')
 RETURNS TABLE (units bigint, credits_held bigint, available bigint, held bigint, revision bigint, quotas jsonb) LANGUAGE plpgsql AS $$
 DECLARE
   l record; g record; w wallets; c quota_counters;
@@ -393,6 +416,10 @@ BEGIN
   -- One instant for all that follows, so that nothing expires between the check and the draw. Each statement below sees
   -- what the last holders of the locks committed.
   at := loquent_now();
+  -- Whoever has waited for the locks until a window was over would count in one in which nothing counts any more, or be
+  -- refused by it; and the money of the next period may be there by now. A hold that is admitted in time counts in its
+  -- window, whenever it commits.
+  PERFORM require_moved(at < p_until, 'window');
   PERFORM ledger_expire(o.id, at) FROM wallets o WHERE o.account_id = p_account
      AND o.meter IN (SELECT x.meter FROM ledger_lines(p_lines) x WHERE x.kind = 'wallet')
      AND EXISTS (SELECT FROM grants e WHERE e.wallet_id = o.id AND e.available > 0 AND e.expires_at <= at);
@@ -440,7 +467,10 @@ BEGIN
       RAISE EXCEPTION 'insufficient %', l.meter USING ERRCODE = 'LQ402', DETAIL = jsonb_build_object(
         'kind', l.kind, 'meter', l.meter, 'window', l.window_kind, 'is_member', l.user_id <> '00000000-0000-0000-0000-000000000000',
         'limit', l.most, 'used', used_now, 'held', held_now, 'available', greatest(room, 0), 'required', least(required, 9223372036854775807),
-        'resets_at', resets, 'revision', CASE l.kind WHEN 'counter' THEN c.revision WHEN 'wallet' THEN w.revision ELSE 0 END, 'now', at,
+        'resets_at', resets, 'now', at, 'account_id', p_account,
+        'balance', (SELECT jsonb_build_object('available', o.available, 'held', o.held, 'revision', o.revision)
+                      FROM wallets o WHERE o.account_id = p_account AND o.meter = 'credits'),
+        'counts', ledger_counts(p_account, p_lines),
         -- Open holds alone are in the way. In a sliding window they stay, as attempts.
         'is_held', held_now > 0 AND room + held_now >= required
                    AND NOT (sliding_length(l.window_kind) IS NOT NULL AND is_count(l.meter)))::text;
@@ -453,7 +483,7 @@ BEGIN
   FOR l IN SELECT x.* FROM ledger_lines(p_lines) x ORDER BY x.line LOOP
     need := (l.fixed + ceil_mega(l.rate * payable::bigint))::bigint; k := 0;
     IF l.kind = 'counter' THEN
-      UPDATE quota_counters q SET held = q.held + need, revision = q.revision + 1
+      UPDATE quota_counters q SET held = q.held + need, revision = q.revision + CASE WHEN q.window_started_at IS NULL THEN 2 ELSE 1 END
        WHERE (q.account_id, q.user_id, q.meter, q.window_kind) = (p_account, l.user_id, l.meter, l.window_kind) RETURNING * INTO c;
       INSERT INTO hold_draws (hold_id, line, part, meter, counter_id, window_started_at, held, created_at)
         VALUES (p_hold, l.line, 1, l.meter, c.id, c.window_started_at, need, at);

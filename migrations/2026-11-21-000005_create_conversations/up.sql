@@ -70,6 +70,7 @@ CREATE TABLE generations (
   retry_after_seconds int,
   input_tokens int,
   cached_input_tokens int,
+  cache_write_tokens int,
   output_tokens int,
   reasoning_tokens int,
   usage_source text,
@@ -138,16 +139,14 @@ hold_totals AS (
                       sum(spent) FILTER (WHERE kind = 'settle' AND meter = 'credits') AS credits_settled, -sum(spent) FILTER (WHERE kind = 'refund') AS refunded,
                       count(DISTINCT kind) FILTER (WHERE kind IN ('settle', 'release')) AS resolutions
                  FROM ledger_entries JOIN wallets ON wallets.id = wallet_id GROUP BY 1) e ON e.hold_id = h.id),
--- What the provider counted, at the terms of the call. Costs that are not known are none.
+-- What the provider counted, each kind of token at its price in the terms of the call. Costs that are not known are none.
 counted AS (
-  SELECT g.id, ceil_mega(coalesce(g.input_tokens, 0)::numeric * (g.terms->>'input')::numeric
-                       + coalesce(g.cached_input_tokens, 0)::numeric * (g.terms->>'cached_input')::numeric
-                       + (coalesce(g.output_tokens, 0)::numeric + coalesce(g.reasoning_tokens, 0)::numeric) * (g.terms->>'output')::numeric) AS credits,
-         coalesce(g.input_tokens, 0)::numeric + coalesce(g.cached_input_tokens, 0) + coalesce(g.output_tokens, 0) + coalesce(g.reasoning_tokens, 0) AS tokens,
-         coalesce(ceil_mega(coalesce(g.input_tokens, 0)::numeric * (g.terms->'costs'->>'input')::numeric
-                       + coalesce(g.cached_input_tokens, 0)::numeric * (g.terms->'costs'->>'cached_input')::numeric
-                       + (coalesce(g.output_tokens, 0)::numeric + coalesce(g.reasoning_tokens, 0)::numeric) * (g.terms->'costs'->>'output')::numeric), 0) AS cost
-    FROM generations g),
+  SELECT g.id, t.credits, t.tokens, t.cost FROM generations g, LATERAL (
+    SELECT ceil_mega(sum(k.tokens * (g.terms->>k.kind)::numeric)) AS credits, sum(k.tokens) AS tokens,
+           coalesce(ceil_mega(sum(k.tokens * (g.terms->'costs'->>k.kind)::numeric)), 0) AS cost
+      FROM (VALUES ('input', coalesce(g.input_tokens, 0)::numeric), ('cached_input', coalesce(g.cached_input_tokens, 0)),
+                   ('cache_write', coalesce(g.cache_write_tokens, 0)), ('output', coalesce(g.output_tokens, 0)),
+                   ('reasoning', coalesce(g.reasoning_tokens, 0))) AS k(kind, tokens)) t),
 draw_lines AS (
   SELECT d.hold_id, d.line, d.meter, q.window_kind, sum(d.held) AS held, sum(d.spent) AS spent, count(*) FILTER (WHERE d.spent IS NULL) AS unspent
     FROM hold_draws d LEFT JOIN quota_counters q ON q.id = d.counter_id GROUP BY 1, 2, 3, 4),

@@ -19,6 +19,7 @@ CREATE TABLE subscriptions (
   CONSTRAINT subscriptions_period_ends_at_check CHECK (period_ends_at > period_started_at AND period_started_at >= anchor_at),
   CONSTRAINT subscriptions_reverts_at_check CHECK ((reverts_at IS NULL) = (reverts_to_plan_id IS NULL))
 ) WITH (fillfactor = 80);
+CREATE INDEX subscriptions_account_id_idx ON subscriptions (account_id);
 CREATE UNIQUE INDEX subscriptions_account_id_live_key ON subscriptions (account_id) WHERE ended_at IS NULL;
 CREATE INDEX subscriptions_due_at_idx ON subscriptions (due_at) WHERE ended_at IS NULL;
 

@@ -11,8 +11,9 @@ use anyhow::{Context, bail};
 use super::{
     Verdict,
     args::{Catalog as Action, Offer},
+    counted,
     database::Database,
-    hint, printable, say,
+    hint, instant, printable, say,
 };
 use crate::{
     config::Config,
@@ -86,9 +87,10 @@ async fn apply(
     let version = applied.version;
     match (applied.changes.len(), mode) {
         (0, _) => say(format_args!("nothing changes; version {version} stays in force")),
-        (count, Mode::DryRun) => say(format_args!("{count} changes; nothing was written")),
+        (count, Mode::DryRun) => say(format_args!("{}; nothing was written", counted(count, "change"))),
         (count, Mode::Apply) => say(format_args!(
-            "{count} changes; version {version} is in force, and every process has it within two seconds"
+            "{}; version {version} is in force, and every process has it within two seconds",
+            counted(count, "change")
         )),
     }
     let missing = content.unserved(|provider| config.providers.contains_key(provider));
@@ -115,7 +117,7 @@ async fn show(database: &Database) -> anyhow::Result<()> {
 async fn history(database: &Database, limit: u16) -> anyhow::Result<()> {
     let db = database.pool("catalog").await?;
     for version in catalog::list_versions(&mut *db.conn().await?, i64::from(limit)).await? {
-        let at = version.applied_at.format("%Y-%m-%d %H:%M:%SZ");
+        let at = instant(version.applied_at);
         say(format_args!("{:>6}  {at}  {}", version.version, printable(&version.source)));
     }
     Ok(())

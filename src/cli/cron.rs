@@ -1,8 +1,6 @@
 //! `loquent cron list`
 
-use chrono::{DateTime, Utc};
-
-use super::{Verdict, database::Database, printable, say};
+use super::{Verdict, database::Database, instant, printable, say};
 use crate::{
     config::Config,
     jobs::cron::{self, LastTick, Listed},
@@ -43,20 +41,16 @@ fn table(entries: &[Listed]) -> Vec<String> {
 
 fn row(listed: &Listed) -> [String; 7] {
     let entry = &listed.entry;
-    let next = if entry.is_enabled { time(entry.next_tick_at) } else { "off".to_owned() };
+    let next = if entry.is_enabled { instant(entry.next_tick_at).to_string() } else { "off".to_owned() };
     [
         printable(&entry.name),
         printable(&entry.schedule),
         printable(&entry.time_zone),
         entry.catch_up.clone(),
-        listed.last.as_ref().map_or_else(|| "-".to_owned(), |last| time(last.at)),
+        listed.last.as_ref().map_or_else(|| "-".to_owned(), |last| instant(last.at).to_string()),
         next,
         listed.last.as_ref().map_or_else(|| "-".to_owned(), result),
     ]
-}
-
-fn time(at: DateTime<Utc>) -> String {
-    at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// State of the job; done jobs are removed after a while.

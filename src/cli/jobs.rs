@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{Verdict, args::Jobs, database::Database, printable, say};
 use crate::{
     config::Config,
+    domains::accounts::AccountRow,
     jobs::repo::{self, Changed, JobRow, JobState},
     platform::{ids::Id, postgres::Conn},
 };
@@ -55,7 +56,10 @@ async fn list(
 /// One line a job, and of a dead one the reason and the way back.
 fn describe(job: &JobRow, now: DateTime<Utc>) {
     let id = Id::<JobRow>::new(job.id);
-    let account = job.account_id.map(|account| format!("  account {account}")).unwrap_or_default();
+    let account = job
+        .account_id
+        .map(|account| format!("  account {}", Id::<AccountRow>::new(account)))
+        .unwrap_or_default();
     say(format_args!(
         "{id}  {:9}  {}  queue {}  attempts {}/{}  created {} ago  {}{account}",
         job.state,

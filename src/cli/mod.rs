@@ -25,6 +25,7 @@ mod users;
 use std::{io::Write, process::ExitCode};
 
 use args::{Cli, Command, Cron, Ledger};
+use chrono::{DateTime, Utc};
 
 use crate::{
     config::{Config, Sources},
@@ -125,6 +126,16 @@ fn refuse(message: &str) -> ExitCode {
 /// Text of others, as it may be shown: it must not be able to command the terminal.
 fn printable(text: &str) -> String {
     text.chars().filter(|char| !char.is_control()).collect()
+}
+
+/// An instant as all commands write it: to the second, in UTC.
+fn instant(at: DateTime<Utc>) -> impl std::fmt::Display {
+    at.format("%Y-%m-%dT%H:%M:%SZ")
+}
+
+/// A number of things.
+fn counted(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Writes a line of the result. A reader that went away is no failure of the command.

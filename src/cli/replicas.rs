@@ -1,6 +1,6 @@
 //! `loquent replicas`
 
-use super::{Verdict, args::Replicas, database::Database, printable, say};
+use super::{Verdict, args::Replicas, database::Database, instant, printable, say};
 use crate::{
     config::Config,
     platform::postgres::replicas::{self, ReplicaRow},
@@ -36,7 +36,7 @@ async fn list(database: &Database, limit: u16) -> anyhow::Result<Verdict> {
 fn line(replica: &ReplicaRow) -> String {
     let ReplicaRow { id, host, version, started_at, lease_left_ms, state, generations, jobs } = replica;
     let (host, version) = (printable(host), printable(version));
-    let started = started_at.format("%Y-%m-%dT%H:%M:%SZ");
+    let started = instant(*started_at).to_string();
     let lease = lease_left_ms / 1000;
     format!(
         "{id}  {state:<7}  {lease:>6} s  {generations:>7}  {jobs:>4}  {started:<20}  {version:<9}  {host}"

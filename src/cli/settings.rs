@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 
-use super::{Verdict, args::Settings as Action, database::Database, hint, say};
+use super::{Verdict, args::Settings as Action, database::Database, hint, instant, say};
 use crate::{
     app,
     config::Config,
@@ -47,7 +47,7 @@ async fn work(config: &Config, database: &Database, action: Action) -> anyhow::R
 fn show(setting: &Setting) {
     let Setting { definition, value, updated_at } = setting;
     let since = match updated_at {
-        Some(at) => format!("set {}", at.format("%Y-%m-%d %H:%M:%SZ")),
+        Some(at) => format!("set {}", instant(*at)),
         None => "built in".to_owned(),
     };
     let reader = if definition.is_public { "public" } else { "private" };

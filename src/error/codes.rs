@@ -114,7 +114,7 @@ codes! {
         "Show `required` and `available` of `InsufficientCreditsError`; a cheaper model or a shorter text may fit.";
     /// A limit of the plan for the hour, day, month or period is used up.
     QuotaExceeded = "QUOTA_EXCEEDED", User, 402,
-        "Show `message` and `quota` of `QuotaExceededError`. The same call passes after `retryAfterSeconds`, or on one of `upgradePlans`.";
+        "Show `message` and `quota` of `QuotaExceededError`. The same call passes after `retryAfterSeconds`, or on one of `upgradePlans`. With the window `NONE` it is answers at once that are limited: the call passes when one of them has ended.";
     /// A limit of the plan for the minute is used up.
     CallsLimited = "RATE_LIMITED", User, 429,
         "Wait for `retryAfterSeconds` of `QuotaExceededError`, which `Retry-After` says too, then repeat; send fewer at a time.";

@@ -7,7 +7,10 @@ use async_graphql::{
 };
 
 use crate::{
-    domains::credits::graphql::{InsufficientCreditsError, PlanRequiredError, QuotaExceededError},
+    domains::credits::{
+        Refusal,
+        graphql::{InsufficientCreditsError, PlanRequiredError, QuotaExceededError},
+    },
     error::{AppError, Details, ErrorCode, reference},
     platform::postgres::rate_limits::whole_seconds,
 };
@@ -146,7 +149,9 @@ impl From<&AppError> for UserError {
                 Self::InsufficientCredits(InsufficientCreditsError::new(plain, *required, *available))
             }
             Some(Details::Quota(quota)) => {
-                QuotaExceededError::new(&plain, quota).map_or(Self::Plain(plain), Self::QuotaExceeded)
+                let refusal = Refusal::of_error(error);
+                QuotaExceededError::new(&plain, quota, refusal)
+                    .map_or(Self::Plain(plain), Self::QuotaExceeded)
             }
             Some(Details::PlanRequired { requires }) => {
                 Self::PlanRequired(PlanRequiredError::new(plain, requires.clone()))

@@ -36,17 +36,19 @@ impl ExtensionFactory for Rules {
             admission: self.admission,
             allowances: self.allowances.clone(),
             verdict: OnceLock::new(),
-            has_told_cost: AtomicBool::new(false),
+            is_settled: AtomicBool::new(false),
             boundary: NullBoundary::default(),
         })
     }
 }
 
-/// What the operation costs, and what is left after it.
-fn cost(ctx: &ExtensionContext<'_>, verdict: &Verdict) -> Value {
-    let mut cost = verdict.cost.clone();
+/// What the operation was to cost and did cost, and what is left after it. Gives back what it did not cost.
+fn settle(ctx: &ExtensionContext<'_>, verdict: &Verdict, response: &Response) -> Value {
+    let (mut cost, actual) = (verdict.cost.clone(), verdict.actual(response));
     let spent = ctx.data_opt::<Caller>().and_then(|caller| caller.spending.get());
     if let (Value::Object(cost), Some(spent)) = (&mut cost, spent) {
+        spent.settle(actual);
+        cost.insert(Name::new("actual"), actual.into());
         cost.insert(Name::new("throttle"), spent.throttle());
     }
     cost
@@ -57,8 +59,8 @@ struct Running {
     admission: Option<Admission>,
     allowances: Option<Allowances>,
     verdict: OnceLock<Verdict>,
-    /// The events of a subscription stay small: the first alone says what it cost.
-    has_told_cost: AtomicBool,
+    /// An operation is settled once. The events of a subscription stay small: the first alone says what it cost.
+    is_settled: AtomicBool,
     boundary: NullBoundary,
 }
 
@@ -121,9 +123,10 @@ impl Extension for Running {
     ) -> Response {
         let mut response = next.run(ctx, operation_name).await;
         self.boundary.tell(&mut response);
-        let has_told = self.has_told_cost.swap(true, Ordering::Relaxed);
-        if let Some(verdict) = self.verdict.get().filter(|_| !has_told) {
-            response.extensions.insert("cost".to_owned(), cost(ctx, verdict));
+        let is_settled = self.is_settled.swap(true, Ordering::Relaxed);
+        if let Some(verdict) = self.verdict.get().filter(|_| !is_settled) {
+            let cost = settle(ctx, verdict, &response);
+            response.extensions.insert("cost".to_owned(), cost);
         }
         response
     }

@@ -3,13 +3,25 @@
 
 use uuid::Uuid;
 
-use super::batches::{Batched, Batches};
+use super::{
+    batches::{Batched, Batches},
+    pagination::PageKey,
+};
 use crate::{
     domains::{
         accounts::loaders::{AccountLoader, SessionLoader, UserLoader},
-        conversations::loaders::{BranchKey, BranchLoader, ConversationLoader, MessageLoader, SiblingLoader},
-        credits::loaders::{
-            AdjustmentLoader, BalanceLoader, CountsLoader, GrantLoader, LedgerEntryLoader, LeftGrantsLoader,
+        conversations::{
+            BranchPage, ConversationPage,
+            loaders::{
+                BranchLoader, ConversationLoader, ConversationPageLoader, MessageLoader, SiblingLoader,
+            },
+        },
+        credits::{
+            EntryPage,
+            loaders::{
+                AdjustmentLoader, BalanceLoader, CountsLoader, EntryPageLoader, GrantLoader,
+                LedgerEntryLoader, LeftGrantsLoader,
+            },
         },
         generations::loaders::{GenerationLoader, GenerationOfMessageLoader, RunningContentLoader},
         subscriptions::loaders::SubscriptionLoader,
@@ -29,8 +41,10 @@ pub struct Loaders {
     pub grants: Batched<Uuid, GrantLoader>,
     pub left_grants: Batched<Uuid, LeftGrantsLoader>,
     pub ledger_entries: Batched<Uuid, LedgerEntryLoader>,
+    pub entry_pages: Batched<PageKey<EntryPage>, EntryPageLoader>,
     pub conversations: Batched<Uuid, ConversationLoader>,
-    pub branches: Batched<BranchKey, BranchLoader>,
+    pub conversation_pages: Batched<PageKey<ConversationPage>, ConversationPageLoader>,
+    pub branches: Batched<PageKey<BranchPage>, BranchLoader>,
     pub messages: Batched<Uuid, MessageLoader>,
     pub siblings: Batched<Uuid, SiblingLoader>,
     pub generations: Batched<Uuid, GenerationLoader>,
@@ -52,7 +66,9 @@ impl Loaders {
             grants: Batched::new(batches, GrantLoader { db: db.clone(), viewer }),
             left_grants: Batched::new(batches, LeftGrantsLoader { db: db.clone(), viewer }),
             ledger_entries: Batched::new(batches, LedgerEntryLoader { db: db.clone(), viewer }),
+            entry_pages: Batched::new(batches, EntryPageLoader { db: db.clone(), viewer }),
             conversations: Batched::new(batches, ConversationLoader { db: db.clone(), viewer }),
+            conversation_pages: Batched::new(batches, ConversationPageLoader { db: db.clone(), viewer }),
             branches: Batched::new(batches, BranchLoader { db: db.clone(), viewer }),
             messages: Batched::new(batches, MessageLoader { db: db.clone(), viewer }),
             siblings: Batched::new(batches, SiblingLoader { db: db.clone(), viewer }),

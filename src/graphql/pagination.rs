@@ -1,7 +1,10 @@
 //! Connections: pages by cursor, as the Relay specification defines them. A cursor is opaque and bound to its list.
 
+use std::{collections::HashMap, hash::Hash};
+
 use async_graphql::{Error, SimpleObject};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use uuid::Uuid;
 
 use super::errors;
 use crate::error::{AppError, ErrorCode};
@@ -28,6 +31,32 @@ pub fn page_size(argument: &str, size: Option<i32>) -> Result<usize, Error> {
     let size = size.unwrap_or(DEFAULT_PAGE);
     let size = (1..=MAX_PAGE).contains(&size).then(|| usize::try_from(size).ok()).flatten();
     size.ok_or_else(|| bad_input(format!("`{argument}` is between 1 and {MAX_PAGE}.")))
+}
+
+/// A page of the list that one object has.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PageKey<P> {
+    /// Id of the object.
+    pub owner: Uuid,
+    /// What the list is asked for; equal for all objects that one field is asked of.
+    pub page: P,
+}
+
+/// What a loader of pages answers; an empty page may be missing.
+pub type Pages<P, V> = Result<HashMap<PageKey<P>, V>, AppError>;
+
+/// The objects that are asked for the same page: one statement each.
+pub fn same_pages<P: Clone + Eq + Hash>(keys: &[PageKey<P>]) -> HashMap<P, Vec<Uuid>> {
+    let mut owners: HashMap<P, Vec<Uuid>> = HashMap::new();
+    for key in keys {
+        owners.entry(key.page.clone()).or_default().push(key.owner);
+    }
+    owners
+}
+
+/// Rows that a page of this size asks for: one more than it shows tells whether there are more.
+pub fn row_limit(size: usize) -> i64 {
+    i64::try_from(size + 1).unwrap_or(i64::MAX)
 }
 
 /// Writes the place of an item in the list named `list`.

@@ -1,7 +1,7 @@
 //! How much of the API one caller may use: requests by address, and points of operations by person.
 //!
 //! A request counts before anything of it is read, an operation after it was found to be valid and before any of it is
-//! executed. Whoever waits for a model pays for that with credits and quotas; neither is counted here.
+//! executed: for all that it asks for. What its answer did not hold is given back then. Whoever waits for a model pays for that with credits and quotas; neither is counted here.
 //!
 //! With the database away requests and operations are let through and counted as such: then the API does little anyway,
 //! and the bounds of connections hold.
@@ -13,6 +13,7 @@ use std::{
 };
 
 use async_graphql::{SimpleObject, Value, value};
+use chrono::Utc;
 use moka::future::Cache;
 use uuid::Uuid;
 
@@ -24,7 +25,7 @@ use crate::{
         clock::Clock,
         metrics::names,
         places::network_of,
-        postgres::rate_limits::{Key, Limit, Outcome, RateLimiter, Standing},
+        postgres::rate_limits::{Key, Limit, Outcome, RateLimiter, Reserved, Standing},
     },
 };
 
@@ -120,11 +121,14 @@ impl Spending {
 /// The points of one operation, and what is left after it.
 #[derive(Debug)]
 pub struct Spent {
-    pub points: u32,
+    points: u32,
     /// `None` when the operation was let through uncounted.
-    pub outcome: Option<Outcome>,
-    standing: Standing,
-    resets_at: DateTime,
+    reserved: Option<Reserved>,
+    limit: Limit,
+    /// What was given back, once that is known.
+    back: OnceLock<u32>,
+    /// When it was counted.
+    at: chrono::DateTime<Utc>,
 }
 
 impl Allowances {
@@ -151,15 +155,15 @@ impl Allowances {
         let address = caller.origin.address;
         let viewer = caller.credential.viewer();
         let limit = numbers.points(viewer).await;
-        let outcome = match viewer {
+        let reserved = match viewer {
             _ if limiter.spares(address) => None,
-            Some(viewer) => self.take(&Key::new("points", viewer.user_id), &limit, points).await,
-            None => self.take(&Key::new("points", network_of(address)), &limit, points).await,
+            Some(viewer) => self.reserve(&Key::new("points", viewer.user_id), &limit, points).await,
+            None => self.reserve(&Key::new("points", network_of(address)), &limit, points).await,
         };
-        let standing = outcome.map_or(limit.unused(points), |outcome| outcome.standing());
-        let resets_at = (clock.now() + standing.reset).into();
+        let outcome = reserved.as_ref().map(|reserved| reserved.outcome);
         // An operation is counted once.
-        let _ = caller.spending.0.set(Spent { points, outcome, standing, resets_at });
+        let _ =
+            caller.spending.0.set(Spent { points, reserved, limit, back: OnceLock::new(), at: clock.now() });
         match outcome {
             Some(Outcome::Refused { retry_after, .. }) => {
                 let message = format!(
@@ -172,23 +176,54 @@ impl Allowances {
         }
     }
 
+    async fn reserve(&self, key: &Key, limit: &Limit, cost: u32) -> Option<Reserved> {
+        counted(key, self.0.limiter.reserve(key, limit, cost).await)
+    }
+
     async fn take(&self, key: &Key, limit: &Limit, cost: u32) -> Option<Outcome> {
-        let outcome = self.0.limiter.take(key, limit, cost).await;
-        if outcome.is_err() {
-            names::RATE_BYPASSES.add([key.limit().into()], 1);
-        }
-        outcome.ok()
+        counted(key, self.0.limiter.take(key, limit, cost).await)
     }
 }
 
+/// What cannot be counted is let through, and that is counted.
+fn counted<T>(key: &Key, answer: Result<T>) -> Option<T> {
+    if answer.is_err() {
+        names::RATE_BYPASSES.add([key.limit().into()], 1);
+    }
+    answer.ok()
+}
+
 impl Spent {
+    /// Gives back what the operation was counted for and did not cost. It costs one point at least, and is settled once.
+    pub fn settle(&self, actual: u64) {
+        let actual = u32::try_from(actual).unwrap_or(u32::MAX).max(1);
+        self.back.get_or_init(|| match &self.reserved {
+            Some(reserved) => reserved.settle(actual),
+            None => self.points.min(self.limit.amount()).saturating_sub(actual),
+        });
+    }
+
+    /// What was decided, and what is left after it; `None` when the operation was let through uncounted.
+    pub fn outcome(&self) -> Option<Outcome> {
+        let outcome = self.reserved.as_ref()?.outcome;
+        Some(outcome.with_back(self.back()))
+    }
+
+    fn standing(&self) -> Standing {
+        let uncounted = || self.limit.unused(self.points).with_back(self.back());
+        self.outcome().map_or_else(uncounted, |outcome| outcome.standing())
+    }
+
+    fn back(&self) -> u32 {
+        self.back.get().copied().unwrap_or(0)
+    }
+
     /// `extensions.cost.throttle` of the answer, in the shape that tools for other APIs know; points and points a second.
     pub fn throttle(&self) -> Value {
-        let limit = &self.standing.limit;
-        let rate = f64::from(limit.amount()) / limit.window().as_secs_f64();
+        let rate = f64::from(self.limit.amount()) / self.limit.window().as_secs_f64();
         value!({
-            "maximum": limit.amount(),
-            "available": self.standing.remaining,
+            "maximum": self.limit.amount(),
+            "available": self.standing().remaining,
             "restoreRate": (rate * 100.0).round() / 100.0,
         })
     }
@@ -210,11 +245,12 @@ pub struct RateLimit {
 impl From<&Spent> for RateLimit {
     fn from(spent: &Spent) -> Self {
         let shown = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+        let standing = spent.standing();
         Self {
-            limit: shown(spent.standing.limit.amount()),
+            limit: shown(spent.limit.amount()),
             cost: shown(spent.points),
-            remaining: shown(spent.standing.remaining),
-            resets_at: spent.resets_at,
+            remaining: shown(standing.remaining),
+            resets_at: (spent.at + standing.reset).into(),
         }
     }
 }

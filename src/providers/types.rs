@@ -52,13 +52,15 @@ pub enum ChatEvent {
     Finished(FinishReason),
 }
 
-/// Tokens as the provider counted them. The four do not overlap.
+/// Tokens as the provider counted them. The five do not overlap.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TokenUsage {
     /// Prompt tokens at full price.
     pub input: u32,
     /// Prompt tokens that the provider read from its cache.
     pub cached_input: u32,
+    /// Prompt tokens that the provider wrote to its cache.
+    pub cache_write: u32,
     /// Answer tokens without reasoning.
     pub output: u32,
     pub reasoning: u32,

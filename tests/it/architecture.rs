@@ -13,7 +13,7 @@ const LEVELS: [&str; 7] =
 
 /// Files in which SQL is written by hand, each because Diesel's typed queries cannot say it.
 const RAW_SQL: [&str; 8] = [
-    "domains/conversations/repo/branch.rs",
+    "domains/conversations/repo/pages.rs",
     "domains/conversations/repo/tree.rs",
     "domains/credits/repo.rs",
     "domains/credits/repo/",

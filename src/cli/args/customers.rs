@@ -8,6 +8,14 @@ use crate::{config::document::micro_units, domains::credits as domain};
 /// What to do with accounts.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Accounts {
+    /// Show the plan, the balance, every limit, the grants and the newest movements of an account
+    Show {
+        /// Id, or the e-mail address of the owner of a personal account
+        account: String,
+        /// Write JSON
+        #[arg(long = "json")]
+        is_json: bool,
+    },
     /// Put a plan in force at once, without payment
     SetPlan {
         /// Id, or the e-mail address of the owner of a personal account

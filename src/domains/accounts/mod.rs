@@ -18,6 +18,6 @@ pub use passwords::Passwords;
 pub use repo::seen_by;
 pub use service::{
     Accounts, Ended, NewAccountEffect, NewSession, NewUser, Origin, Parts, SignedIn, Viewer, find_account,
-    set_role,
+    find_owner, set_role,
 };
 pub use tokens::{SigningKey, TokenSettings, Tokens};

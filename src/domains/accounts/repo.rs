@@ -28,6 +28,12 @@ pub async fn find_account_unscoped(conn: &mut AsyncPgConnection, id: Uuid) -> Qu
     accounts::table.find(id).select(accounts::id).first(conn).await.optional()
 }
 
+/// Who owns an account.
+pub async fn find_owner_unscoped(conn: &mut AsyncPgConnection, id: Uuid) -> QueryResult<Option<Uuid>> {
+    let owners = members::table.filter(members::account_id.eq(id)).filter(members::role.eq("owner"));
+    owners.order(members::user_id).select(members::user_id).first(conn).await.optional()
+}
+
 /// Accounts whose money a viewer sees: those to which the viewer belongs, and all of them for an administrator.
 pub fn seen_by(viewer: Uuid) -> IntoBoxed<'static, Select<accounts::table, accounts::id>, Pg> {
     let is_member =

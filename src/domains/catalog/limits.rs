@@ -168,6 +168,22 @@ pub struct Ceilings {
     pub alarm_percent: u32,
 }
 
+impl Ceilings {
+    /// Those that are limits of one account or member, as plans have them.
+    pub fn limits(&self) -> impl Iterator<Item = Limit> {
+        let limit = |(meter, window, scope, amount): (_, _, _, Option<i64>)| {
+            let (zone, anchor, rollover) = (Tz::UTC, Anchor::Calendar, Rollover::None);
+            Some(Limit { meter, window, scope, amount: Some(amount?), zone, anchor, rollover })
+        };
+        [
+            (Meter::LlmRequests, Window::None, Scope::Member, self.parallel.map(i64::from)),
+            (Meter::Credits, Window::Day, Scope::Account, self.account_credits_a_day),
+        ]
+        .into_iter()
+        .filter_map(limit)
+    }
+}
+
 impl Default for Ceilings {
     fn default() -> Self {
         Self {

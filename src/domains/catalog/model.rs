@@ -141,14 +141,8 @@ impl Model {
             .collect();
         unit_prices.sort_by_key(|(unit, _)| *unit);
         let find = |wanted| unit_prices.iter().find(|(unit, _)| *unit == wanted).map(|(_, price)| *price);
-        let (input, output) = (find(PriceUnit::InputToken)?, find(PriceUnit::OutputToken)?);
-        let cached = find(PriceUnit::CachedInputToken).unwrap_or(input);
-        let prices = Prices { input: input.credits, cached_input: cached.credits, output: output.credits };
-        let costs = input.cost.zip(output.cost).map(|(input, output)| Prices {
-            input,
-            cached_input: cached.cost.unwrap_or(input),
-            output,
-        });
+        let prices = Prices::find(|unit| find(unit).map(|price| price.credits))?;
+        let costs = Prices::find(|unit| find(unit)?.cost);
         Some(Self {
             id: row.id,
             key: row.key.clone(),

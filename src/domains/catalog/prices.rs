@@ -80,10 +80,37 @@ pub struct PriceList {
     pub units: BTreeMap<PriceUnit, UnitPrice>,
 }
 
-/// Micro-units per 1,000,000 tokens; reasoning costs as much as output.
+/// Micro-units per 1,000,000 tokens of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prices {
     pub input: i64,
     pub cached_input: i64,
+    pub cache_write: i64,
     pub output: i64,
+    pub reasoning: i64,
+}
+
+impl Prices {
+    /// Those that `price` finds. A part of the prompt without a price of its own costs what input costs, reasoning what
+    /// output costs; `None` without these two.
+    pub(super) fn find(price: impl Fn(PriceUnit) -> Option<i64>) -> Option<Self> {
+        let (input, output) = (price(PriceUnit::InputToken)?, price(PriceUnit::OutputToken)?);
+        Some(Self {
+            input,
+            cached_input: price(PriceUnit::CachedInputToken).unwrap_or(input),
+            cache_write: price(PriceUnit::CacheWriteToken).unwrap_or(input),
+            output,
+            reasoning: price(PriceUnit::ReasoningToken).unwrap_or(output),
+        })
+    }
+
+    /// The most that a token of a prompt can cost: what a cache has of it, and takes of it, is known only afterwards.
+    pub fn dearest_input(&self) -> i64 {
+        self.input.max(self.cached_input).max(self.cache_write)
+    }
+
+    /// The most that a token of an answer can cost.
+    pub fn dearest_output(&self) -> i64 {
+        self.output.max(self.reasoning)
+    }
 }

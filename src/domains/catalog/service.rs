@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
 use tokio::{sync::watch, time::sleep};
 use uuid::Uuid;
 
@@ -117,13 +116,6 @@ impl Catalog {
         self.current().models.iter().find(|model| model.is_named(key)).cloned()
     }
 
-    /// A model with the prices that were in force at an instant, or will be.
-    pub fn find_model_at(&self, key: &str, at: DateTime<Utc>) -> Option<Model> {
-        let current = self.current();
-        let model = current.models.iter().find(|model| model.is_named(key))?;
-        current.stored.model_at(model.id, at)
-    }
-
     /// Provider of a model that the catalogue has and this process cannot call.
     pub fn unserved_provider(&self, key: &str) -> Option<String> {
         let current = self.current();
@@ -133,6 +125,11 @@ impl Catalog {
     /// By key.
     pub fn features(&self) -> Vec<Arc<Feature>> {
         self.current().features.clone()
+    }
+
+    /// Grows by one with every catalogue that is applied and changes something.
+    pub fn version(&self) -> i64 {
+        self.current().version
     }
 
     /// Bounds of every call and account.
@@ -198,11 +195,11 @@ async fn read(db: &Db, clock: &Clock, providers: &BTreeSet<String>) -> Result<Sn
     let missing = || AppError::internal(anyhow::anyhow!("there is no catalogue"));
     // What this process believes to be now may be before what has just been written.
     let at = repo::read_now(&mut conn).await?.max(clock.now());
-    let content = repo::find_newest(&mut conn).await?.ok_or_else(missing)?.content()?;
+    let newest = repo::find_newest(&mut conn).await?.ok_or_else(missing)?;
     let plans = repo::list_plans(&mut conn).await?;
     let models = repo::list_models(&mut conn).await?;
     let prices = repo::list_prices(&mut conn).await?;
-    Snapshot::new(content, plans, Stored { models, prices, providers: providers.clone() }, at)
+    Snapshot::new(&newest, plans, Stored { models, prices, providers: providers.clone() }, at)
 }
 
 /// Keys of the models that a process with these providers can call; for commands, which have no catalogue in memory.

@@ -3,12 +3,11 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use super::{
-    content::{CatalogContent, Feature},
+    content::Feature,
     limits::{Ceilings, Rates},
-    model::{Model, ModelRow, PlanRow, PriceRow},
+    model::{CatalogRow, Model, ModelRow, PlanRow, PriceRow},
     plan::Plan,
 };
 use crate::error::{AppError, Result};
@@ -22,11 +21,6 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    pub(super) fn model_at(&self, id: Uuid, at: DateTime<Utc>) -> Option<Model> {
-        let row = self.models.iter().find(|row| row.id == id)?;
-        Model::priced(row, &self.prices, at)
-    }
-
     /// When a price ends or begins next.
     fn next_price(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let changes = self.prices.iter().flat_map(|price| [Some(price.valid_from), price.valid_to]);
@@ -37,6 +31,8 @@ impl Stored {
 /// The catalogue at an instant.
 #[derive(Clone)]
 pub(super) struct Snapshot {
+    /// Of the catalogue that was applied last.
+    pub(super) version: i64,
     /// All versions, those on offer first and in their order.
     pub(super) plans: Vec<Arc<Plan>>,
     pub(super) default_plan: Arc<Plan>,
@@ -54,11 +50,12 @@ pub(super) struct Snapshot {
 
 impl Snapshot {
     pub(super) fn new(
-        content: CatalogContent,
+        newest: &CatalogRow,
         plans: Vec<PlanRow>,
         stored: Stored,
         at: DateTime<Utc>,
     ) -> Result<Self> {
+        let content = newest.content()?;
         let default_id = plans.iter().find(|row| row.is_default).map(|row| row.id);
         let plans =
             plans.into_iter().map(|row| Plan::try_from(row).map(Arc::new)).collect::<Result<Vec<_>>>()?;
@@ -69,6 +66,7 @@ impl Snapshot {
             .into_iter()
             .map(|(key, feature)| Arc::new(Feature { key, name: feature.name, credits: feature.credits }));
         let snapshot = Self {
+            version: i64::from(newest.version),
             default_plan: default_plan.ok_or_else(missing)?,
             plans,
             models: Vec::new(),

@@ -1,10 +1,9 @@
-//! Which plans let through what another refuses.
+//! Plans for those whose own is not enough, cheapest first.
 
 use std::{cmp::Ordering, sync::Arc};
 
 use super::{
     Catalog, currency,
-    limits::{Ceilings, Limit, Meter, Scope, Window},
     plan::{Interval, Plan, PlanPrice},
 };
 
@@ -12,16 +11,6 @@ use super::{
 const DECIMALS: u32 = 4;
 
 impl Catalog {
-    /// Plans on offer in which a limit is higher than `limit`, cheapest first. What a ceiling allows is all that a plan can.
-    pub fn plans_beyond(&self, meter: Meter, window: Window, scope: Scope, limit: i64) -> Vec<Arc<Plan>> {
-        let ceiling = ceiling(&self.ceilings(), meter, window, scope);
-        self.cheapest_with(|plan| {
-            let is_this = |known: &&Limit| (known.meter, known.window, known.scope) == (meter, window, scope);
-            let own = plan.content.limits.iter().find(is_this).and_then(|limit| limit.amount);
-            own.unwrap_or(i64::MAX).min(ceiling.unwrap_or(i64::MAX)) > limit
-        })
-    }
-
     /// Plans on offer that include the model or the feature of this key, cheapest first.
     pub fn plans_with(&self, key: &str) -> Vec<Arc<Plan>> {
         match self.find_model(key) {
@@ -30,20 +19,12 @@ impl Catalog {
         }
     }
 
-    fn cheapest_with(&self, is_wanted: impl Fn(&Plan) -> bool) -> Vec<Arc<Plan>> {
+    /// Plans on offer that are wanted, cheapest first.
+    pub fn cheapest_with(&self, is_wanted: impl Fn(&Plan) -> bool) -> Vec<Arc<Plan>> {
         let mut plans = self.plans();
         plans.retain(|plan| is_wanted(plan));
         plans.sort_by(|one, other| by_price(one, other));
         plans
-    }
-}
-
-/// The ceiling of what a limit counts.
-fn ceiling(ceilings: &Ceilings, meter: Meter, window: Window, scope: Scope) -> Option<i64> {
-    match (meter, window, scope) {
-        (Meter::LlmRequests, Window::None, Scope::Member) => ceilings.parallel.map(i64::from),
-        (Meter::Credits, Window::Day, Scope::Account) => ceilings.account_credits_a_day,
-        _ => None,
     }
 }
 

@@ -7,9 +7,13 @@ use uuid::Uuid;
 
 use super::{
     model::{ConversationRow, MessageRow},
-    repo::{self, BranchPage},
+    repo::{self, BranchPage, ConversationPage},
 };
-use crate::{error::AppError, platform::postgres::Db};
+use crate::{
+    error::AppError,
+    graphql::pagination::{PageKey, Pages, same_pages},
+    platform::postgres::Db,
+};
 
 /// The viewer's conversations by id.
 pub struct ConversationLoader {
@@ -45,6 +49,28 @@ impl Loader<Uuid> for MessageLoader {
     }
 }
 
+/// Pages of the viewer's conversations by account.
+pub struct ConversationPageLoader {
+    pub db: Db,
+    pub viewer: Uuid,
+}
+
+impl Loader<PageKey<ConversationPage>> for ConversationPageLoader {
+    type Value = Vec<Arc<ConversationRow>>;
+    type Error = AppError;
+
+    async fn load(&self, keys: &[PageKey<ConversationPage>]) -> Pages<ConversationPage, Self::Value> {
+        let mut found: HashMap<_, Self::Value> = HashMap::new();
+        let mut conn = self.db.conn().await?;
+        for (page, accounts) in same_pages(keys) {
+            for row in repo::list_conversation_pages(&mut conn, self.viewer, &accounts, &page).await? {
+                found.entry(PageKey { owner: row.account_id, page }).or_default().push(Arc::new(row));
+            }
+        }
+        Ok(found)
+    }
+}
+
 /// The alternatives of messages, themselves included, by message.
 pub struct SiblingLoader {
     pub db: Db,
@@ -65,39 +91,23 @@ impl Loader<Uuid> for SiblingLoader {
     }
 }
 
-/// A page of one branch of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct BranchKey {
-    pub conversation_id: Uuid,
-    /// Last message of the branch; `None` for the one shown.
-    pub head_id: Option<Uuid>,
-    pub page: BranchPage,
-}
-
-/// Pages of branches; equal pages of several branches are one statement.
+/// Pages of branches by conversation.
 pub struct BranchLoader {
     pub db: Db,
     pub viewer: Uuid,
 }
 
-impl Loader<BranchKey> for BranchLoader {
+impl Loader<PageKey<BranchPage>> for BranchLoader {
     type Value = Vec<Arc<MessageRow>>;
     type Error = AppError;
 
-    async fn load(&self, keys: &[BranchKey]) -> Result<HashMap<BranchKey, Self::Value>, Self::Error> {
-        let mut found: HashMap<BranchKey, Self::Value> =
-            keys.iter().map(|key| (key.clone(), Vec::new())).collect();
-        let mut by_page: HashMap<BranchPage, Vec<(Uuid, Option<Uuid>)>> = HashMap::new();
-        for key in keys {
-            by_page.entry(key.page).or_default().push((key.conversation_id, key.head_id));
-        }
+    async fn load(&self, keys: &[PageKey<BranchPage>]) -> Pages<BranchPage, Self::Value> {
+        let mut found: HashMap<_, Self::Value> = HashMap::new();
         let mut conn = self.db.conn().await?;
-        for (page, branches) in by_page {
-            for row in repo::list_branches(&mut conn, self.viewer, &branches, page).await? {
-                let branch = usize::try_from(row.place - 1).ok().and_then(|place| branches.get(place));
-                let Some(&(conversation_id, head_id)) = branch else { continue };
-                let key = BranchKey { conversation_id, head_id, page };
-                found.entry(key).or_default().push(Arc::new(row.message));
+        for (page, conversations) in same_pages(keys) {
+            for row in repo::list_branches(&mut conn, self.viewer, &conversations, &page).await? {
+                let Some(owner) = row.conversation_id else { continue };
+                found.entry(PageKey { owner, page }).or_default().push(Arc::new(row));
             }
         }
         Ok(found)

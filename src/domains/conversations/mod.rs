@@ -12,7 +12,7 @@ mod service;
 mod tree;
 
 pub use model::{ConversationRow, MessageRole, MessageRow, Part, RunStatus};
-pub use repo::{BranchPage, find_conversation};
+pub use repo::{BranchPage, ConversationPage, find_conversation};
 pub use service::{
     Begun, ConversationChanges, Conversations, NewConversation, Parts, require_model, require_parts,
     require_title,

@@ -1,7 +1,6 @@
 //! Creating, changing and removing conversations. An empty one counts in the limits on conversations when it is made; one
 //! that begins with a message is counted with the message.
 
-use chrono::{DateTime, Utc};
 use diesel_async::AsyncConnection;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -11,8 +10,8 @@ use crate::{
     domains::{
         accounts::Viewer,
         catalog::{Catalog, Meter},
-        credits::{AccountWatch, NewConversationCount, Quota, count_conversation_in_tx},
-        subscriptions::Subscriptions,
+        credits::{AccountWatch, NewConversationCount, NotCounted, Quota, count_conversation_in_tx},
+        subscriptions::{Payer, Subscriptions},
     },
     error::{AppError, Result},
     platform::{
@@ -32,6 +31,8 @@ pub use repo::ConversationChanges;
 
 const MAX_PARTS: usize = 20;
 const MAX_PART_CHARS: usize = 100_000;
+/// A conversation whose windows ended while it waited to be counted is counted anew so often.
+const MAX_COUNTS: usize = 8;
 
 /// What a new conversation is made of; absent values have defaults.
 #[derive(Debug, Serialize)]
@@ -110,29 +111,44 @@ impl Conversations {
     }
 
     async fn insert_once(&self, viewer: Viewer, row: ConversationRow, intent: Intent) -> Result<Begun> {
+        for _ in 0..MAX_COUNTS {
+            match self.try_insert(viewer, &row, &intent).await {
+                Ok(Some(quotas)) => {
+                    self.watch.hint(row.account_id);
+                    return Ok(Begun { conversation: row, quotas });
+                }
+                Ok(None) => return self.read_begun(viewer, &intent).await,
+                Err(NotCounted::MovedOn) => {}
+                Err(NotCounted::Failed(error)) => return Err(error),
+            }
+        }
+        Err(AppError::unavailable(anyhow::anyhow!(
+            "the windows of the account end faster than they are counted in"
+        )))
+    }
+
+    /// The limits that it counts in; `None` when its key is taken.
+    async fn try_insert(
+        &self,
+        viewer: Viewer,
+        row: &ConversationRow,
+        intent: &Intent,
+    ) -> Result<Option<Vec<Quota>>, NotCounted> {
         let payer = self.subscriptions.payer(viewer.user_id, row.account_id).await?;
         let whose = (row.id, row.account_id, viewer.user_id);
-        let count = NewConversationCount::new(whose, &payer.plan, &payer.anchors, self.clock.now());
+        let Payer { plan, anchors, now, until } = &payer;
+        let count = NewConversationCount::new(whose, plan, anchors, *now, *until);
         let result = serde_json::to_value(Created { conversation_id: row.id }).map_err(AppError::internal)?;
         let mut conn = self.db.conn().await?;
-        let counted = conn
-            .transaction(async |conn| {
-                // The key first: a twin waits here and then sees ours.
-                if !idempotency::insert(conn, viewer.user_id, &intent, result).await? {
-                    return Ok(None);
-                }
-                repo::insert_conversation(conn, &row).await?;
-                count_conversation_in_tx(conn, &count).await.map(Some)
-            })
-            .await?;
-        drop(conn);
-        match counted {
-            Some(quotas) => {
-                self.watch.hint(row.account_id);
-                Ok(Begun { conversation: row, quotas })
+        conn.transaction(async |conn| {
+            // The key first: a twin waits here and then sees ours.
+            if !idempotency::insert(conn, viewer.user_id, intent, result).await? {
+                return Ok(None);
             }
-            None => self.read_begun(viewer, &intent).await,
-        }
+            repo::insert_conversation(conn, row).await?;
+            count_conversation_in_tx(conn, &count).await.map(Some)
+        })
+        .await
     }
 
     /// A conversation that was made before, as it stands now.
@@ -148,18 +164,6 @@ impl Conversations {
         let mut quotas = quotas.unwrap_or_default();
         quotas.retain(|quota| quota.meter == Meter::Conversations);
         Ok(Begun { conversation, quotas })
-    }
-
-    /// Conversations of the viewer in an account, latest first: `limit` of them after the place given.
-    pub async fn page(
-        &self,
-        viewer: Viewer,
-        account_id: Uuid,
-        after: Option<(DateTime<Utc>, Uuid)>,
-        limit: i64,
-    ) -> Result<Vec<ConversationRow>> {
-        let mut conn = self.db.conn().await?;
-        Ok(repo::page_conversations(&mut conn, viewer.user_id, account_id, after, limit).await?)
     }
 
     /// Renames or configures a conversation.

@@ -23,6 +23,8 @@ use crate::{
 /// Micro-credits that nobody needs more of at a time: a billion credits.
 const MOST: i64 = 1_000_000_000_000_000;
 
+const EXPIRY: &str = "Only credits that are given expire, and only in the future.";
+
 /// What somebody asks for.
 #[derive(Debug, Clone)]
 pub struct Adjustment {
@@ -70,7 +72,7 @@ impl Adjustments {
     /// account, `IDEMPOTENCY_KEY_REUSED`.
     pub async fn adjust(&self, asked: Adjustment) -> Result<Adjusted> {
         self.tasks.require_running()?;
-        self.require_sound(&asked)?;
+        require_shape(&asked)?;
         let this = self.clone();
         let work = async move {
             let row = AdjustmentRow {
@@ -85,34 +87,62 @@ impl Adjustments {
                 key: asked.key,
             };
             let mut conn = this.db.conn().await?;
-            conn.transaction(async |conn| adjust_in_tx(conn, row).await).await
+            conn.transaction(async |conn| this.adjust_in_tx(conn, row).await).await
         };
         self.tasks.run(work).await
     }
 
-    fn require_sound(&self, asked: &Adjustment) -> Result<()> {
-        let amount = asked.amount.0;
-        if amount == 0 || !(-MOST..=MOST).contains(&amount) {
-            let words = "An amount is not 0, and a billion credits at most.";
-            return Err(AppError::invalid("amount", words));
-        }
-        if asked.expires_at.is_some_and(|at| amount < 0 || at <= self.clock.now()) {
-            let words = "Only credits that are given expire, and only in the future.";
-            return Err(AppError::invalid("expiresAt", words));
-        }
-        require_reason(&asked.reason)?;
-        if !(8..=255).contains(&asked.key.chars().count()) || asked.key.contains('\0') {
-            let words = "An idempotency key has 8 to 255 characters, and none of them is NUL.";
-            return Err(AppError::invalid("idempotencyKey", words));
+    async fn adjust_in_tx(&self, conn: &mut AsyncPgConnection, asked: AdjustmentRow) -> Result<Adjusted> {
+        let row = match repo::insert(conn, &asked).await? {
+            Inserted::NoAccount => return Err(AppError::not_found("accountId", "account")),
+            Inserted::New => {
+                self.require_possible(&asked)?;
+                let booked = repo::book(conn, &asked).await?;
+                AdjustmentRow { booked, ..asked }
+            }
+            Inserted::Repeat => {
+                let first = repo::find_unscoped(conn, asked.requested_by, &asked.key).await?;
+                if !first.is_same_wish(&asked) {
+                    let words = "This idempotency key was used before with another input.";
+                    return Err(AppError::new(ErrorCode::IdempotencyKeyReused, words).at("idempotencyKey"));
+                }
+                first
+            }
+        };
+        let balance = balances::find_balance_unscoped(conn, row.account_id).await?;
+        Ok(Adjusted { id: row.id, booked: Credits(row.booked), balance })
+    }
+
+    /// What may be otherwise tomorrow is asked of the first only: a repeat says what the first one did.
+    fn require_possible(&self, asked: &AdjustmentRow) -> Result<()> {
+        if asked.expires_at.is_some_and(|at| at <= self.clock.now()) {
+            return Err(AppError::invalid("expiresAt", EXPIRY));
         }
         let bound = self.settings.current().credit_adjustment_bound.saturating_mul(1_000_000);
         // Whoever runs commands has the database anyway.
-        if asked.requested_by.is_some() && amount.saturating_abs() > bound {
+        if asked.requested_by.is_some() && asked.amount.saturating_abs() > bound {
             let words = format!("More than {} credits are for the command line.", Credits(bound));
             return Err(AppError::new(ErrorCode::RoleForbids, words).at("amount"));
         }
         Ok(())
     }
+}
+
+fn require_shape(asked: &Adjustment) -> Result<()> {
+    let amount = asked.amount.0;
+    if amount == 0 || !(-MOST..=MOST).contains(&amount) {
+        let words = "An amount is not 0, and a billion credits at most.";
+        return Err(AppError::invalid("amount", words));
+    }
+    if asked.expires_at.is_some() && amount < 0 {
+        return Err(AppError::invalid("expiresAt", EXPIRY));
+    }
+    require_reason(&asked.reason)?;
+    if !(8..=255).contains(&asked.key.chars().count()) || asked.key.contains('\0') {
+        let words = "An idempotency key has 8 to 255 characters, and none of them is NUL.";
+        return Err(AppError::invalid("idempotencyKey", words));
+    }
+    Ok(())
 }
 
 /// A reason is a few words on one line.
@@ -122,24 +152,4 @@ pub fn require_reason(reason: &str) -> Result<()> {
         && !reason.chars().any(char::is_control);
     let refusal = || AppError::invalid("reason", "A reason has 1 to 500 characters on one line.");
     is_sound.then_some(()).ok_or_else(refusal)
-}
-
-async fn adjust_in_tx(conn: &mut AsyncPgConnection, asked: AdjustmentRow) -> Result<Adjusted> {
-    let row = match repo::insert(conn, &asked).await? {
-        Inserted::NoAccount => return Err(AppError::not_found("accountId", "account")),
-        Inserted::New => {
-            let booked = repo::book(conn, &asked).await?;
-            AdjustmentRow { booked, ..asked }
-        }
-        Inserted::Repeat => {
-            let first = repo::find_unscoped(conn, asked.requested_by, &asked.key).await?;
-            if !first.is_same_wish(&asked) {
-                let words = "This idempotency key was used before with another input.";
-                return Err(AppError::new(ErrorCode::IdempotencyKeyReused, words).at("idempotencyKey"));
-            }
-            first
-        }
-    };
-    let balance = balances::find_balance_unscoped(conn, row.account_id).await?;
-    Ok(Adjusted { id: row.id, booked: Credits(row.booked), balance })
 }

@@ -2,19 +2,23 @@
 //!
 //! There is no work to wait for, so its hold is opened and settled at once, in the transaction of what is made.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use diesel_async::AsyncPgConnection;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
+    attempt::Attempt,
     lines::{Line, Target},
     quota::{Limits, Quota, read_counts},
-    repo::counted as repo,
+    repo::counted::{self as repo, Counted},
     windows::Anchors,
 };
 use crate::{
     domains::catalog::{Meter, Plan},
-    error::Result,
+    error::{AppError, Result},
 };
 
 /// A conversation without a message, as the limits of a plan count it.
@@ -26,43 +30,84 @@ pub struct NewConversationCount {
     /// Who makes it; limits of members count this person.
     pub user_id: Uuid,
     lines: Vec<Line>,
+    until: DateTime<Utc>,
+    /// For the case that it is refused.
+    attempt: Arc<Attempt>,
+}
+
+/// Why a conversation was not counted.
+#[derive(Debug)]
+pub enum NotCounted {
+    /// A window, the period or the plan was over before its turn came: count it anew.
+    MovedOn,
+    Failed(AppError),
+}
+
+impl<E: Into<AppError>> From<E> for NotCounted {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
 }
 
 impl NewConversationCount {
+    /// At the instant `now`, on a plan that is in force `until` then.
     pub fn new(
         (id, account_id, user_id): (Uuid, Uuid, Uuid),
         plan: &Plan,
         anchors: &Anchors,
         now: DateTime<Utc>,
+        until: DateTime<Utc>,
     ) -> Self {
-        let limits = plan.content.limits.iter().filter(|limit| limit.meter == Meter::Conversations);
-        let line = |limit| Line {
-            meter: Meter::Conversations,
-            target: Target::of_limit(limit, anchors, now),
-            fixed: 1,
-            rate: 0,
-            is_shown: true,
-        };
-        Self { id, account_id, user_id, lines: limits.map(line).collect() }
+        let lines = conversation_lines(plan, anchors, now);
+        let limits = Limits::new(plan, std::iter::empty(), anchors).counted_by(&lines);
+        let attempt = Arc::new(Attempt::of_conversation(user_id, plan, anchors, now, limits));
+        let until = Line::until(&lines, until);
+        Self { id, account_id, user_id, lines, until, attempt }
+    }
+
+    /// As `ledger_hold` reads it.
+    pub(super) fn lines(&self) -> Value {
+        self.lines.iter().map(|line| line.to_json(self.user_id)).collect()
+    }
+
+    /// What is asked for, for the case that it is refused.
+    pub(super) fn attempt(&self) -> &Arc<Attempt> {
+        &self.attempt
+    }
+
+    /// From when on the lines say nothing any more.
+    pub(super) fn until(&self) -> DateTime<Utc> {
+        self.until
     }
 }
 
+/// Where a plan counts an empty conversation.
+pub fn conversation_lines(plan: &Plan, anchors: &Anchors, now: DateTime<Utc>) -> Vec<Line> {
+    let limits = plan.content.limits.iter().filter(|limit| limit.meter == Meter::Conversations);
+    let line = |limit| Line {
+        meter: Meter::Conversations,
+        target: Target::of_limit(limit, anchors, now),
+        fixed: 1,
+        rate: 0,
+    };
+    limits.map(line).collect()
+}
+
 /// Counts a new conversation in every limit of the plan on conversations, or refuses it. Returns the limits as they stand
-/// then; none, without I/O, when the plan has none. After a refusal the transaction can only be rolled back.
+/// then; none, without I/O, when the plan has none. After an error the transaction can only be rolled back.
 pub async fn count_conversation_in_tx(
     conn: &mut AsyncPgConnection,
     count: &NewConversationCount,
-) -> Result<Vec<Quota>> {
+) -> Result<Vec<Quota>, NotCounted> {
     if count.lines.is_empty() {
         return Ok(Vec::new());
     }
-    let lines = count.lines.iter().map(|line| line.to_json(count.user_id)).collect();
-    let counted = repo::count_conversation(conn, count.id, count.account_id, count.user_id, lines).await?;
-    match counted {
-        Ok(counts) => Ok(Limits::of(&count.lines).quotas(&read_counts(counts)?)),
-        Err(refusal) => {
+    match repo::count_conversation(conn, count).await? {
+        Counted::Counts(counts) => Ok(count.attempt.limits.quotas(&read_counts(counts)?)),
+        Counted::MovedOn => Err(NotCounted::MovedOn),
+        Counted::Refused(refusal) => {
             refusal.count();
-            Err(refusal.into_error())
+            Err(refusal.into_error().into())
         }
     }
 }

@@ -162,10 +162,22 @@ mod tests {
 
     #[test]
     fn a_charge_never_exceeds_its_hold() {
-        let prices = Prices { input: 1_000_000, cached_input: 0, output: 1_000_000 };
+        let prices = Prices {
+            input: 1_000_000,
+            cached_input: 0,
+            cache_write: 1_250_000,
+            output: 1_000_000,
+            reasoning: 1_000_000,
+        };
         let terms = Terms { prices, costs: None, prompt_tokens: 1, is_counted: false };
-        let usage =
-            Usage { input: 100, cached_input: 0, output: 100, reasoning: 0, source: UsageSource::Provider };
+        let usage = Usage {
+            input: 100,
+            cached_input: 0,
+            cache_write: 0,
+            output: 100,
+            reasoning: 0,
+            source: UsageSource::Provider,
+        };
         assert_eq!(Hold::inherited(Uuid::nil(), terms, 150).settle(usage).credits_charged, 150);
         assert_eq!(Hold::inherited(Uuid::nil(), terms, 500).settle(usage).credits_charged, 200);
         assert_eq!(Hold::inherited(Uuid::nil(), terms, 500).release().credits_charged, 0);

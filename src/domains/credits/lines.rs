@@ -4,7 +4,11 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::windows::{self, Anchors, Bounds};
+use super::{
+    quota::{Count, CountScope},
+    usage::ceil_mega,
+    windows::{self, Anchors, Bounds},
+};
 use crate::domains::catalog::{Limit, Meter, Scope, Window};
 
 /// Costs `fixed`, and `rate` for a million tokens of output.
@@ -14,8 +18,6 @@ pub struct Line {
     pub target: Target,
     pub fixed: i64,
     pub rate: i64,
-    /// False of what is no limit of the plan.
-    pub is_shown: bool,
 }
 
 /// What a line draws on.
@@ -45,6 +47,15 @@ impl Target {
         Self::Counter { window: limit.window, scope: limit.scope, bounds, limit: limit.amount }
     }
 
+    /// When the window ends in which it is counted; `None` of what has no bounds.
+    pub fn ends(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Wallet => None,
+            Self::Counter { bounds, .. } => bounds.map(|bounds| bounds.ends),
+            Self::Deployment { bounds, .. } => Some(bounds.ends),
+        }
+    }
+
     /// True when both are counted in the same place.
     pub fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
@@ -57,6 +68,15 @@ impl Target {
         }
     }
 
+    /// True when this is where the count was made.
+    pub fn is_at(&self, count: &Count) -> bool {
+        match self {
+            Self::Wallet => (count.window, count.scope) == (Window::Period, CountScope::Account),
+            Self::Counter { window, scope, .. } => count.window == *window && count.scope.is(*scope),
+            Self::Deployment { .. } => count.scope == CountScope::Deployment,
+        }
+    }
+
     /// Lowers the limit of a counter to a ceiling.
     pub fn lower(&mut self, ceiling: i64) {
         if let Self::Counter { limit, .. } = self {
@@ -66,6 +86,16 @@ impl Target {
 }
 
 impl Line {
+    /// What so many tokens of output cost here.
+    pub fn cost(&self, units: u32) -> i128 {
+        i128::from(self.fixed) + ceil_mega(i128::from(self.rate) * i128::from(units))
+    }
+
+    /// Until when lines that were made under a plan hold that is in force `until` then: the first end of all.
+    pub fn until(lines: &[Self], until: DateTime<Utc>) -> DateTime<Utc> {
+        lines.iter().filter_map(|line| line.target.ends()).fold(until, DateTime::min)
+    }
+
     /// As `ledger_hold` reads it.
     pub fn to_json(&self, user_id: Uuid) -> Value {
         let (kind, window, scope, bounds, limit) = match &self.target {

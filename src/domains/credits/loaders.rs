@@ -8,9 +8,17 @@ use uuid::Uuid;
 use super::{
     AccountCounts, list_counts,
     model::{CreditAdjustmentRow, GrantRow, LedgerEntryRow, Standing},
-    repo::{self, grants::Wanted},
+    repo::{
+        self,
+        entries::{EntryOfAccount, EntryPage},
+        grants::Wanted,
+    },
 };
-use crate::{error::AppError, platform::postgres::Db};
+use crate::{
+    error::AppError,
+    graphql::pagination::{PageKey, Pages, same_pages},
+    platform::postgres::Db,
+};
 
 /// Balances by account, of those whose money the viewer sees, as they are booked.
 pub struct BalanceLoader {
@@ -40,8 +48,31 @@ impl Loader<Uuid> for LedgerEntryLoader {
 
     async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, Self::Error> {
         let mut conn = self.db.conn().await?;
-        let rows = repo::list_entries(&mut conn, self.viewer, ids).await?;
+        let rows = repo::entries::list_entries(&mut conn, self.viewer, ids).await?;
         Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+    }
+}
+
+/// Pages of the ledgers of accounts whose money the viewer sees, by account.
+pub struct EntryPageLoader {
+    pub db: Db,
+    pub viewer: Uuid,
+}
+
+impl Loader<PageKey<EntryPage>> for EntryPageLoader {
+    type Value = Vec<LedgerEntryRow>;
+    type Error = AppError;
+
+    async fn load(&self, keys: &[PageKey<EntryPage>]) -> Pages<EntryPage, Self::Value> {
+        let mut found: HashMap<_, Self::Value> = HashMap::new();
+        let mut conn = self.db.conn().await?;
+        for (page, accounts) in same_pages(keys) {
+            let rows = repo::entries::list_entry_pages(&mut conn, self.viewer, &accounts, &page).await?;
+            for EntryOfAccount { account_id, entry } in rows {
+                found.entry(PageKey { owner: account_id, page: page.clone() }).or_default().push(entry);
+            }
+        }
+        Ok(found)
     }
 }
 

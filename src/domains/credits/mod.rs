@@ -13,6 +13,7 @@
 //! ```
 
 mod adjustments;
+mod attempt;
 mod ceilings;
 mod counted;
 mod grants;
@@ -31,8 +32,9 @@ mod watch;
 mod windows;
 
 pub use adjustments::{Adjusted, Adjustment, Adjustments, require_reason};
+pub use attempt::Attempt;
 pub use ceilings::CeilingAlarm;
-pub use counted::{NewConversationCount, count_conversation_in_tx};
+pub use counted::{NewConversationCount, NotCounted, count_conversation_in_tx};
 pub use grants::{
     GrantSource, NewGrant, PeriodGrant, expire_in_tx, grant_in_tx, list_period_grants, list_with_expired,
     lock_wallets_in_tx,
@@ -40,12 +42,13 @@ pub use grants::{
 pub use hold::{Actual, Hold, Resolution, ResolutionKind};
 pub use lines::{Line, Target};
 pub use model::{Balance, CreditAdjustmentRow, Credits, EntryKind, GrantRow, LedgerEntryRow, Standing};
-pub use quota::{Count, CountScope, Limits, Quota, quotas_of_plan, read_counts};
+pub use quota::{Count, CountScope, Limits, Quota, read_counts};
 pub use quote::{Call, Quote};
 pub use refusal::{LineKind, Refusal};
-pub use repo::counted::refusal_of;
+pub use repo::{counted::refusal_of, entries::EntryPage};
 pub use service::{
-    AccountCounts, CreditLedger, Difference, check, find_standing, last_check, list_counts, note_check,
+    AccountCounts, Difference, check, find_standing, last_check, list_counts, list_last_entries,
+    list_left_grants, note_check,
 };
 pub use usage::{Terms, Usage, UsageSource};
 pub use watch::{AccountWatch, Watcher};

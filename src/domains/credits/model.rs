@@ -4,6 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use diesel::{pg::Pg, prelude::*, sql_types};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
@@ -25,7 +26,7 @@ impl fmt::Display for Credits {
 }
 
 /// Credits of an account at one revision of its wallet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Queryable, Selectable)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Queryable, Selectable, Deserialize)]
 #[diesel(table_name = wallets, check_for_backend(Pg))]
 pub struct Balance {
     /// Micro-credits that may be spent.
@@ -45,7 +46,7 @@ pub struct Standing {
 }
 
 /// One movement.
-#[derive(Debug, Clone, Queryable, Selectable)]
+#[derive(Debug, Clone, Queryable, Selectable, QueryableByName)]
 #[diesel(table_name = ledger_entries, check_for_backend(Pg))]
 pub struct LedgerEntryRow {
     pub id: Uuid,
@@ -110,7 +111,7 @@ impl Entity for CreditAdjustmentRow {
 }
 
 /// Kind of a movement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EntryKind {
     Grant,
     Hold,

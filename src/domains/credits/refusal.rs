@@ -1,13 +1,18 @@
 //! Why a hold was refused, as the database says it and as people are told.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use uuid::Uuid;
 
-use super::model::Credits;
+use super::{
+    attempt::{Attempt, Means},
+    model::{Balance, Credits},
+    quota::{Count, Quota},
+};
 use crate::{
-    domains::catalog::{Meter, Window},
+    domains::catalog::{Catalog, Meter, Plan, Scope, Window},
     error::{AppError, Details, ErrorCode, QuotaDetails},
     platform::metrics::names,
 };
@@ -30,9 +35,16 @@ pub struct Refusal {
     pub resets_at: Option<DateTime<Utc>>,
     /// Work in progress alone is in the way: when it ends the call may pass.
     pub is_held: bool,
-    pub revision: i64,
     /// When the database looked.
     pub now: DateTime<Utc>,
+    pub account_id: Uuid,
+    /// Of credits; `None` when the account never had any.
+    balance: Option<Balance>,
+    /// All that the call would have counted in.
+    counts: Vec<Count>,
+    /// What was refused; the database does not say it.
+    #[serde(skip)]
+    pub(super) attempt: Option<Arc<Attempt>>,
 }
 
 /// What a line draws on.
@@ -45,12 +57,40 @@ pub enum LineKind {
 }
 
 impl Refusal {
+    /// The refusal behind an error, if it is one.
+    pub fn of_error(error: &AppError) -> Option<&Arc<Self>> {
+        std::error::Error::source(error)?.downcast_ref().map(|Refused(refusal)| refusal)
+    }
+
+    /// Credits as they stand.
+    pub fn balance(&self) -> Balance {
+        self.balance.unwrap_or_default()
+    }
+
+    /// Every limit that the call would have counted in, as it stands.
+    pub fn quotas(&self) -> Vec<Quota> {
+        self.attempt.as_ref().map_or_else(Vec::new, |attempt| attempt.limits.quotas(&self.counts))
+    }
+
+    /// Plans on offer on which the same would pass, cheapest first.
+    pub fn upgrades(&self, catalog: &Catalog) -> Vec<Arc<Plan>> {
+        let Some(attempt) = &self.attempt else { return Vec::new() };
+        let model = attempt.model_key().and_then(|key| catalog.find_model(key));
+        let (ceilings, means) = (catalog.ceilings(), Means { balance: self.balance(), counts: &self.counts });
+        catalog.cheapest_with(|plan| attempt.passes_on(plan, model.as_deref(), &ceilings, means))
+    }
+
     /// As people are told. Credits are a matter of the balance, everything else of a limit.
     pub fn into_error(self) -> AppError {
+        let (code, message, details) = self.told();
+        let error = AppError::with_source(code, message, Refused(Arc::new(self)));
+        details.into_iter().fold(error, AppError::with_details)
+    }
+
+    fn told(&self) -> (ErrorCode, String, Option<Details>) {
         if (self.kind, self.meter) == (LineKind::Wallet, Meter::Credits) {
             let details = Details::Credits { required: self.required, available: self.available };
-            return AppError::new(ErrorCode::InsufficientCredits, self.credits_sentence())
-                .with_details(details);
+            return (ErrorCode::InsufficientCredits, self.credits_sentence(), Some(details));
         }
         let window = self.window.unwrap_or(Window::Period);
         let code = match window {
@@ -60,9 +100,11 @@ impl Refusal {
         if self.kind == LineKind::Deployment {
             // What everybody uses together is no matter of one account.
             let details = self.retry_after().map(|retry_after| Details::Wait { retry_after });
-            let error = AppError::new(code, self.quota_sentence(window));
-            return details.into_iter().fold(error, AppError::with_details);
+            return (code, self.quota_sentence(window), details);
         }
+        let scope = if self.is_member { Scope::Member } else { Scope::Account };
+        let place = (self.meter, window, scope);
+        let known = self.quotas().into_iter().find(|quota| (quota.meter, quota.window, quota.scope) == place);
         let quota = QuotaDetails {
             meter: self.meter.as_str(),
             window: window.as_str(),
@@ -70,11 +112,12 @@ impl Refusal {
             limit: self.limit,
             used: self.used.unwrap_or_default(),
             held: self.held,
-            resets_at: self.resets_at,
-            revision: self.revision,
+            // The limit shows when its count next falls, which may be before there is room for the call.
+            resets_at: known.as_ref().map_or(self.resets_at, |quota| quota.resets_at),
+            revision: known.map_or(0, |quota| quota.revision),
             retry_after: self.retry_after(),
         };
-        AppError::new(code, self.quota_sentence(window)).with_details(Details::Quota(Box::new(quota)))
+        (code, self.quota_sentence(window), Some(Details::Quota(Box::new(quota))))
     }
 
     /// Counts it.
@@ -110,10 +153,11 @@ impl Refusal {
         }
         let amount = self.limit.map_or_else(String::new, |limit| self.amount(limit));
         let what = words(self.meter);
-        let mut sentence = match window {
-            Window::None => format!("No more than {amount} {what} may run at once."),
-            _ => format!("The limit of {amount} {what} {} is reached.", span(window)),
-        };
+        if window == Window::None {
+            // Nothing but work in progress counts here, and only its end makes room.
+            return format!("At most {amount} {what} at once. Please try again when one of them has ended.");
+        }
+        let mut sentence = format!("The limit of {amount} {what} {} is reached.", span(window));
         if self.is_held {
             sentence += " Work in progress is in the way; try again when it has ended.";
         }
@@ -124,6 +168,19 @@ impl Refusal {
         if self.meter.is_micro() { Credits(amount).to_string() } else { amount.to_string() }
     }
 }
+
+/// The refusal as the cause of its error.
+#[derive(Debug)]
+struct Refused(Arc<Refusal>);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Refusal { kind, meter, required, available, .. } = &*self.0;
+        write!(f, "a {kind:?} of {meter:?} has {available} of {required}")
+    }
+}
+
+impl std::error::Error for Refused {}
 
 fn words(meter: Meter) -> &'static str {
     match meter {
@@ -167,8 +224,11 @@ mod tests {
             required: 1,
             resets_at: Some(now + chrono::TimeDelta::milliseconds(2_001)),
             is_held: false,
-            revision: 7,
             now,
+            account_id: Uuid::nil(),
+            balance: None,
+            counts: Vec::new(),
+            attempt: None,
         }
     }
 
@@ -194,6 +254,13 @@ mod tests {
         assert!(held.into_error().message().contains("Work in progress holds 2.000000 more"));
         let held =
             Refusal { is_held: true, ..refusal(LineKind::Counter, Meter::Messages, Some(Window::Day)) };
+        let at_once = Refusal {
+            limit: Some(3),
+            is_held: true,
+            ..refusal(LineKind::Counter, Meter::LlmRequests, Some(Window::None))
+        };
+        let sentence = "At most 3 answers at once. Please try again when one of them has ended.";
+        assert_eq!(at_once.into_error().message(), sentence);
         let error = held.into_error();
         let sentence = "The limit of 50 messages a day is reached. Work in progress is in the way; try again when \
                         it has ended.";

@@ -4,6 +4,7 @@
 pub mod adjustments;
 pub mod balances;
 pub mod counted;
+pub mod entries;
 pub mod grants;
 pub mod quotas;
 pub mod revisions;
@@ -13,62 +14,7 @@ use diesel::{prelude::*, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::model::{EntryKind, LedgerEntryRow};
-use crate::{
-    domains::accounts::seen_by,
-    platform::postgres::statement::statement,
-    schema::{ledger_checks, ledger_entries, wallets},
-};
-
-/// Which part of a ledger is read.
-pub struct EntryPage<'a> {
-    pub account_id: Uuid,
-    /// Only entries with a smaller revision.
-    pub before_revision: Option<i64>,
-    /// Only these kinds; all when empty.
-    pub kinds: &'a [EntryKind],
-    pub limit: i64,
-}
-
-/// Movements of an account the viewer sees, newest first.
-pub async fn page_entries(
-    conn: &mut AsyncPgConnection,
-    viewer: Uuid,
-    page: &EntryPage<'_>,
-) -> QueryResult<Vec<LedgerEntryRow>> {
-    let mut query = ledger_entries::table
-        .inner_join(wallets::table)
-        .filter(wallets::account_id.eq(page.account_id))
-        .filter(wallets::account_id.eq_any(seen_by(viewer)))
-        .filter(wallets::meter.eq("credits"))
-        .order(ledger_entries::revision.desc())
-        .limit(page.limit)
-        .select(LedgerEntryRow::as_select())
-        .into_boxed();
-    if let Some(revision) = page.before_revision {
-        query = query.filter(ledger_entries::revision.lt(revision));
-    }
-    if !page.kinds.is_empty() {
-        query = query.filter(ledger_entries::kind.eq_any(page.kinds.iter().map(|kind| kind.as_str())));
-    }
-    query.load(conn).await
-}
-
-/// Those of the movements that are in accounts the viewer sees.
-pub async fn list_entries(
-    conn: &mut AsyncPgConnection,
-    viewer: Uuid,
-    ids: &[Uuid],
-) -> QueryResult<Vec<LedgerEntryRow>> {
-    ledger_entries::table
-        .inner_join(wallets::table)
-        .filter(ledger_entries::id.eq_any(ids))
-        .filter(wallets::account_id.eq_any(seen_by(viewer)))
-        .filter(wallets::meter.eq("credits"))
-        .select(LedgerEntryRow::as_select())
-        .load(conn)
-        .await
-}
+use crate::{platform::postgres::statement::statement, schema::ledger_checks};
 
 /// A contradiction in the books.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]

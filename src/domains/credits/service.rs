@@ -8,46 +8,19 @@ use futures_util::FutureExt;
 use uuid::Uuid;
 
 use super::{
-    model::{EntryKind, LedgerEntryRow, Standing},
+    model::{GrantRow, LedgerEntryRow, Standing},
     quota::{Count, read_counts},
-    repo::{self, Checked, EntryPage},
+    repo::{
+        self, Checked,
+        entries::{self, EntryPage},
+        grants::Wanted,
+    },
 };
 use crate::{error::Result, platform::postgres::Db};
 
 pub use repo::Difference;
 
-/// The ledger of all accounts; clones share it.
-#[derive(Clone)]
-pub struct CreditLedger {
-    db: Db,
-}
-
-impl CreditLedger {
-    pub fn new(db: Db) -> Self {
-        Self { db }
-    }
-
-    /// Movements of an account, newest first: `limit` of them before the entry with revision `before`.
-    pub async fn entries(
-        &self,
-        viewer: Uuid,
-        account_id: Uuid,
-        before: Option<i64>,
-        kinds: &[EntryKind],
-        limit: i64,
-    ) -> Result<Vec<LedgerEntryRow>> {
-        let mut conn = self.db.conn().await?;
-        let page = EntryPage { account_id, before_revision: before, kinds, limit };
-        Ok(repo::page_entries(&mut conn, viewer, &page).await?)
-    }
-
-    /// Compares the books with each other and with the work they paid for.
-    pub async fn check(&self) -> Result<(Checked, Vec<Difference>)> {
-        check(&self.db).await
-    }
-}
-
-/// [`CreditLedger::check`] for those who need nothing else. It may take minutes, and may be cut.
+/// Compares the books with each other and with the work they paid for. It may take minutes, and may be cut.
 pub async fn check(db: &Db) -> Result<(Checked, Vec<Difference>)> {
     db.transaction(|conn| {
         async move {
@@ -80,11 +53,34 @@ pub async fn find_standing(
     Ok(found.into_iter().next().map(|(_, standing)| standing))
 }
 
+/// Grants with credits left in an account, in the order in which they are spent; none when they are not the viewer's to see.
+pub async fn list_left_grants(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    account_id: Uuid,
+) -> Result<Vec<GrantRow>> {
+    Ok(repo::grants::list_grants(conn, viewer, Wanted::LeftIn(&[account_id])).await?)
+}
+
+/// The newest movements of credits in an account; none when they are not the viewer's to see.
+pub async fn list_last_entries(
+    conn: &mut AsyncPgConnection,
+    viewer: Uuid,
+    account_id: Uuid,
+    limit: i64,
+) -> Result<Vec<LedgerEntryRow>> {
+    let page = EntryPage { limit, before_revision: None, kinds: Vec::new() };
+    let found = entries::list_entry_pages(conn, viewer, &[account_id], &page).await?;
+    Ok(found.into_iter().map(|row| row.entry).collect())
+}
+
 /// What has been counted in an account.
 #[derive(Debug, Clone)]
 pub struct AccountCounts {
     pub account_created_at: DateTime<Utc>,
     pub counts: Vec<Count>,
+    /// When the database looked.
+    pub now: DateTime<Utc>,
 }
 
 /// What all members together and the viewer alone have used, by account, in those of the accounts that are the viewer's.
@@ -95,8 +91,8 @@ pub async fn list_counts(
 ) -> Result<HashMap<Uuid, AccountCounts>> {
     let rows = repo::quotas::list_counts(conn, viewer, accounts).await?.into_iter();
     let counts = |row: repo::quotas::CountsRow| {
-        let account_created_at = row.account_created_at;
-        Ok((row.account_id, AccountCounts { account_created_at, counts: read_counts(row.counts)? }))
+        let repo::quotas::CountsRow { account_id, account_created_at, now, counts } = row;
+        Ok((account_id, AccountCounts { account_created_at, counts: read_counts(counts)?, now }))
     };
     rows.map(counts).collect()
 }

@@ -11,6 +11,8 @@ pub struct Usage {
     pub input: u32,
     /// Prompt tokens read from the provider's cache.
     pub cached_input: u32,
+    /// Prompt tokens written to the provider's cache.
+    pub cache_write: u32,
     /// Answer tokens without reasoning.
     pub output: u32,
     pub reasoning: u32,
@@ -20,7 +22,8 @@ pub struct Usage {
 impl Usage {
     /// All tokens, in and out.
     pub fn tokens(&self) -> i64 {
-        [self.input, self.cached_input, self.output, self.reasoning].into_iter().map(i64::from).sum()
+        let Self { input, cached_input, cache_write, output, reasoning, .. } = *self;
+        [input, cached_input, cache_write, output, reasoning].into_iter().map(i64::from).sum()
     }
 }
 
@@ -69,10 +72,11 @@ impl Terms {
 
 fn price(prices: &Prices, usage: &Usage) -> i64 {
     let line = |tokens: u32, price: i64| i128::from(tokens) * i128::from(price);
-    let output = usage.output.saturating_add(usage.reasoning);
     let total = line(usage.input, prices.input)
         + line(usage.cached_input, prices.cached_input)
-        + line(output, prices.output);
+        + line(usage.cache_write, prices.cache_write)
+        + line(usage.output, prices.output)
+        + line(usage.reasoning, prices.reasoning);
     saturated(ceil_mega(total))
 }
 

@@ -25,6 +25,8 @@ pub struct Anchors {
     pub subscription: DateTime<Utc>,
     /// The period that `now` is in.
     pub period: Bounds,
+    /// Grows whenever other limits may apply to the account: with its plan, its period and the catalogue.
+    pub terms: i64,
 }
 
 /// The window of a limit at an instant; `None` when it has no bounds.
@@ -127,7 +129,7 @@ mod tests {
 
     fn anchors(sign_up: &str) -> Anchors {
         let period = between("2024-02-03T00:00:00Z", "2024-03-03T00:00:00Z");
-        Anchors { sign_up: at(sign_up), subscription: at(sign_up), period }
+        Anchors { sign_up: at(sign_up), subscription: at(sign_up), period, terms: 0 }
     }
 
     #[test]

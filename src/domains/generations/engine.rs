@@ -295,6 +295,7 @@ fn usage_of(output: &Output, terms: &Terms, outcome: &Outcome) -> Option<Usage> 
         return Some(Usage {
             input: usage.input.min(MAX_COUNT),
             cached_input: usage.cached_input.min(MAX_COUNT),
+            cache_write: usage.cache_write.min(MAX_COUNT),
             output: usage.output.min(MAX_COUNT),
             reasoning: usage.reasoning.min(MAX_COUNT),
             source: UsageSource::Provider,
@@ -310,6 +311,7 @@ pub fn estimated_usage(parts: &[Part], terms: &Terms) -> Usage {
     let mut usage = Usage {
         input: terms.prompt_tokens,
         cached_input: 0,
+        cache_write: 0,
         output: 0,
         reasoning: 0,
         source: UsageSource::Estimated,

@@ -40,6 +40,7 @@ pub struct GenerationRow {
     pub retry_after_seconds: Option<i32>,
     pub input_tokens: Option<i32>,
     pub cached_input_tokens: Option<i32>,
+    pub cache_write_tokens: Option<i32>,
     pub output_tokens: Option<i32>,
     pub reasoning_tokens: Option<i32>,
     pub usage_source: Option<String>,

@@ -109,7 +109,7 @@ mod tests {
             context_tokens,
             max_output_tokens: 10,
             aliases: Vec::new(),
-            prices: Prices { input: 0, cached_input: 0, output: 0 },
+            prices: Prices { input: 0, cached_input: 0, cache_write: 0, output: 0, reasoning: 0 },
             costs: None,
             unit_prices: Vec::new(),
         }

@@ -62,6 +62,8 @@ impl SubscriptionRow {
 pub struct InForce {
     pub plan: Arc<Plan>,
     pub subscription: SubscriptionRow,
+    /// Version of the catalogue that this was read from.
+    pub catalog_version: i64,
 }
 
 impl InForce {
@@ -74,12 +76,15 @@ impl InForce {
     pub fn anchors(&self, sign_up: DateTime<Utc>) -> Anchors {
         let Period { starts_at, ends_at, .. } = self.subscription.period();
         let period = Bounds { starts: starts_at, ends: ends_at };
-        Anchors { sign_up, subscription: self.subscription.anchor_at, period }
+        let terms = self.subscription.revision + self.catalog_version;
+        Anchors { sign_up, subscription: self.subscription.anchor_at, period, terms }
     }
 
-    /// The same as what an account that was made at `sign_up` pays with.
-    pub fn into_payer(self, sign_up: DateTime<Utc>) -> Payer {
-        Payer { anchors: self.anchors(sign_up), plan: self.plan }
+    /// The same as what an account that was made at `sign_up` pays with at the instant `now`.
+    pub fn into_payer(self, sign_up: DateTime<Utc>, now: DateTime<Utc>) -> Payer {
+        let SubscriptionRow { period_ends_at, reverts_at, .. } = self.subscription;
+        let until = reverts_at.map_or(period_ends_at, |at| at.min(period_ends_at));
+        Payer { anchors: self.anchors(sign_up), plan: self.plan, now, until }
     }
 }
 
@@ -88,6 +93,10 @@ impl InForce {
 pub struct Payer {
     pub plan: Arc<Plan>,
     pub anchors: Anchors,
+    /// When all of this was so. The database's time: whether a call is within its windows is decided there.
+    pub now: DateTime<Utc>,
+    /// The end of the period, or of the loan of the plan before it.
+    pub until: DateTime<Utc>,
 }
 
 /// When a change of plan takes effect.

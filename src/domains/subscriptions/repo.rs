@@ -27,19 +27,19 @@ pub async fn list(
         .await
 }
 
-/// When an account was made that the viewer may spend from, and what it has.
+/// When an account was made that the viewer may spend from, what it has, and the time.
 pub async fn find_payer(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
     account_id: Uuid,
-) -> QueryResult<Option<(DateTime<Utc>, SubscriptionRow)>> {
+) -> QueryResult<Option<(DateTime<Utc>, SubscriptionRow, DateTime<Utc>)>> {
     let may_spend = members::table.find((account_id, viewer)).filter(members::role.ne("reader"));
     subscriptions::table
         .inner_join(accounts::table)
         .filter(subscriptions::account_id.eq(account_id))
         .filter(subscriptions::ended_at.is_null())
         .filter(diesel::dsl::exists(may_spend))
-        .select((accounts::created_at, SubscriptionRow::as_select()))
+        .select((accounts::created_at, SubscriptionRow::as_select(), now()))
         .first(conn)
         .await
         .optional()

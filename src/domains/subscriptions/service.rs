@@ -67,7 +67,13 @@ impl Subscriptions {
 
     /// What this row puts in force; what is due is done first. Without I/O when nothing is.
     pub async fn current(&self, row: SubscriptionRow) -> Result<InForce> {
-        if row.is_due(self.clock.now()) {
+        let now = self.clock.now();
+        self.current_at(row, now).await
+    }
+
+    /// The same at the instant `now` of the database.
+    pub async fn current_at(&self, row: SubscriptionRow, now: DateTime<Utc>) -> Result<InForce> {
+        if row.is_due(now) {
             return self.bring_up_to_date(row.account_id).await;
         }
         match self.in_force(row.clone()) {
@@ -82,8 +88,9 @@ impl Subscriptions {
 
     /// What this row puts in force, due or not: from memory.
     pub fn in_force(&self, subscription: SubscriptionRow) -> Result<InForce, UnknownPlan> {
+        let catalog_version = self.catalog.version();
         let plan = self.catalog.plan(subscription.plan_id).ok_or(UnknownPlan(subscription.plan_id))?;
-        Ok(InForce { plan, subscription })
+        Ok(InForce { plan, subscription, catalog_version })
     }
 
     /// Does what is due: books what has expired, and ends and begins periods and loans. Repeating it changes nothing.

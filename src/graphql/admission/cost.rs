@@ -1,4 +1,4 @@
-//! What an operation costs, in points, before any of it is executed.
+//! What an operation costs, in points, before any of it is executed. What it cost in the end is in [`super::bill`].
 //!
 //! A scalar is free and an object costs one point; `@cost` beside a resolver says otherwise. What is under `nodes` and
 //! `edges` of a page counts once for every item that is asked for, and a list of objects named by `ids` once for every
@@ -24,13 +24,26 @@ pub fn cost(#[graphql(desc = "Points as a decimal number.")] weight: String) {}
 /// Points of `__schema` and of `__type`, whatever is asked of them: the answer comes from memory.
 const INTROSPECTION: u64 = 10;
 
-/// Points that one place of a document adds.
+/// A field of the schema at a place of a document.
 #[derive(Clone, Copy)]
-pub struct Charge<'a> {
+pub struct Place<'a> {
     pub parent: &'a str,
     pub field: &'a str,
     pub pos: Pos,
+}
+
+/// Points that one selected field adds, which may be none.
+#[derive(Clone, Copy)]
+pub struct Charge<'a> {
+    /// Where the points are noted: an item of a page is charged to the field that asks for the page.
+    pub place: Place<'a>,
     pub points: u64,
+    /// How deep the field stands, its key in the answer, and the points of one object there.
+    pub depth: usize,
+    pub key: &'a Name,
+    pub weight: u64,
+    /// Each object there counts, as those of a page do.
+    pub is_each: bool,
 }
 
 /// The operation to be priced.
@@ -41,65 +54,64 @@ pub struct Pricing<'a> {
     pub variables: &'a Variables,
 }
 
-/// The page that a selection is the connection of: the items of a page are charged to the field that asks for it.
+/// The page that a selection is the connection of.
 #[derive(Clone, Copy)]
 struct Page<'a> {
-    asked_by: Charge<'a>,
+    asked_by: Place<'a>,
     items: u64,
 }
 
-impl<'a> Pricing<'a> {
-    /// Points of a selection on the root type `root`.
-    pub fn total(&self, root: &'a str, set: &'a SelectionSet) -> u64 {
-        let mut total = 0_u64;
-        self.charge(root, set, &mut |charge| total = total.saturating_add(charge.points));
-        total
-    }
+/// What a selection stands in: how many objects are asked for there, and how deep it is.
+#[derive(Clone, Copy)]
+struct Around<'a> {
+    times: u64,
+    depth: usize,
+    page: Option<Page<'a>>,
+}
 
-    /// Calls `note` with every place that adds something; together they are the total.
+impl<'a> Pricing<'a> {
+    /// Calls `note` with every field that has a price or something below it, a field before what is below it; together
+    /// they are the total.
     pub fn charge(&self, root: &'a str, set: &'a SelectionSet, note: &mut dyn FnMut(Charge<'a>)) {
-        self.walk(root, set, 1, None, note);
+        self.walk(root, set, Around { times: 1, depth: 0, page: None }, note);
     }
 
     fn walk(
         &self,
         parent: &'a str,
         set: &'a SelectionSet,
-        times: u64,
-        page: Option<Page<'a>>,
+        around: Around<'a>,
         note: &mut dyn FnMut(Charge<'a>),
     ) {
-        self.selections.each(parent, set, &mut |selected| self.field(selected, times, page, note));
+        self.selections.each(parent, set, &mut |selected| self.field(selected, around, note));
     }
 
-    fn field(
-        &self,
-        selected: Selected<'a>,
-        times: u64,
-        page: Option<Page<'a>>,
-        note: &mut dyn FnMut(Charge<'a>),
-    ) {
+    fn field(&self, selected: Selected<'a>, around: Around<'a>, note: &mut dyn FnMut(Charge<'a>)) {
         let Selected { parent, meta, field } = selected;
-        let name = field.node.name.node.as_str();
-        let here = Charge { parent, field: name, pos: field.pos, points: 0 };
+        let Around { times, depth, page } = around;
+        let (name, key) = (field.node.name.node.as_str(), &field.node.response_key().node);
+        let here = Place { parent, field: name, pos: field.pos };
         let Some(meta) = meta else {
             if matches!(name, "__schema" | "__type") {
-                note(Charge { points: INTROSPECTION.saturating_mul(times), ..here });
+                let (points, weight) = (INTROSPECTION.saturating_mul(times), INTROSPECTION);
+                note(Charge { place: here, points, depth, key, weight, is_each: false });
             }
             return;
         };
         let (place, items) = match page {
-            Some(page) if matches!(name, "nodes" | "edges") => (page.asked_by, page.items),
-            _ => (here, self.listed(&field.node, meta).unwrap_or(1)),
+            Some(page) if matches!(name, "nodes" | "edges") => (page.asked_by, Some(page.items)),
+            _ => (here, self.listed(&field.node, meta)),
         };
-        let times = times.saturating_mul(items);
-        let points = weight(self.selections.registry, meta).saturating_mul(times);
-        if points > 0 {
-            note(Charge { points, ..place });
+        let times = times.saturating_mul(items.unwrap_or(1));
+        let weight = weight(self.selections.registry, meta);
+        let set = &field.node.selection_set.node;
+        if weight > 0 || !set.items.is_empty() {
+            let points = weight.saturating_mul(times);
+            note(Charge { place, points, depth, key, weight, is_each: items.is_some() });
         }
         let page = self.page_size(&field.node, meta).map(|items| Page { asked_by: here, items });
         let kind = MetaTypeName::concrete_typename(&meta.ty);
-        self.walk(kind, &field.node.selection_set.node, times, page, note);
+        self.walk(kind, set, Around { times, depth: depth + 1, page }, note);
     }
 
     /// Items of the page that a field asks for; `None` when it has no pages. The field itself refuses more than it gives.
@@ -174,9 +186,11 @@ impl<'a> Pricing<'a> {
     /// The fields that cost something, the costliest first.
     pub fn itemize(&self, root: &'a str, set: &'a SelectionSet) -> Vec<FieldCost> {
         let mut fields: HashMap<(&str, &str), (u64, Pos)> = HashMap::new();
-        self.charge(root, set, &mut |charge| {
-            let (points, _) = fields.entry((charge.parent, charge.field)).or_insert((0, charge.pos));
-            *points = points.saturating_add(charge.points);
+        self.charge(root, set, &mut |Charge { place, points, .. }| {
+            if points > 0 {
+                let (sum, _) = fields.entry((place.parent, place.field)).or_insert((0, place.pos));
+                *sum = sum.saturating_add(points);
+            }
         });
         let item = |((parent, field), (points, pos))| FieldCost {
             coordinate: format!("{parent}.{field}"),

@@ -2,18 +2,22 @@
 
 use async_graphql::{
     OutputType, SubscriptionType, Variables,
-    parser::{parse_query, types::DocumentOperations},
+    parser::{
+        parse_query,
+        types::{ExecutableDocument, OperationDefinition},
+    },
     registry::{MetaType, MetaTypeName, Registry},
 };
 use serde_json::json;
 
 use super::{
+    bill::Bill,
     cost::{FieldCost, Pricing, weight},
     selection::Selections,
 };
 use crate::graphql::roots::{Mutation, Query, Subscription};
 
-fn registry() -> Registry {
+pub fn registry() -> Registry {
     let mut registry = Registry::default();
     Query::create_type_info(&mut registry);
     Mutation::create_type_info(&mut registry);
@@ -21,20 +25,22 @@ fn registry() -> Registry {
     registry
 }
 
+pub fn only_operation(document: &ExecutableDocument) -> &OperationDefinition {
+    let (_, operation) = document.operations.iter().next().unwrap();
+    &operation.node
+}
+
 /// The only operation of a document, on the type `root`.
 fn price(registry: &Registry, root: &str, text: &str, variables: serde_json::Value) -> (u64, Vec<FieldCost>) {
     let document = parse_query(text).unwrap();
-    let operation = match &document.operations {
-        DocumentOperations::Single(operation) => operation,
-        DocumentOperations::Multiple(operations) => operations.values().next().unwrap(),
-    };
+    let operation = only_operation(&document);
     let pricing = Pricing {
         selections: Selections { registry, document: &document },
-        definitions: &operation.node.variable_definitions,
+        definitions: &operation.variable_definitions,
         variables: &Variables::from_json(variables),
     };
-    let set = &operation.node.selection_set.node;
-    (pricing.total(root, set), pricing.itemize(root, set))
+    let set = &operation.selection_set.node;
+    (Bill::new(&pricing, root, set).requested(), pricing.itemize(root, set))
 }
 
 fn of_query(text: &str, variables: serde_json::Value) -> u64 {

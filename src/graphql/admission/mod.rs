@@ -9,6 +9,9 @@
 //!   wrong with the variables, then what is too expensive;
 //! - the work is bounded by what the document guard lets pass.
 
+mod bill;
+#[cfg(test)]
+mod bill_tests;
 pub mod cost;
 #[cfg(test)]
 mod cost_tests;

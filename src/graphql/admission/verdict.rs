@@ -1,14 +1,15 @@
 //! Whether one operation is let in, and what it costs.
 
 use async_graphql::{
-    Name, Pos, ServerError, ServerResult, Value, Variables,
-    parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition},
+    Name, Pos, Response, ServerError, ServerResult, Value, Variables,
+    parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
     registry::Registry,
     value,
 };
 
 use super::{
     Admission,
+    bill::Bill,
     cost::{FieldCost, Pricing},
     refusal, refusal_of,
     selection::{Selected, Selections},
@@ -32,11 +33,22 @@ pub struct Verdict {
     pub errors: Vec<ServerError>,
     /// Points of the operation.
     pub points: u64,
-    /// `extensions.cost` of the answer, without what is left of the budget.
+    /// `None` for a subscription: nothing is given back of what runs for as long as it likes.
+    bill: Option<Bill>,
+    /// `extensions.cost` of the answer, before anything is known of the answer.
     pub cost: Value,
 }
 
 impl Verdict {
+    /// Points of the operation whose whole answer this is. With errors they are all that were asked for: what was done
+    /// below a field that failed is not in the answer.
+    pub fn actual(&self, answer: &Response) -> u64 {
+        match &self.bill {
+            Some(bill) if answer.errors.is_empty() => bill.actual(&answer.data),
+            _ => self.points,
+        }
+    }
+
     /// What is wrong in all, when the engine's own validation found these errors. It measures values of variables by the
     /// rules for documents; where the request is refused anyway, that says less than the verdict, and too early.
     pub fn add_to(&self, mut errors: Vec<ServerError>) -> Vec<ServerError> {
@@ -122,18 +134,20 @@ impl<'a> Case<'a> {
 
     fn cost(&self, pricing: &Pricing<'a>, root: &'a str, operation: &'a OperationDefinition) -> Verdict {
         let set = &operation.selection_set.node;
-        let (requested, maximum) = (pricing.total(root, set), self.policy.operation_cost);
+        let bill = Bill::new(pricing, root, set);
+        let (requested, maximum) = (bill.requested(), self.policy.operation_cost);
         if requested > maximum {
             let fields = pricing.itemize(root, set);
             let errors = vec![too_expensive(requested, maximum, &fields)];
             return Verdict { errors, ..Verdict::default() };
         }
-        let mut cost = value!({ "requested": requested, "maximum": maximum });
+        let mut cost = value!({ "requested": requested, "actual": requested, "maximum": maximum });
         if let (Value::Object(cost), true) = (&mut cost, self.caller.is_cost_itemized) {
             let fields = pricing.itemize(root, set);
             cost.insert(Name::new("fields"), shown(&fields, MAX_ITEMS));
         }
-        Verdict { errors: Vec::new(), points: requested, cost }
+        let bill = (operation.ty != OperationType::Subscription).then_some(bill);
+        Verdict { errors: Vec::new(), points: requested, bill, cost }
     }
 }
 

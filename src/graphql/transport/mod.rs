@@ -61,7 +61,7 @@ use answer::Refusal;
 
 use crate::{
     error::AppError,
-    graphql::Api,
+    graphql::{Api, rates::Spent},
     platform::{clock::Clock, places::Places, postgres::rate_limits::Outcome, tasks::Tasks},
 };
 
@@ -164,7 +164,7 @@ async fn dispatch(
     } else {
         http::answer(transport, peer, request).await
     };
-    let points = spending.get().and_then(|spent| spent.outcome);
+    let points = spending.get().and_then(Spent::outcome);
     rate_headers::describe(response.headers_mut(), counted, points);
     response
 }

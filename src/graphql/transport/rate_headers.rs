@@ -23,7 +23,8 @@ pub fn describe(headers: &mut HeaderMap, request: Option<Outcome>, points: Optio
         // With nothing left the time is that until something is there, as in `Retry-After`.
         let time = match outcome {
             Outcome::Refused { retry_after, .. } => whole_seconds(retry_after),
-            Outcome::Admitted(_) => whole_seconds(standing.reset),
+            // A window is a little longer inside than its policy says, so that permits in advance stay within it.
+            Outcome::Admitted(_) => whole_seconds(standing.reset.min(standing.limit.window())),
         };
         let separator = if limits.is_empty() { "" } else { ", " };
         let (amount, window) = (standing.limit.amount(), standing.limit.window().as_secs());
@@ -77,5 +78,11 @@ mod tests {
             ]
         );
         assert_eq!(written(None, None), ["", ""]);
+        // The window is as long as the policy says, and a wait as long as it is.
+        let (reset, remaining) = (Duration::from_millis(61_250), 0);
+        let standing = Standing { limit: requests, remaining, reset };
+        assert_eq!(written(Some(Outcome::Admitted(standing)), None)[0], r#""requests";r=0;t=60"#);
+        let refused = Outcome::Refused { retry_after: reset, standing };
+        assert_eq!(written(Some(refused), None)[0], r#""requests";r=0;t=62"#);
     }
 }

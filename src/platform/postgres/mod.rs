@@ -32,6 +32,13 @@ pub fn only<T>(rows: Vec<T>) -> diesel::QueryResult<T> {
     rows.into_iter().next().ok_or(diesel::result::Error::NotFound)
 }
 
+/// What the database function `require_moved` says has moved on: the statement was about something that is not so any more.
+/// The SQLSTATE of a raised exception is not part of Diesel's error, so it is known by its message.
+pub fn moved_on(error: &diesel::result::Error) -> Option<&str> {
+    let diesel::result::Error::DatabaseError(_, info) = error else { return None };
+    info.message().strip_suffix(" has moved on")
+}
+
 diesel::define_sql_function! {
     #[sql_name = "pg_advisory_xact_lock"]
     fn advisory_lock_in_tx(key: diesel::sql_types::BigInt);

@@ -9,10 +9,10 @@ use diesel::{
     sql_types::{HasSqlType, Untyped},
 };
 
-/// SQL with `?` for each parameter, in the order they are bound. Rows are read with `QueryableByName`.
+/// SQL with `?` for each parameter and each typed query within it, in their order. Rows are read with `QueryableByName`.
 pub struct Statement<'a> {
     sql: &'static str,
-    binds: Vec<Box<dyn Bind + Send + Sync + 'a>>,
+    binds: Vec<Box<dyn Bind + Send + 'a>>,
 }
 
 /// Begins a statement.
@@ -26,9 +26,15 @@ impl<'a> Statement<'a> {
     where
         ST: Send + Sync + 'a,
         Pg: HasSqlType<ST>,
-        T: ToSql<ST, Pg> + Send + Sync + 'a,
+        T: ToSql<ST, Pg> + Send + 'a,
     {
         self.binds.push(Box::new(Bound::<ST, T>(value, std::marker::PhantomData)));
+        self
+    }
+
+    /// Puts a typed query in the place of the next `?`, so that what it says is said once: who may see what.
+    pub fn query(mut self, query: impl QueryFragment<Pg> + Send + 'a) -> Self {
+        self.binds.push(Box::new(Typed(query)));
         self
     }
 }
@@ -46,6 +52,14 @@ where
 {
     fn push<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_bind_param::<ST, T>(&self.0)
+    }
+}
+
+struct Typed<Q>(Q);
+
+impl<Q: QueryFragment<Pg>> Bind for Typed<Q> {
+    fn push<'b>(&'b self, out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.0.walk_ast(out)
     }
 }
 

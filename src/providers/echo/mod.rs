@@ -85,7 +85,8 @@ fn play(script: Script, input: u32, limits: CallLimits) -> ChatStream {
     Box::pin(try_stream! {
         let deadline = Instant::now() + limits.total;
         let Script { reasoning, answer, is_capped, pace, fault } = script;
-        let usage = TokenUsage { input, cached_input: 0, output: tokens(&answer), reasoning: tokens(&reasoning) };
+        let (output, reasoned) = (tokens(&answer), tokens(&reasoning));
+        let usage = TokenUsage { input, output, reasoning: reasoned, ..TokenUsage::default() };
         for word in reasoning {
             wait(pace, deadline).await?;
             yield ChatEvent::Reasoning(word);

@@ -114,11 +114,20 @@ impl Chunk {
             return None;
         }
         let cached_input = count(usage, "/prompt_tokens_details/cached_tokens").min(prompt);
+        let cache_write = cache_writes(usage).min(prompt - cached_input);
+        let input = prompt - cached_input - cache_write;
         let reasoning = count(usage, "/completion_tokens_details/reasoning_tokens");
         let (output, reasoning) =
             split_completion(completion, reasoning, prompt, count(usage, "/total_tokens"));
-        Some(TokenUsage { input: prompt - cached_input, cached_input, output, reasoning })
+        Some(TokenUsage { input, cached_input, cache_write, output, reasoning })
     }
+}
+
+/// Tokens of the prompt that went into a cache, by the name that OpenRouter uses, or LiteLLM. Both count them within
+/// `prompt_tokens`, as all counts of the prompt.
+fn cache_writes(usage: &Value) -> u32 {
+    let names = ["/prompt_tokens_details/cache_write_tokens", "/cache_creation_input_tokens"];
+    names.into_iter().map(|name| count(usage, name)).max().unwrap_or_default()
 }
 
 /// Answer and reasoning tokens apart. The format counts reasoning within `completion`; some servers count it beside,
@@ -190,7 +199,24 @@ mod tests {
             "prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150,
             "prompt_tokens_details": { "cached_tokens": 40 }, "completion_tokens_details": { "reasoning_tokens": 30 },
         }));
-        assert_eq!(counted, Some(TokenUsage { input: 60, cached_input: 40, output: 20, reasoning: 30 }));
+        assert_eq!(
+            counted,
+            Some(TokenUsage { input: 60, cached_input: 40, cache_write: 0, output: 20, reasoning: 30 })
+        );
+    }
+
+    #[test]
+    fn what_went_into_a_cache_is_counted_under_every_name() {
+        for usage_of_server in [
+            json!({ "prompt_tokens": 100, "completion_tokens": 1, "cache_creation_input_tokens": 50,
+                    "prompt_tokens_details": { "cached_tokens": 40 } }),
+            json!({ "prompt_tokens": 100, "completion_tokens": 1,
+                    "prompt_tokens_details": { "cached_tokens": 40, "cache_write_tokens": 50 } }),
+        ] {
+            let counted =
+                TokenUsage { input: 10, cached_input: 40, cache_write: 50, output: 1, reasoning: 0 };
+            assert_eq!(usage(usage_of_server.clone()), Some(counted), "{usage_of_server}");
+        }
     }
 
     #[test]
@@ -199,22 +225,25 @@ mod tests {
             "prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 315,
             "completion_tokens_details": { "reasoning_tokens": 300 },
         }));
-        assert_eq!(counted, Some(TokenUsage { input: 10, cached_input: 0, output: 5, reasoning: 300 }));
+        assert_eq!(
+            counted,
+            Some(TokenUsage { input: 10, output: 5, reasoning: 300, ..TokenUsage::default() })
+        );
     }
 
     #[test]
     fn hostile_counts_saturate() {
         let most = usage(json!({
             "prompt_tokens": 1e300, "completion_tokens": u64::MAX, "total_tokens": "many",
-            "prompt_tokens_details": { "cached_tokens": -1 }, "completion_tokens_details": { "reasoning_tokens": 1e300 },
+            "prompt_tokens_details": { "cached_tokens": -1, "cache_write_tokens": 1e300 }, "completion_tokens_details": { "reasoning_tokens": 1e300 },
         }));
         assert_eq!(
             most,
-            Some(TokenUsage { input: u32::MAX, cached_input: 0, output: 0, reasoning: u32::MAX })
+            Some(TokenUsage { cache_write: u32::MAX, reasoning: u32::MAX, ..TokenUsage::default() })
         );
-        let more_cached =
-            usage(json!({ "prompt_tokens": 1, "prompt_tokens_details": { "cached_tokens": 9 } }));
-        assert_eq!(more_cached, Some(TokenUsage { input: 0, cached_input: 1, output: 0, reasoning: 0 }));
+        let details = json!({ "cached_tokens": 9, "cache_write_tokens": 9 });
+        let more_cached = usage(json!({ "prompt_tokens": 1, "prompt_tokens_details": details }));
+        assert_eq!(more_cached, Some(TokenUsage { cached_input: 1, ..TokenUsage::default() }));
         for nothing in [
             json!(null),
             json!({}),

@@ -53,14 +53,15 @@ async fn every_answer_says_what_it_cost() {
     let person = app.client.sign_up().await;
     let none = json!({});
     let id = "cnv_00000000000000000000000001";
-    for (query, variables, requested) in [
-        ("{ __typename }", none.clone(), 0),
-        ("{ viewer { user { name } account { creditBalance { available } } } }", none.clone(), 4),
-        (GRAPHIQL, none.clone(), 10),
-        (FULL_PAGE, json!({ "id": id }), 704),
+    for (query, variables, requested, actual) in [
+        ("{ __typename }", none.clone(), 0, 0),
+        ("{ viewer { user { name } account { creditBalance { available } } } }", none.clone(), 4, 4),
+        (GRAPHIQL, none.clone(), 10, 10),
+        // There is no such conversation.
+        (FULL_PAGE, json!({ "id": id }), 704, 1),
     ] {
         let cost = cost(&person, query, variables).await;
-        assert_eq!(cost, json!({ "requested": requested, "maximum": 2000 }), "{query}");
+        assert_eq!(cost, json!({ "requested": requested, "actual": actual, "maximum": 2000 }), "{query}");
     }
     let sent = person
         .gql(
@@ -97,7 +98,7 @@ async fn each_field_says_its_share_when_asked() {
         let request = person.post(body).header("content-type", "application/json");
         own_cost(&person.send(request.header("GraphQL-Cost-Debug", value)).await)
     };
-    assert_eq!(send("0").await, json!({ "requested": 43, "maximum": 2000 }));
+    assert_eq!(send("0").await, json!({ "requested": 43, "actual": 3, "maximum": 2000 }));
     assert_eq!(
         send("1").await["fields"],
         json!([
@@ -137,7 +138,7 @@ async fn the_limit_is_the_operators() {
     let app = TestApp::builder().settings("[limits]\noperation_cost = 3").start().await;
     let person = app.client.sign_up().await;
     let fits = "{ viewer { user { name } account { name } } }";
-    assert_eq!(cost(&person, fits, json!({})).await, json!({ "requested": 3, "maximum": 3 }));
+    assert_eq!(cost(&person, fits, json!({})).await, json!({ "requested": 3, "actual": 3, "maximum": 3 }));
     let errors =
         refused(&person, "{ viewer { user { name } account { name plan { key } } } }", json!({}), 400).await;
     assert_eq!(

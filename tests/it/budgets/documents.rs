@@ -15,9 +15,6 @@ const PAGE: usize = 50;
 /// Items of a list that is in another.
 const INNER_PAGE: usize = 2;
 
-/// Lists that take a statement for each object that has one, so they are asked of one object and not of those in a list.
-const ONE_BY_ONE: [&str; 2] = ["Account.conversations", "Account.ledger"];
-
 /// A root field and its document.
 pub struct Document {
     /// Such as `query viewer`.
@@ -123,9 +120,7 @@ impl Writer<'_> {
             let is_composite = self.composite(&ty).is_some();
             // What an edge leads to is asked for among the nodes.
             let is_double = of.name.node.ends_with("Edge") && field.name.node == "node";
-            let place = format!("{}.{}", of.name.node, field.name.node);
-            let is_too_much = is_in_list && ONE_BY_ONE.contains(&place.as_str());
-            if is_composite && (is_leaf || is_double || is_too_much) {
+            if is_composite && (is_leaf || is_double) {
                 continue;
             }
             let takes = |name: &str| field.arguments.iter().any(|argument| argument.node.name.node == name);

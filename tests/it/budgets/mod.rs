@@ -6,6 +6,7 @@
 //! A number that changes fails here. When it is meant to be, `TEST_BUDGETS=write cargo test --test it budgets` writes the
 //! file again, and its reader sees both numbers in the diff.
 
+mod accounts;
 mod documents;
 mod stage;
 

@@ -87,7 +87,7 @@ async fn a_change_is_shown_tried_applied_and_found_again() {
     operator.write(&offer.text().replace("output = \"2\"", "output = \"3\""));
     let dearer = operator.must(&["apply", "offer.toml"]);
     assert!(
-        dearer.starts_with("~ model small\n    price of output: 2 -> 3\n1 changes; version 3"),
+        dearer.starts_with("~ model small\n    price of output: 2 -> 3\n1 change; version 3"),
         "{dearer}"
     );
     let shown = operator.must(&["show"]);

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use loquent::{
     domains::{
         catalog::{Catalog, Prices},
@@ -20,6 +19,9 @@ const OFFER: &str = "format = 1\ndefault_plan = \"small\"\n[rates]\npoints_per_m
     [models.gpt-large]\nprovider = \"p\"\ncontext_tokens = 1000\nmax_output_tokens = 100\n\
     [[models.gpt-large.prices]]\ninput = \"1\"\noutput = \"2\"\ncost_input_usd = \"0.5\"\ncost_output_usd = \"1\"\n\
     [[models.gpt-large.prices]]\nfrom = 2999-01-01\ninput = \"1\"\noutput = \"3\"\n\
+    [models.detailed]\nprovider = \"p\"\ncontext_tokens = 1000\nmax_output_tokens = 100\n\
+    [models.detailed.prices]\ninput = \"1\"\ncached_input = \"0.1\"\ncache_write = \"1.25\"\noutput = \"2\"\nreasoning = \"3\"\n\
+    cost_input_usd = \"0.5\"\ncost_cache_write_usd = \"0.6\"\ncost_output_usd = \"1\"\n\
     [models.tiny]\nprovider = \"p\"\ncontext_tokens = 1000\nmax_output_tokens = 100\nprices = { input = \"1\", output = \"2\" }\n\
     [plans.small]\nname = \"Small\"\ncredits = \"1\"\nmodels = [\"tiny\"]\n\
     [plans.large]\nname = \"Large\"\ncredits = \"5\"\nmodels = [\"echo\", \"gpt-*\"]\nrates = { points_per_minute = 900 }\n";
@@ -65,12 +67,26 @@ async fn models_have_the_prices_of_the_instant_and_belong_to_plans() {
     let catalog = open(&db.url).await;
     let model = |key: &str| catalog.find_model(key).unwrap();
     let large = model("gpt-large");
-    assert_eq!(large.prices, Prices { input: 1_000_000, cached_input: 1_000_000, output: 2_000_000 });
-    assert_eq!(large.costs, Some(Prices { input: 500_000, cached_input: 500_000, output: 1_000_000 }));
+    let plain =
+        |input, output| Prices { input, cached_input: input, cache_write: input, output, reasoning: output };
+    assert_eq!(
+        large.prices,
+        plain(1_000_000, 2_000_000),
+        "what has no price of its own costs as much as all of its kind"
+    );
+    assert_eq!(large.costs, Some(plain(500_000, 1_000_000)));
+    let detailed = model("detailed");
+    let prices = Prices {
+        input: 1_000_000,
+        cached_input: 100_000,
+        cache_write: 1_250_000,
+        output: 2_000_000,
+        reasoning: 3_000_000,
+    };
+    assert_eq!(detailed.prices, prices);
+    let costs = Prices { cache_write: 600_000, cached_input: 500_000, ..plain(500_000, 1_000_000) };
+    assert_eq!(detailed.costs, Some(costs));
     assert_eq!(model("tiny").costs, None, "what the provider charges is not known");
-    let in_a_thousand_years = Clock::default().now() + TimeDelta::days(365_250);
-    assert_eq!(catalog.find_model_at("gpt-large", in_a_thousand_years).unwrap().prices.output, 3_000_000);
-    assert!(catalog.find_model_at("gpt-large", Clock::default().now() - TimeDelta::days(1)).is_none());
     for (plan, included) in [("small", [false, false, true]), ("large", [true, true, false])] {
         let plan = catalog.plan_by_key(plan).unwrap();
         assert_eq!(

@@ -1,26 +1,20 @@
 //! A crowd on three processes and one account: exactly those are admitted that the limits have room for, whatever kind of
 //! limit it is, and whoever gives a place back makes room at once.
 
-use std::collections::BTreeMap;
-
-use futures_util::future::join_all;
 use loquent::{domains::accounts::AccountRow, platform::ids::Id};
 use serde_json::{Value, json};
 
-use super::books::{answer_id, is_full_size, number, rows, run, wait_until_settled};
+use super::{
+    books::{answer_id, is_full_size, number, rows, run, wait_until_settled},
+    crowd::{COST, TOKENS, gated_answer, send_least},
+};
 use crate::support::{
-    app::{SEND, new_key},
-    binary::{Binary, Launch},
     catalog::Offer,
     client::Client,
     db::TestDb,
-    provider::{Gate, Script, ScriptedProvider},
-    restart::SIGNING_KEY,
+    provider::{Gate, ScriptedProvider},
+    three_processes::ThreeProcesses,
 };
-
-/// A message of two letters and 64 tokens of output takes 69 tokens, at 1,000 micro-credits each.
-const COST: usize = 69_000;
-const TOKENS: usize = 69;
 
 /// One kind of limit, of which `places` calls fit.
 struct Case {
@@ -86,13 +80,8 @@ impl Case {
     }
 }
 
-/// Sends the least that the plan admits, so that lowering the cap cannot help.
 async fn send(person: &Client, account: &Value) -> Value {
-    let input = json!({ "input": {
-        "accountId": account, "parts": [{ "text": "Hi" }], "model": "scripted",
-        "options": { "maxOutputTokens": 64 }, "idempotencyKey": new_key(),
-    } });
-    person.gql(SEND, input).await.data()["sendMessage"].clone()
+    send_least(person, account).await.data()["sendMessage"].clone()
 }
 
 /// How many of the answers are accepted; all others are refused with the code.
@@ -112,12 +101,10 @@ const CANCEL: &str = "mutation($input: IdInput!) {
 async fn assert_exact(case: &Case, sends: usize) {
     let (db, provider) = (TestDb::create().await, ScriptedProvider::start().await);
     case.offer().apply(&db.url).await;
-    let settings = format!("{SIGNING_KEY}\n[database]\nwait_ms = 50000\n[limits]\n");
-    let launch = Launch { database_url: &db.url, provider: provider.base_url(), settings: &settings };
-    let processes: [Binary; 3] = std::array::from_fn(|_| Binary::start(&launch));
+    let three = ThreeProcesses::start(&db, &provider, "");
     let mut people = Vec::new();
     for _ in &case.each {
-        people.push(processes[0].client.sign_up().await);
+        people.push(three.sign_up().await);
     }
     let account = people[0].gql("{ viewer { account { id } } }", json!({})).await.data()["viewer"]["account"]
         ["id"]
@@ -128,20 +115,19 @@ async fn assert_exact(case: &Case, sends: usize) {
     )).await;
 
     let gate = Gate::default();
-    provider.always(Script::text("Yes.", 1).usage(5, 10).gate(&gate));
+    provider.always(gated_answer(&gate));
     // Everybody sends through every process at once.
-    let crowd = (0..sends).map(|index| {
-        let person = &people[index % people.len()];
-        let there = processes[index % 3].client.with_token(person.token.clone().unwrap());
-        let account = account.clone();
-        async move { (index % case.each.len(), send(&there, &account).await) }
-    });
-    let mut answers: BTreeMap<usize, Vec<Value>> = BTreeMap::new();
-    for (who, answer) in join_all(crowd).await {
-        answers.entry(who).or_default().push(answer);
+    let payer = account.clone();
+    let call = move |there: Client, _| {
+        let payer = payer.clone();
+        async move { send(&there, &payer).await }
+    };
+    let mut answers = vec![Vec::new(); people.len()];
+    for (index, answer) in three.race(sends, &people, call).await.into_iter().enumerate() {
+        answers[index % people.len()].push(answer);
     }
     let places: usize = case.each.iter().sum();
-    let open: Vec<Vec<Value>> = answers.values().map(|answers| admitted(answers, case.code)).collect();
+    let open: Vec<Vec<Value>> = answers.iter().map(|answers| admitted(answers, case.code)).collect();
     assert_eq!(open.iter().map(Vec::len).sum::<usize>(), places, "{}", case.name);
     if let [first, second] = &open[..] {
         let most = case.each[0].max(case.each[1]);
@@ -176,9 +162,7 @@ async fn assert_exact(case: &Case, sends: usize) {
         case.name,
         sends - places
     );
-    for process in processes {
-        process.kill();
-    }
+    drop(three);
     db.close().await;
 }
 

@@ -3,11 +3,18 @@
 use serde_json::{Value, json};
 
 use super::books::{answer_id, rows};
-use crate::support::{app::TestApp, provider::Script};
+use crate::support::{app::TestApp, catalog::Offer, provider::Script};
 
 /// A model that costs nothing.
 const FREE: &str = "[models.free]\nprovider = \"scripted\"\ncontext_tokens = 100000\nmax_output_tokens = 4096\n\
                     [models.free.prices]\ninput = \"0\"\noutput = \"0\"\n";
+
+/// A model whose tokens have a price of each kind, and a limit of what its provider charges.
+const DETAILED: &str = "[models.detailed]\nprovider = \"scripted\"\ncontext_tokens = 100000\nmax_output_tokens = 4096\n\
+    [models.detailed.prices]\ninput = \"1000\"\ncached_input = \"100\"\ncache_write = \"1250\"\noutput = \"1000\"\nreasoning = \"2000\"\n\
+    cost_input_usd = \"10\"\ncost_cached_input_usd = \"1\"\ncost_cache_write_usd = \"12.5\"\ncost_output_usd = \"40\"\n";
+const COST_A_MONTH: &str =
+    "[[plans.default.limits]]\nmeter = \"cost\"\nwindow = \"month\"\nscope = \"account\"\namount = \"5\"\n";
 
 /// The output cap that went to the provider with a call.
 fn cap_sent(app: &TestApp, call: usize) -> Value {
@@ -44,7 +51,8 @@ async fn near_an_empty_balance_the_answer_is_capped_and_below_the_floor_refused_
     let error = &refused["userErrors"][0];
     assert_eq!(error["code"], "INSUFFICIENT_CREDITS");
     assert_eq!((&error["required"], &error["available"]), (&json!("0.069000"), &json!("0.000999")));
-    assert_eq!((&refused["assistantMessage"], &refused["creditBalance"]), (&Value::Null, &Value::Null));
+    assert_eq!(refused["assistantMessage"], Value::Null);
+    assert_eq!(refused["creditBalance"]["available"], error["available"]);
     // Who wants less than the floor needs less.
     let refused = person.send_text("Hi", json!({ "options": { "maxOutputTokens": 10 } })).await;
     assert_eq!(refused["userErrors"][0]["required"], "0.015000");
@@ -109,12 +117,48 @@ async fn what_a_provider_reports_above_the_hold_is_never_the_customers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_goes_into_a_cache_and_what_is_reasoning_has_a_price_of_its_own() {
+    // The cost of every model that the plan includes must be known.
+    let offer = |offer: Offer| offer.plan(COST_A_MONTH).models(&["detailed"]).with(DETAILED);
+    let app = TestApp::builder().offer(offer).start().await;
+    let person = app.client.sign_up().await;
+    app.provider.always(Script::text("Yes.", 1).usage_json(json!({
+        "prompt_tokens": 5, "completion_tokens": 10, "total_tokens": 15,
+        "prompt_tokens_details": { "cached_tokens": 2, "cache_write_tokens": 2 },
+        "completion_tokens_details": { "reasoning_tokens": 4 },
+    })));
+    // Held is the dearest of each: 5 tokens into the cache, 64 of reasoning.
+    let options =
+        json!({ "model": "detailed", "options": { "maxOutputTokens": 64, "maxCredits": "0.134249" } });
+    let refused = person.send_text("Hi", options).await;
+    assert_eq!(refused["userErrors"][0]["required"], "0.134250");
+    let sent =
+        person.send_text("Hi", json!({ "model": "detailed", "options": { "maxOutputTokens": 64 } })).await;
+    assert_eq!(sent["assistantMessage"]["generation"]["charge"]["creditsHeld"], "0.134250", "{sent}");
+    let run = person.ended_run(&sent).await;
+    // In micro-credits: 1,000 + 2 * 100 + 2 * 1,250, and 6 * 1,000 + 4 * 2,000.
+    assert_eq!(run["charge"]["creditsCharged"], "0.017700");
+    let query = "query($id: ID!) { generation(id: $id) { charge { usage {
+        inputTokens cachedInputTokens cacheWriteTokens outputTokens reasoningTokens source } } } }";
+    let shown = person.gql(query, json!({ "id": sent["assistantMessage"]["generation"]["id"] })).await;
+    let usage = json!({ "inputTokens": 1, "cachedInputTokens": 2, "cacheWriteTokens": 2, "outputTokens": 6,
+        "reasoningTokens": 4, "source": "PROVIDER" });
+    assert_eq!(shown.data()["generation"]["charge"]["usage"], usage);
+    // In micro US dollars: 10 + 2 * 1 + 2 * 12.5, and 10 * 40, as reasoning has no cost of its own.
+    let cost = "SELECT used, held FROM quota_counters WHERE meter = 'cost'";
+    assert_eq!(rows(&app.db.url, cost).await, [json!({ "used": 437, "held": 0 })]);
+    // Closing reads the books, which count the same once more.
+    app.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_absurd_count_of_a_provider_costs_the_hold_and_leaves_the_books_readable() {
     let app = TestApp::start().await;
     let person = app.client.sign_up().await;
     for (input, output) in [(5, u32::MAX), (u32::MAX, 5), (u32::MAX / 2, u32::MAX / 2)] {
         app.provider.then(Script::text("Much.", 1).usage_json(json!({
             "prompt_tokens": input, "completion_tokens": output,
+            "prompt_tokens_details": { "cache_write_tokens": input / 3 },
             "completion_tokens_details": { "reasoning_tokens": output / 2 },
         })));
         let sent = person.send_text("Hi", json!({ "options": { "maxOutputTokens": 64 } })).await;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::books::{answer_id, number, rows, wait_until_settled};
 use crate::support::{
-    app::TestApp,
+    app::{TestApp, new_key},
     catalog::Offer,
     client::Client,
     provider::{Gate, Script},
@@ -147,7 +147,7 @@ async fn ceilings_hold_whatever_the_plan_says() {
     app.provider.always(Script::text("Yes.", 1).usage(5, 10).gate(&gate));
     let open = [send_least(&person).await, send_least(&person).await];
     let refused = send_least(&person).await;
-    let sentence = "No more than 2 answers may run at once. Work in progress is in the way; try again when it has ended.";
+    let sentence = "At most 2 answers at once. Please try again when one of them has ended.";
     assert_eq!(refusal(&refused), ("QUOTA_EXCEEDED", sentence));
     gate.open();
     for sent in &open {
@@ -190,5 +190,33 @@ async fn a_plan_bounds_the_output_and_the_models() {
     assert_eq!(sent["assistantMessage"]["generation"]["isOutputCapped"], false);
     assert_eq!(sent["assistantMessage"]["generation"]["charge"]["creditsHeld"], "0.075000");
     person.wait_for_end(answer_id(&sent)).await;
+    app.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aliases_in_one_document_are_as_many_calls() {
+    const CALLS: usize = 10;
+    let a_minute = limit("llm_requests", "minute", "member", "4");
+    let (app, person) = with(|offer| offer.plan(&a_minute).ceilings("parallel = \"unlimited\"")).await;
+    app.provider.always(Script::text("Yes.", 1).usage(5, 10));
+    let send = |n: usize| {
+        format!(
+            " a{n}: sendMessage(input: {{ parts: [{{ text: \"Hi\" }}], model: \"scripted\", \
+             idempotencyKey: \"{}\", options: {{ maxOutputTokens: 64 }} }}) \
+             {{ assistantMessage {{ id }} userErrors {{ code }} }}",
+            new_key()
+        )
+    };
+    let document = format!("mutation {{{} }}", (0..CALLS).map(send).collect::<String>());
+    let answer = person.gql(&document, json!({})).await;
+    for n in 0..CALLS {
+        let sent = &answer.data()[&format!("a{n}")];
+        if n < 4 {
+            assert_eq!(sent["userErrors"], json!([]), "{n}");
+            person.wait_for_end(sent["assistantMessage"]["id"].as_str().unwrap()).await;
+        } else {
+            assert_eq!(sent["userErrors"][0]["code"], "RATE_LIMITED", "{n}");
+        }
+    }
     app.close().await;
 }

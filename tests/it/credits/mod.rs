@@ -5,6 +5,8 @@ mod books;
 mod charges;
 mod checker;
 mod concurrency;
+mod crowd;
+mod edges;
 mod hang_up;
 mod idempotency;
 mod ledger;

@@ -37,8 +37,10 @@ struct Options {
     prompt: f64,
     /// How much of the cap the balance and the limits pay for, beyond the least.
     payable: f64,
-    /// Shares of the prompt that came from the cache, of the cap that was used, and of that for reasoning.
+    /// Shares of the prompt that came from the cache, of its rest that went into it, of the cap that was used, and of that
+    /// for reasoning.
     cached: f64,
+    written: f64,
     used: f64,
     reasoning: f64,
 }
@@ -47,13 +49,14 @@ fn options() -> impl Strategy<Value = Options> {
     let share = || prop_oneof![Just(0.0), Just(1.0), 0.0..=1.0];
     let credits = option::of(prop_oneof![0_i64..100_000, 0_i64..1_000_000_000]);
     let output = option::of(prop_oneof![0_u32..200, 0_u32..300_000]);
-    (output, credits, share(), share(), share(), share(), share()).prop_map(
-        |(max_output_tokens, max_credits, prompt, payable, cached, used, reasoning)| Options {
+    (output, credits, share(), share(), share(), share(), share(), share()).prop_map(
+        |(max_output_tokens, max_credits, prompt, payable, cached, written, used, reasoning)| Options {
             max_output_tokens,
             max_credits,
             prompt,
             payable,
             cached,
+            written,
             used,
             reasoning,
         },
@@ -88,7 +91,7 @@ fn assert_covered(
     options: &Options,
 ) -> Result<bool, TestCaseError> {
     let now: DateTime<Utc> = "2026-05-05T12:00:00Z".parse().unwrap();
-    let anchors = Anchors { sign_up: now, subscription: now, period: month_since(now, now) };
+    let anchors = Anchors { sign_up: now, subscription: now, period: month_since(now, now), terms: 0 };
     let most = Call::output_cap(model, plan, ceilings);
     let prompt_tokens = part(model.context_tokens.min(Call::input_cap(plan, ceilings)), options.prompt);
     let wished = options.max_output_tokens.unwrap_or(most).min(model.context_tokens - prompt_tokens);
@@ -98,6 +101,7 @@ fn assert_covered(
         ceilings,
         anchors: &anchors,
         now,
+        until: anchors.period.ends,
         user_id: Uuid::from_u128(1),
         prompt_tokens,
         wanted: Some(wished),
@@ -116,10 +120,12 @@ fn assert_covered(
     hold.abandon();
     prop_assert_eq!(cap, units, "what is sent upstream is what was admitted");
     let (cached, used) = (part(prompt_tokens, options.cached), part(cap, options.used));
+    let written = part(prompt_tokens - cached, options.written);
     let reasoning = part(used, options.reasoning);
     let usage = Usage {
-        input: prompt_tokens - cached,
+        input: prompt_tokens - cached - written,
         cached_input: cached,
+        cache_write: written,
         output: used - reasoning,
         reasoning,
         source: UsageSource::Provider,

@@ -1,25 +1,23 @@
 //! Callers of three processes at once over credits for fewer of them, and that the test of it sees a lock that is missing.
 
 use diesel_async::SimpleAsyncConnection;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::books::{
-    block_wallets, micro, number, rows, run, wait_for_zero, wait_until_blocked, wait_until_settled,
+use super::{
+    books::{block_wallets, micro, number, rows, run, wait_for_zero, wait_until_blocked, wait_until_settled},
+    crowd::{COST, gated_answer, send_least},
 };
 use crate::support::{
-    app::{MODEL, SEND, new_key},
     catalog::Offer,
     client::{Answer, Client},
     db::TestDb,
-    provider::{Gate, Script, ScriptedProvider},
+    provider::{Gate, ScriptedProvider},
     restart::check_ledger,
     three_processes::{CALLERS, ThreeProcesses, rounds},
 };
 
 /// Messages that the credits pay for.
 const PAID: usize = 37;
-/// Of one of them, in micro-credits: 5 tokens in and 64 out.
-const COST: i64 = 69_000;
 
 struct Stage {
     db: TestDb,
@@ -43,19 +41,15 @@ impl Stage {
             wait_until_blocked(&self.db.url, CALLERS).await;
             blocker.batch_execute("COMMIT").await.unwrap();
         };
-        let send = |client: Client, _| async move {
-            let input = json!({ "parts": [{ "text": "Hi" }], "model": MODEL, "idempotencyKey": new_key(),
-                "options": { "maxOutputTokens": 64 } });
-            client.gql(SEND, json!({ "input": input })).await
-        };
-        tokio::join!(self.three.race(CALLERS, person, send), release).0
+        let send = |client: Client, _| async move { send_least(&client, &Value::Null).await };
+        tokio::join!(self.three.race(CALLERS, std::slice::from_ref(person), send), release).0
     }
 
     /// One race and what became of it, or why it is wrong.
     async fn round(&self) -> Result<(), String> {
         let person = self.three.sign_up().await;
         let (gate, calls) = (Gate::default(), self.provider.calls());
-        self.provider.always(Script::text("Yes.", 1).usage(5, 10).gate(&gate));
+        self.provider.always(gated_answer(&gate));
         let answers = self.race(&person).await;
         let verdict = judge(&answers);
         gate.open();
@@ -95,7 +89,8 @@ fn judge(answers: &[Answer]) -> Result<(), String> {
             Some([]) => admitted += 1,
             Some([error]) if error["code"] == "INSUFFICIENT_CREDITS" => {
                 let (required, available) = (micro(&error["required"]), micro(&error["available"]));
-                if required != COST || !(0..COST).contains(&available) {
+                let cost = i64::try_from(COST).unwrap();
+                if required != cost || !(0..cost).contains(&available) {
                     return Err(format!("refused without a reason: {error}"));
                 }
             }

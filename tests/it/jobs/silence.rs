@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use diesel_async::SimpleAsyncConnection;
 use futures_util::FutureExt;
-use loquent::jobs::{Failure, Job, Options, Registry, Run, enqueue};
+use loquent::{
+    domains::credits,
+    jobs::{Failure, Job, Options, Registry, Run, enqueue},
+};
 use serde::{Deserialize, Serialize};
 
 use super::stage::{Act, Stage, note};
@@ -48,7 +51,7 @@ async fn a_process_whose_connections_go_silent_renews_its_lease_and_ends_its_job
     assert_eq!((replicas["n"].as_i64(), replicas["fenced_at"].is_null()), (Some(1), true));
     drop(silence);
     // Those of the other pool are dead now, and found so one after the other.
-    let check = async { while stage.app.app.credits.check().await.is_err() {} };
+    let check = async { while credits::check(&stage.app.app.api.db).await.is_err() {} };
     tokio::time::timeout(LIMIT, check).await.unwrap();
     stage.close().await;
     println!("job_silence n=1 ok");

@@ -1,5 +1,6 @@
 //! The migrations, up and down, alone and from several processes at once.
 
+mod deletions;
 mod tables;
 
 use std::path::Path;

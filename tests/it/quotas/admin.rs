@@ -65,6 +65,15 @@ async fn only_who_is_an_administrator_in_the_database_now_adjusts_credits() {
     assert_eq!(adjust(&admin, &account, "5.5", &key).await.data()["adjustCredits"], given);
     let other = adjust(&admin, &account, "6", &key).await;
     assert_eq!(other.user_errors("adjustCredits")[0]["code"], "IDEMPOTENCY_KEY_REUSED");
+    // What ends in a moment is given, and the repeat after that end says so again.
+    let ends = app.app.clock.now() + chrono::TimeDelta::seconds(30);
+    let input = json!({ "accountId": account, "amount": "1", "reason": "Prize", "expiresAt": ends,
+        "idempotencyKey": new_key() });
+    let short = async || admin.gql(ADJUST, json!({ "input": input })).await.data()["adjustCredits"].clone();
+    let first = short().await;
+    assert_eq!(first["userErrors"], json!([]));
+    app.app.clock.advance(chrono::TimeDelta::seconds(60));
+    assert_eq!(short().await["adjustment"], first["adjustment"]);
     // Taking takes what is there.
     let taken = adjust(&admin, &account, "-200", &new_key()).await.data()["adjustCredits"].clone();
     assert_eq!(taken["creditBalance"]["available"], "0.000000");

@@ -6,9 +6,14 @@ mod conversations;
 mod payloads;
 mod reads;
 mod refusals;
+mod revisions;
 mod watch;
 
-use crate::support::{app::TestApp, catalog::apply, db::TestDb};
+use chrono::{Days, NaiveTime, TimeDelta};
+use loquent::platform::ids::parse_any;
+use serde_json::json;
+
+use crate::support::{app::TestApp, catalog::apply, client::Client, db::TestDb};
 
 /// Two models and four plans, whose order is not that of their prices. Two messages a day and three answers a minute are
 /// free.
@@ -79,4 +84,34 @@ async fn offered(offer: &str) -> TestApp {
     let db = TestDb::create().await;
     apply(&db.url, offer).await;
     TestApp::builder().start_over(db).await
+}
+
+/// How long the day of UTC still lasts.
+fn until_midnight(app: &TestApp) -> TimeDelta {
+    let now = app.app.clock.now();
+    (now.date_naive() + Days::new(1)).and_time(NaiveTime::MIN).and_utc() - now
+}
+
+/// Moves the time of the application on by `step`, to where that of its database is `total` ahead of the real one.
+async fn shift(app: &TestApp, total: TimeDelta, step: TimeDelta) {
+    app.app.clock.advance(step);
+    let ahead = total.num_milliseconds();
+    app.db
+        .execute(&format!(
+            "CREATE OR REPLACE FUNCTION loquent_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE AS
+               $$SELECT clock_timestamp() + {ahead} * interval '1 ms'$$"
+        ))
+        .await;
+}
+
+/// Another plan at once, as another process would put it in force.
+async fn set_plan(app: &TestApp, person: &Client, key: &str) {
+    let answer = person.gql("{ viewer { account { id } } }", json!({})).await;
+    let id = parse_any(answer.data()["viewer"]["account"]["id"].as_str().unwrap()).unwrap().1;
+    app.db
+        .execute(&format!(
+            "UPDATE subscriptions SET revision = revision + 1, plan_id = (SELECT id FROM plans WHERE key = '{key}')
+              WHERE account_id = '{id}'"
+        ))
+        .await;
 }

@@ -65,7 +65,16 @@ async fn a_send_shows_the_limits_it_drew_on_and_a_cancel_what_is_left_of_them() 
     let key = new_key();
     let first = send(&person, &key).await;
     assert_eq!(first["userErrors"], json!([]));
-    assert_eq!(counts(&first["quotas"]), [["MESSAGES", "0", "1", "1"], ["LLM_REQUESTS", "0", "1", "2"]]);
+    // The limits of the plan by day and minute, and the ceilings: answers at once, credits a day.
+    assert_eq!(
+        counts(&first["quotas"]),
+        [
+            ["MESSAGES", "0", "1", "1"],
+            ["LLM_REQUESTS", "0", "1", "2"],
+            ["LLM_REQUESTS", "0", "1", "2"],
+            ["CREDITS", "0.000000", "4.101000", "9995.899000"]
+        ]
+    );
     assert_eq!(first["quotas"][0]["limit"], "2");
     assert_eq!(first["quotas"][0]["scope"], "MEMBER");
     assert_ne!(first["quotas"][0]["resetsAt"], Value::Null);
@@ -82,8 +91,11 @@ async fn a_send_shows_the_limits_it_drew_on_and_a_cancel_what_is_left_of_them() 
     person.wait_for_end(first["assistantMessage"]["id"].as_str().unwrap()).await;
     assert_eq!(canceled["userErrors"], json!([]));
     let counted = counts(&canceled["quotas"]);
-    assert_eq!(counted.iter().map(|count| count[0]).collect::<Vec<_>>(), ["MESSAGES", "LLM_REQUESTS"]);
-    assert!(counted.iter().all(|count| count[2] == "0"), "nothing is held: {counted:?}");
+    assert_eq!(
+        counted.iter().map(|count| count[0]).collect::<Vec<_>>(),
+        ["MESSAGES", "LLM_REQUESTS", "LLM_REQUESTS", "CREDITS"]
+    );
+    assert!(counted.iter().all(|count| count[2].parse() == Ok(0.0)), "nothing is held: {counted:?}");
     println!("a_send_shows_the_limits_it_drew_on n=3 ok");
     app.close().await;
 }

@@ -35,7 +35,7 @@ async fn an_account_reads_its_plan_balance_grants_ledger_and_limits() {
     assert_eq!(kinds, ["SETTLE", "HOLD", "GRANT"]);
     assert!(ledger.iter().all(|entry| entry["grant"]["id"] == grants[0]["id"]));
     let counted: Vec<_> = account["quotas"].as_array().unwrap().iter().map(|quota| &quota["used"]).collect();
-    assert_eq!(counted, ["1", "1"]);
+    assert_eq!(counted, ["1", "1", "0", "0.015000"]);
 
     let node = "query($id: ID!) { node(id: $id) { id ... on CreditGrant { source remaining } } }";
     let found = person.gql(node, json!({ "id": grants[0]["id"] })).await.data()["node"].clone();

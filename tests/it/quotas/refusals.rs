@@ -11,9 +11,10 @@ use crate::support::{
 };
 
 const SEND: &str = "mutation($input: SendMessageInput!) { sendMessage(input: $input) {
-    conversation { id } assistantMessage { id } quotas { meter } userErrors { __typename code message field
+    conversation { id } assistantMessage { id } creditBalance { available held }
+    quotas { meter window scope limit used held remaining resetsAt revision } userErrors { __typename code message field
         ... on QuotaExceededError { retryAfterSeconds upgradePlans { key }
-            quota { meter window scope limit used held remaining resetsAt } }
+            quota { meter window scope limit used held remaining resetsAt revision } }
         ... on PlanRequiredError { requires upgradePlans { key } }
         ... on InsufficientCreditsError { required available } } } }";
 
@@ -66,14 +67,20 @@ async fn a_used_up_day_is_refused_with_its_numbers_its_wait_and_the_plans_beyond
     let resets_at = instant(&error["quota"]["resetsAt"]);
     assert_eq!(resets_at.time(), chrono::NaiveTime::MIN, "a day ends at midnight");
     let quota = json!({ "meter": "MESSAGES", "window": "DAY", "scope": "MEMBER", "limit": "2", "used": "2",
-        "held": "0", "remaining": "0", "resetsAt": error["quota"]["resetsAt"] });
+        "held": "0", "remaining": "0", "resetsAt": error["quota"]["resetsAt"],
+        "revision": error["quota"]["revision"] });
     assert_eq!(error["quota"], quota);
     let seconds = error["retryAfterSeconds"].as_i64().unwrap();
     assert_wait(seconds, resets_at, before, after);
     assert_eq!(answer.header("retry-after"), seconds.to_string());
     // Small has a lower limit, Huge none.
     assert_eq!(error["upgradePlans"], json!([{ "key": "pro" }, { "key": "huge" }]));
-    assert_eq!(answer.data()["sendMessage"]["quotas"], json!([]), "nothing was drawn on");
+    // What it would have drawn on, as it stands: the refused limit is the same there.
+    let refused = &answer.data()["sendMessage"];
+    let meters: Vec<_> = refused["quotas"].as_array().unwrap().iter().map(|quota| &quota["meter"]).collect();
+    assert_eq!(meters, ["MESSAGES", "LLM_REQUESTS", "LLM_REQUESTS", "CREDITS"]);
+    assert_eq!(refused["quotas"][0], error["quota"]);
+    assert_eq!(refused["creditBalance"], json!({ "available": "99.970000", "held": "0.000000" }));
 
     // Beside another mutation, the header would speak for both.
     let two = "mutation($input: SendMessageInput!, $key: String!) {
@@ -113,7 +120,8 @@ async fn a_used_up_minute_is_a_rate_limit_that_ends_with_its_oldest_call() {
     let seconds = error["retryAfterSeconds"].as_i64().unwrap();
     assert_wait(seconds, resets_at, before, after);
     assert_eq!(answer.header("retry-after"), seconds.to_string());
-    assert_eq!(error["upgradePlans"], json!([{ "key": "small" }, { "key": "pro" }, { "key": "huge" }]));
+    // Small has no limit by minute, and one of a single message a day.
+    assert_eq!(error["upgradePlans"], json!([{ "key": "pro" }, { "key": "huge" }]));
     println!("a_used_up_minute_is_a_rate_limit n=1 ok");
     app.close().await;
 }

@@ -4,6 +4,7 @@ mod attempts;
 mod costs;
 mod functions;
 mod points;
+mod refunds;
 mod requests;
 pub mod window;
 

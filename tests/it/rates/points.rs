@@ -19,9 +19,23 @@ async fn start() -> TestApp {
     TestApp::builder().outside_development().rates(Rates { requests, points }).start().await
 }
 
-/// An operation of so many points, which are those of its page and 3 more.
+/// An operation that asks for so many points, which are those of its page and 3 more. The page of who has no
+/// conversations is empty, so it costs 3.
 fn of(points: usize) -> String {
     format!("{{ viewer {{ account {{ conversations(first: {}) {{ nodes {{ id }} }} }} }} }}", points - 3)
+}
+
+/// An operation that costs ten points, and as many for each ten more.
+fn whole(points: usize) -> String {
+    let fields: String =
+        (0..10).map(|n| format!(" a{n}: viewer {{ {} }}", selection(points / 10 - 1))).collect();
+    format!("{{{fields} }}")
+}
+
+/// So many objects that everybody has, below the viewer.
+fn selection(points: usize) -> String {
+    let more: String = (0..points).map(|n| format!(" b{n}: session {{ id }}")).collect();
+    format!("__typename{more}")
 }
 
 async fn run(person: &Client, points: usize) -> Answer {
@@ -42,7 +56,7 @@ async fn every_operation_says_what_is_left() {
     let cost = &answer.body["extensions"]["cost"];
     assert_eq!(
         *cost,
-        json!({ "requested": 2, "maximum": 2000,
+        json!({ "requested": 2, "actual": 2, "maximum": 2000,
             "throttle": { "maximum": 100, "available": 98, "restoreRate": 10.0 } })
     );
     assert!(answer.header("ratelimit").contains("\"points\";r=98;t=1"), "{answer:?}");
@@ -58,11 +72,10 @@ async fn every_operation_says_what_is_left() {
 async fn aliases_are_as_many_calls_and_beyond_the_budget_nothing_is_executed() {
     let app = start().await;
     let (person, other) = (app.client.sign_up().await, app.client.sign_up().await);
-    let aliases: String = (0..10).map(|n| format!(" a{n}: viewer {{ __typename }}")).collect();
-    let ten = person.gql(&format!("{{{aliases} }}"), json!({})).await;
+    let ten = person.gql(&whole(10), json!({})).await;
     let cost = &ten.body["extensions"]["cost"];
     assert_eq!((&cost["requested"], &cost["throttle"]["available"]), (&json!(10), &json!(90)), "{cost}");
-    assert_eq!(run(&person, 90).await.body["extensions"]["cost"]["requested"], 90);
+    assert_eq!(person.gql(&whole(90), json!({})).await.body["extensions"]["cost"]["actual"], 90);
     let create =
         "mutation($key: String!) { createConversation(input: { model: \"scripted\", idempotencyKey: $key }) {
         conversation { id title messageCount } } }";

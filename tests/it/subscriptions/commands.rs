@@ -28,10 +28,29 @@ async fn an_operator_puts_a_plan_in_force_and_everybody_sees_it() {
         row(&app.db.url, &format!("SELECT email FROM users WHERE id = '{id}'")).await["email"].clone();
     let email = email.as_str().unwrap();
     let set = ["accounts", "set-plan", email, "pro", "--reason", "Prize"];
-    for _ in 0..2 {
-        let (code, said) = run(&app.db.url, &set);
-        assert_eq!((code, said.trim()), (Some(0), &*format!("{email} has Pro")), "{said}");
+    let (code, said) = run(&app.db.url, &set);
+    let granted = format!("{email} has Pro\n200.000000 credits are granted until ");
+    assert!(code == Some(0) && said.starts_with(&granted), "{said}");
+    let (code, said) = run(&app.db.url, &set);
+    assert_eq!((code, said.trim()), (Some(0), &*format!("{email} has Pro")), "{said}");
+    let (code, said) = run(&app.db.url, &["accounts", "show", email]);
+    assert_eq!(code, Some(0), "{said}");
+    for line in [
+        "plan     Pro (pro, version 1)",
+        "credits  300.000000 available, 0.000000 held",
+        "limit    credits day account  used 0.000000  held 0.000000  of 10000.000000  resets ",
+        "  plan  200.000000 of 200.000000 left  until ",
+        "  grant  200.000000  then 300.000000  ",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
     }
+    let (code, said) = run(&app.db.url, &["accounts", "show", email, "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(
+        (code, &json["plan"]["key"], &json["credits"]["available"]),
+        (Some(0), &json!("pro"), &json!("300.000000"))
+    );
+    assert_eq!((json["grants"].as_array().unwrap().len(), json["ledger"].as_array().unwrap().len()), (2, 2));
     let pro = json!({ "plan": { "key": "pro" }, "creditBalance": { "available": "300.000000" } });
     assert_eq!(shown(&person).await, pro);
     let changes =
@@ -44,7 +63,7 @@ async fn an_operator_puts_a_plan_in_force_and_everybody_sees_it() {
     let until =
         ["accounts", "set-plan", email, "mute", "--reason", "Rest", "--until", "2100-01-01T00:00:00Z"];
     let (code, said) = run(&app.db.url, &until);
-    assert_eq!((code, said.trim()), (Some(0), &*format!("{email} has Mute until 2100-01-01 00:00:00 UTC")));
+    assert_eq!((code, said.trim()), (Some(0), &*format!("{email} has Mute until 2100-01-01T00:00:00Z")));
     assert_eq!(shown(&person).await["plan"]["key"], "mute");
     // What is in force decides at once about the next message.
     let refused = person.send_text("Hi", json!({})).await;

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt::Write, net::Ipv4Addr, time::Duration};
 use loquent::{
     app::App,
     config::{Config, ConfigFile, Directories, Flags, SigningKey, Sources},
+    domains::credits,
     graphql::rates::Rates,
     jobs::Registry,
     platform::clock::Clock,
@@ -63,7 +64,7 @@ impl TestApp {
         if let Some(running) = self.running.take() {
             running.drain(Duration::from_secs(5)).await;
         }
-        let (checked, differences) = self.app.credits.check().await.unwrap();
+        let (checked, differences) = credits::check(&self.app.api.db).await.unwrap();
         let is_clean = self.app.stop(tokio::time::Instant::now() + limit).await;
         assert!(is_clean, "something still ran");
         let jobs = row(&self.db.url, "SELECT count(*) AS running FROM jobs WHERE state = 'running'").await;

@@ -26,6 +26,7 @@ use super::{
 pub struct Offer {
     credits: String,
     plan: String,
+    models: String,
     ceilings: String,
     more: String,
 }
@@ -34,7 +35,8 @@ impl Default for Offer {
     fn default() -> Self {
         // So that nothing but what a test says refuses a crowd.
         let ceilings = "parallel = \"unlimited\"".to_owned();
-        Self { credits: "100".to_owned(), plan: String::new(), ceilings, more: String::new() }
+        let models = "\"*\"".to_owned();
+        Self { credits: "100".to_owned(), plan: String::new(), models, ceilings, more: String::new() }
     }
 }
 
@@ -53,6 +55,12 @@ impl Offer {
         Self { plan: format!("{}{toml}\n", self.plan), ..self }
     }
 
+    /// With these models alone in the plan of everybody.
+    pub fn models(self, keys: &[&str]) -> Self {
+        let models = keys.iter().map(|key| format!("\"{key}\"")).collect::<Vec<_>>().join(", ");
+        Self { models, ..self }
+    }
+
     /// The ceilings; those that are not named are as they come.
     pub fn ceilings(self, toml: &str) -> Self {
         Self { ceilings: toml.to_owned(), ..self }
@@ -65,12 +73,12 @@ impl Offer {
 
     /// As TOML. The scripted model costs 1,000 credits for a million tokens in, as many out.
     pub fn text(&self) -> String {
-        let Self { credits, plan, ceilings, more } = self;
+        let Self { credits, plan, models, ceilings, more } = self;
         format!(
             "format = 1\ndefault_plan = \"default\"\n\
              [models.{MODEL}]\nprovider = \"scripted\"\ncontext_tokens = 100000\nmax_output_tokens = 4096\n\
              prices = {{ input = \"1000\", output = \"1000\" }}\n\
-             [ceilings]\n{ceilings}\n[plans.default]\nname = \"Default\"\ncredits = \"{credits}\"\nmodels = [\"*\"]\n{plan}\n{more}"
+             [ceilings]\n{ceilings}\n[plans.default]\nname = \"Default\"\ncredits = \"{credits}\"\nmodels = [{models}]\n{plan}\n{more}"
         )
     }
 

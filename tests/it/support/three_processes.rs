@@ -4,7 +4,7 @@
 //! let three = ThreeProcesses::start(&db, &provider, "[limits]\n");
 //! let person = three.sign_up().await;
 //! for round in 0..rounds() {
-//!     let answers = three.race(CALLERS, &person, |client, n| async move { client.send_text(..).await }).await;
+//!     let answers = three.race(CALLERS, &[person], |client, n| async move { client.send_text(..).await }).await;
 //! }
 //! ```
 
@@ -37,7 +37,7 @@ impl ThreeProcesses {
     /// Starts them with settings of the test's own, which say nothing of `[auth]`. Each can ask the database for as many
     /// things at a time as it has callers.
     pub fn start(db: &TestDb, provider: &ScriptedProvider, settings: &str) -> Self {
-        let settings = format!("{SIGNING_KEY}[database]\nrequest_pool = 20\nwait_ms = 30000\n{settings}");
+        let settings = format!("{SIGNING_KEY}[database]\nrequest_pool = 20\nwait_ms = 50000\n{settings}");
         let launch = Launch { database_url: &db.url, provider: provider.base_url(), settings: &settings };
         Self([(); 3].map(|()| Binary::start(&launch)))
     }
@@ -52,12 +52,12 @@ impl ThreeProcesses {
         self.0[caller % 3].client.with_token(person.token.clone().unwrap())
     }
 
-    /// Lets so many callers go at once, each with a connection that is open, a third of them to each process. Their results,
-    /// in the order of their numbers.
+    /// Lets so many callers go at once, each with a connection that is open: each of the people in turns, a third of the
+    /// callers to each process. Their results, in the order of their numbers.
     pub async fn race<T, F>(
         &self,
         callers: usize,
-        person: &Client,
+        people: &[Client],
         call: impl Fn(Client, usize) -> F + Clone + Send + 'static,
     ) -> Vec<T>
     where
@@ -67,7 +67,8 @@ impl ThreeProcesses {
         let barrier = Arc::new(Barrier::new(callers));
         let mut running = JoinSet::new();
         for caller in 0..callers {
-            let (client, barrier, call) = (self.at(person, caller), barrier.clone(), call.clone());
+            let client = self.at(&people[caller % people.len()], caller);
+            let (barrier, call) = (barrier.clone(), call.clone());
             running.spawn(async move {
                 client.send(client.request(Method::GET, "/health")).await;
                 barrier.wait().await;

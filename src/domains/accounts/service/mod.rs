@@ -32,7 +32,7 @@ use crate::{
 
 use attempts::Attempts;
 pub use ends::Ended;
-pub use people::{NewUser, find_account, set_role};
+pub use people::{NewUser, find_account, find_owner, set_role};
 pub use sessions::{NewSession, SignedIn};
 
 /// A session that was checked is believed for so long. A sign-out elsewhere ends that within two seconds; this is what is

@@ -139,6 +139,12 @@ pub async fn find_account(conn: &mut AsyncPgConnection, words: &str) -> Result<U
     id.ok_or_else(|| AppError::not_found("accountId", "account"))
 }
 
+/// Who owns an account; for commands, which read in the name of that person.
+pub async fn find_owner(conn: &mut AsyncPgConnection, account_id: Uuid) -> Result<Uuid> {
+    let owner = repo::find_owner_unscoped(conn, account_id).await?;
+    owner.ok_or_else(|| AppError::not_found("accountId", "account"))
+}
+
 /// Gives a person other rights on the platform; for commands.
 pub async fn set_role(conn: &mut AsyncPgConnection, email: &str, role: UserRole) -> Result<()> {
     let is_known = repo::update_role_unscoped(conn, &normalize_email(email)?, role).await?;

@@ -53,7 +53,8 @@ fn refuse_unknown_costs(reader: &mut Reader, content: &CatalogContent) {
 pub(super) fn models_of(names: &Names) -> impl FnOnce(&str) -> Result<BTreeSet<String>, Refusal> {
     move |text| {
         let all = || names.models.iter().map(String::as_str).chain([Echo::KEY]);
-        all_known(text, "model", &names.models, |pattern| all().any(|model| is_match(pattern, model)))
+        let known = all().map(str::to_owned).collect::<Vec<_>>();
+        all_known(text, "model", &known, |pattern| all().any(|model| is_match(pattern, model)))
     }
 }
 

@@ -109,7 +109,7 @@ fn read_units(section: &mut Section<'_>) -> Option<PriceList> {
             None => {}
         }
     }
-    is_whole &= is_coherent(section, &units);
+    is_whole &= has_both_costs(section, &units);
     // What the provider had cached costs what all input costs, unless it has a price.
     if let Some(input) = units.get(&PriceUnit::InputToken).copied() {
         let cached = units.entry(PriceUnit::CachedInputToken).or_insert(input);
@@ -118,32 +118,16 @@ fn read_units(section: &mut Section<'_>) -> Option<PriceList> {
     is_whole.then_some(PriceList { from: None, units })
 }
 
-/// Prices by which a hold covers what it is settled to, and which are all charged: a hold is the price of the prompt, and
-/// of so many tokens of output.
-fn is_coherent(section: &mut Section<'_>, units: &BTreeMap<PriceUnit, UnitPrice>) -> bool {
-    let of = |unit| units.get(&unit).copied();
-    let (Some(input), Some(output)) = (of(PriceUnit::InputToken), of(PriceUnit::OutputToken)) else {
-        return false;
+/// What the provider charges is known of input and output, or not at all.
+fn has_both_costs(section: &mut Section<'_>, units: &BTreeMap<PriceUnit, UnitPrice>) -> bool {
+    let cost = |unit| units.get(&unit).and_then(|price| price.cost);
+    let (key, what) = match (cost(PriceUnit::InputToken), cost(PriceUnit::OutputToken)) {
+        (Some(_), None) => ("cost_input_usd", "has no cost_output_usd beside it"),
+        (None, Some(_)) => ("cost_output_usd", "has no cost_input_usd beside it"),
+        _ => return true,
     };
-    let mut is_fine = true;
-    let mut refuse = |key: &str, what: &str, fix: &str| {
-        is_fine = false;
-        section.refuse(key, Refusal::new(what.to_owned(), fix.to_owned()));
-    };
-    if let Some(cached) = of(PriceUnit::CachedInputToken)
-        && (cached.credits > input.credits || cached.cost > input.cost)
-    {
-        refuse("cached_input", "is more than input", "set input at most, which is what is held for it");
-    }
-    if of(PriceUnit::ReasoningToken).is_some_and(|reasoning| reasoning.credits != output.credits) {
-        refuse("reasoning", "differs from output", "leave it out: reasoning is charged like output");
-    }
-    match (input.cost, output.cost) {
-        (Some(_), None) => refuse("cost_input_usd", "has no cost_output_usd beside it", "set both, or none"),
-        (None, Some(_)) => refuse("cost_output_usd", "has no cost_input_usd beside it", "set both, or none"),
-        _ => {}
-    }
-    is_fine
+    section.refuse(key, Refusal::new(what.to_owned(), "set both, or none".to_owned()));
+    false
 }
 
 /// A day, which begins at midnight of UTC, or an instant.

@@ -15,7 +15,7 @@ use crate::{
         },
         credits::{
             Quota,
-            graphql::{balance_of, shown},
+            graphql::{balance_of, shown, standing_of},
         },
     },
     error::AppError,
@@ -148,6 +148,7 @@ async fn payload(
     ctx: &Context<'_>,
     result: Result<(ConversationRow, Vec<Quota>), AppError>,
 ) -> Result<ConversationPayload> {
+    let (credit_balance, refused_quotas) = standing_of(&result);
     Ok(match split(ctx, result)? {
         Ok((row, quotas)) => ConversationPayload {
             credit_balance: balance_of(ctx, row.account_id).await?,
@@ -156,7 +157,7 @@ async fn payload(
             user_errors: Vec::new(),
         },
         Err(user_errors) => {
-            ConversationPayload { conversation: None, credit_balance: None, quotas: Vec::new(), user_errors }
+            ConversationPayload { conversation: None, credit_balance, quotas: refused_quotas, user_errors }
         }
     })
 }

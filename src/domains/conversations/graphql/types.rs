@@ -11,8 +11,7 @@ use crate::{
         accounts::graphql::AccountRef,
         catalog::Catalog,
         conversations::{
-            self, BranchPage, ConversationRow, Conversations, MessageRole as Role, MessageRow,
-            loaders::BranchKey,
+            self, BranchPage, ConversationPage, ConversationRow, MessageRole as Role, MessageRow,
         },
         credits::graphql::{CreditBalance, Quota},
         generations::{Content, GenerationRow},
@@ -21,7 +20,7 @@ use crate::{
         Account, ContextExt, Message, Model, User,
         errors::{UserError, raise},
         null_boundary::semantic_non_null,
-        pagination::{bad_input, connection, decode_cursor, encode_cursor, page_size},
+        pagination::{PageKey, bad_input, connection, decode_cursor, encode_cursor, page_size, row_limit},
         scalars::DateTime,
     },
     platform::ids::Id,
@@ -98,10 +97,14 @@ impl Conversation {
             cursor.as_deref().map(|cursor| decode_cursor(&list, cursor, read)).transpose()
         };
         let (after, before) = (place(&after)?, place(&before)?);
-        // One more than asked for tells whether there are more.
-        let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
-        let page = BranchPage { limit, is_from_end, after, before };
-        let key = BranchKey { conversation_id: self.0.id, head_id: head_id.map(|id| id.0), page };
+        let page = BranchPage {
+            limit: row_limit(size),
+            is_from_end,
+            after,
+            before,
+            head_id: head_id.map(|id| id.0),
+        };
+        let key = PageKey { owner: self.0.id, page };
         let mut rows = ctx.loaders().branches.load_one(key).await.map_err(raise)?.unwrap_or_default();
         let has_more = rows.len() > size;
         if is_from_end {
@@ -167,19 +170,18 @@ impl AccountConversations {
     ) -> Result<ConversationConnection> {
         let list = format!("conversations.{}", self.0.row.id.simple());
         let size = page_size("first", first)?;
-        let place = after.as_deref().map(|cursor| decode_cursor(&list, cursor, read_place)).transpose()?;
-        let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
-        let service = ctx.handle::<Conversations>();
-        // In a box, because every field of an object is as large as its largest.
-        let page = Box::pin(service.page(ctx.viewer(), self.0.row.id, place, limit));
-        let mut rows = page.await.map_err(raise)?;
+        let after = after.as_deref().map(|cursor| decode_cursor(&list, cursor, read_place)).transpose()?;
+        let page = ConversationPage { limit: row_limit(size), after };
+        let key = PageKey { owner: self.0.row.id, page };
+        let mut rows =
+            ctx.loaders().conversation_pages.load_one(key).await.map_err(raise)?.unwrap_or_default();
         let has_next = rows.len() > size;
         rows.truncate(size);
-        let item = |row: ConversationRow| {
+        let item = |row: Arc<ConversationRow>| {
             let cursor = format!("{}.{}", row.updated_at.timestamp_micros(), row.id.simple());
-            (Conversation(Arc::new(row)), encode_cursor(&list, &cursor))
+            (Conversation(row), encode_cursor(&list, &cursor))
         };
-        Ok(ConversationConnection::new(rows.into_iter().map(item).collect(), place.is_some(), has_next))
+        Ok(ConversationConnection::new(rows.into_iter().map(item).collect(), after.is_some(), has_next))
     }
 }
 

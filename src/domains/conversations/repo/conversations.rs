@@ -1,6 +1,5 @@
 //! Queries of conversations.
 
-use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -33,30 +32,6 @@ pub async fn find_conversation(
     id: Uuid,
 ) -> QueryResult<Option<ConversationRow>> {
     Ok(list_conversations(conn, viewer, &[id]).await?.into_iter().next())
-}
-
-/// The viewer's conversations in an account, latest first, after the one that was changed at `after`.
-pub async fn page_conversations(
-    conn: &mut AsyncPgConnection,
-    viewer: Uuid,
-    account_id: Uuid,
-    after: Option<(DateTime<Utc>, Uuid)>,
-    limit: i64,
-) -> QueryResult<Vec<ConversationRow>> {
-    let mut query = conversations::table
-        .filter(conversations::account_id.eq(account_id))
-        .filter(conversations::created_by.eq(viewer))
-        .filter(conversations::account_id.eq_any(accounts_of(viewer)))
-        .order((conversations::updated_at.desc(), conversations::id.desc()))
-        .limit(limit)
-        .select(ConversationRow::as_select())
-        .into_boxed();
-    if let Some((updated_at, id)) = after {
-        let is_earlier = conversations::updated_at.lt(updated_at);
-        let is_same = conversations::updated_at.eq(updated_at).and(conversations::id.lt(id));
-        query = query.filter(is_earlier.or(is_same));
-    }
-    query.load(conn).await
 }
 
 pub async fn insert_conversation(conn: &mut AsyncPgConnection, row: &ConversationRow) -> QueryResult<()> {
@@ -123,7 +98,8 @@ pub async fn delete_conversation(conn: &mut AsyncPgConnection, viewer: Uuid, id:
     Ok(deleted == 1)
 }
 
+/// Accounts the viewer belongs to.
 #[diesel::dsl::auto_type]
-fn accounts_of(viewer: Uuid) -> _ {
+pub fn accounts_of(viewer: Uuid) -> _ {
     members::table.filter(members::user_id.eq(viewer)).select(members::account_id)
 }

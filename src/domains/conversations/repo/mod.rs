@@ -1,10 +1,12 @@
 //! Queries of conversations and messages. Every read takes the viewer: a conversation is open to the person who
 //! started it, as long as that person is a member of its account.
 
-mod branch;
 mod conversations;
+mod messages;
+mod pages;
 mod tree;
 
-pub use branch::{BranchPage, list_branches, list_messages, list_siblings};
 pub use conversations::*;
+pub use messages::list_messages;
+pub use pages::{BranchPage, ConversationPage, list_branches, list_conversation_pages, list_siblings};
 pub use tree::{delete_message, edit_message, select_branch};

@@ -13,13 +13,13 @@ use super::{
 use crate::{
     domains::{
         accounts::graphql::AccountRef,
-        credits::{CreditLedger, EntryKind, LedgerEntryRow, Standing},
+        credits::{EntryKind, EntryPage, LedgerEntryRow, Standing},
         subscriptions::{Subscriptions, graphql::in_force},
     },
     graphql::{
         ContextExt,
         errors::raise,
-        pagination::{decode_cursor, encode_cursor, page_size},
+        pagination::{PageKey, decode_cursor, encode_cursor, page_size, row_limit},
     },
 };
 
@@ -83,19 +83,21 @@ impl AccountCredits {
         // What is due is part of it, as it is of the balance.
         balance_of(ctx, self.0.row.id).await?;
         let before = after.as_deref().map(|cursor| decode_cursor(&list, cursor, |place| place.parse().ok()));
-        let before: Option<i64> = before.transpose()?;
-        let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
-        let ledger = ctx.handle::<CreditLedger>();
-        // In a box, because every field of an object is as large as its largest.
-        let entries = Box::pin(ledger.entries(ctx.viewer().user_id, self.0.row.id, before, &kinds, limit));
-        let mut rows = entries.await.map_err(raise)?;
+        let before_revision: Option<i64> = before.transpose()?;
+        let page = EntryPage { limit: row_limit(size), before_revision, kinds };
+        let key = PageKey { owner: self.0.row.id, page };
+        let mut rows = ctx.loaders().entry_pages.load_one(key).await.map_err(raise)?.unwrap_or_default();
         let has_next = rows.len() > size;
         rows.truncate(size);
         let item = |row: LedgerEntryRow| {
             let cursor = encode_cursor(&list, &row.revision.to_string());
             (LedgerEntry(row), cursor)
         };
-        Ok(LedgerEntryConnection::new(rows.into_iter().map(item).collect(), before.is_some(), has_next))
+        Ok(LedgerEntryConnection::new(
+            rows.into_iter().map(item).collect(),
+            before_revision.is_some(),
+            has_next,
+        ))
     }
 }
 

@@ -88,7 +88,7 @@ pub struct AdjustCreditsInput {
     expires_at: Option<DateTime>,
     /// Reason for the audit log and the statement.
     reason: String,
-    /// 8 to 255 characters, new for each intent; the same key and input within 24 hours give the first result.
+    /// 8 to 255 characters, new for each intent; the same key and input give the first result, however much later.
     idempotency_key: String,
 }
 

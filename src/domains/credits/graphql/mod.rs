@@ -25,7 +25,7 @@ pub use balance::CreditBalance;
 pub use grant::CreditGrant;
 pub use ledger::LedgerEntry;
 pub use quota::{Quota, shown};
-pub use refusals::{InsufficientCreditsError, PlanRequiredError, QuotaExceededError};
+pub use refusals::{InsufficientCreditsError, PlanRequiredError, QuotaExceededError, standing_of};
 pub use subscription::CreditsSubscription;
 
 /// Fields of every payload whose mutation spends credits or quota.

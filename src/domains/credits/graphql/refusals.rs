@@ -1,22 +1,32 @@
 //! Refusals that have something to do with plans and limits, with the plans that would let the call through.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_graphql::{ComplexObject, Context, SimpleObject};
 
-use super::quota::{self, Quota};
+use super::{
+    balance::CreditBalance,
+    quota::{self, Quota, shown},
+};
 use crate::{
     domains::{
         catalog::{Catalog, graphql::Plan},
-        credits::{self, Credits},
+        credits::{self, Credits, Refusal},
     },
-    error::QuotaDetails,
+    error::{AppError, QuotaDetails},
     graphql::{
         ContextExt,
         errors::{PlainError, UserErrorCode},
         scalars::Decimal,
     },
 };
+
+/// What a payload shows of an account whose balance or limits do not cover the call; nothing of other refusals.
+pub fn standing_of<T>(result: &Result<T, AppError>) -> (Option<CreditBalance>, Vec<Quota>) {
+    let Some(refusal) = result.as_ref().err().and_then(Refusal::of_error) else { return (None, Vec::new()) };
+    let balance = CreditBalance { account_id: refusal.account_id, balance: refusal.balance() };
+    (Some(balance), shown(refusal.quotas()))
+}
 
 /// Refusal because the balance does not cover the least the work would cost.
 #[derive(Debug, Clone, SimpleObject)]
@@ -63,14 +73,17 @@ pub struct QuotaExceededError {
     limit: Box<credits::Quota>,
     #[graphql(skip)]
     retry_after: Option<Duration>,
+    #[graphql(skip)]
+    refusal: Option<Arc<Refusal>>,
 }
 
 impl QuotaExceededError {
     /// `None` for a limit that the catalogue does not know.
-    pub fn new(error: &PlainError, details: &QuotaDetails) -> Option<Self> {
+    pub fn new(error: &PlainError, details: &QuotaDetails, refusal: Option<&Arc<Refusal>>) -> Option<Self> {
         let PlainError { code, message, field } = error.clone();
         let limit = Box::new(quota::refused(details)?);
-        Some(Self { code, message, field, limit, retry_after: details.retry_after })
+        let (retry_after, refusal) = (details.retry_after, refusal.cloned());
+        Some(Self { code, message, field, limit, retry_after, refusal })
     }
 }
 
@@ -88,14 +101,8 @@ impl QuotaExceededError {
 
     /// Plans with a higher limit, cheapest first.
     async fn upgrade_plans(&self, ctx: &Context<'_>) -> Vec<Plan> {
-        let credits::Quota { meter, window, scope, limit, .. } = *self.limit;
-        match limit {
-            Some(limit) => {
-                let plans = ctx.handle::<Catalog>().plans_beyond(meter, window, scope, limit);
-                plans.into_iter().map(Plan).collect()
-            }
-            None => Vec::new(),
-        }
+        let plans = self.refusal.as_ref().map(|refusal| refusal.upgrades(ctx.handle::<Catalog>()));
+        plans.unwrap_or_default().into_iter().map(Plan).collect()
     }
 }
 

@@ -14,6 +14,8 @@ pub struct CountsRow {
     pub account_id: Uuid,
     #[diesel(sql_type = sql_types::Timestamptz)]
     pub account_created_at: DateTime<Utc>,
+    #[diesel(sql_type = sql_types::Timestamptz)]
+    pub now: DateTime<Utc>,
     #[diesel(sql_type = sql_types::Jsonb)]
     pub counts: serde_json::Value,
 }
@@ -25,7 +27,7 @@ pub async fn list_counts(
     accounts: &[Uuid],
 ) -> QueryResult<Vec<CountsRow>> {
     const SQL: &str = "\
-        SELECT a.id AS account_id, a.created_at AS account_created_at, \
+        SELECT a.id AS account_id, a.created_at AS account_created_at, loquent_now() AS now, \
                coalesce((SELECT jsonb_agg(quota_json(s)) FROM quota_states s \
                           WHERE s.account_id = a.id AND (s.user_id IS NULL OR s.user_id = m.user_id)), '[]') AS counts \
           FROM accounts a JOIN members m ON m.account_id = a.id AND m.user_id = ? WHERE a.id = ANY(?)";

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     domains::{
         conversations::graphql::Conversation,
-        credits::graphql::{CreditBalance, balance_of, shown},
+        credits::graphql::{CreditBalance, balance_of, shown, standing_of},
         generations::{Canceled, GenerationRow, Generations, Started, TurnRequest},
     },
     error::AppError,
@@ -86,14 +86,15 @@ async fn start(
         Ok((request, key)) => ctx.handle::<Generations>().answer(ctx.viewer(), request, key).await,
         Err(error) => Err(error),
     };
+    let (credit_balance, quotas) = standing_of(&result);
     Ok(match split(ctx, result)? {
         Ok(started) => sent(wait(ctx, started).await),
         Err(user_errors) => SendMessagePayload {
             conversation: None,
             user_message: None,
             assistant_message: None,
-            credit_balance: None,
-            quotas: Vec::new(),
+            credit_balance,
+            quotas,
             user_errors,
         },
     })

@@ -1,21 +1,18 @@
-//! Objects of runs, and the fields of a message that a run writes.
+//! Objects of runs.
 
 use std::{sync::Arc, time::Duration};
 
-use async_graphql::{Context, Enum, Interface, Object, Result, SimpleObject};
+use async_graphql::{Context, Enum, Object, Result, SimpleObject};
 
 use crate::{
     domains::{
         catalog::Catalog,
-        conversations::{
-            Part,
-            graphql::{Conversation, MessageRef, RunStatus},
-        },
+        conversations::graphql::{Conversation, RunStatus},
         credits::{
             self, Credits,
             graphql::{CreditBalance, Quota},
         },
-        generations::{self, Content, Failure, GenerationRow},
+        generations::{self, Failure, GenerationRow},
     },
     error::{AppError, Details, ErrorCode},
     graphql::{
@@ -154,6 +151,7 @@ impl From<&GenerationRow> for Charge {
         let usage = row.usage_source.as_deref().map(|source| Usage {
             input_tokens: row.input_tokens.unwrap_or_default(),
             cached_input_tokens: row.cached_input_tokens.unwrap_or_default(),
+            cache_write_tokens: row.cache_write_tokens.unwrap_or_default(),
             output_tokens: row.output_tokens.unwrap_or_default(),
             reasoning_tokens: row.reasoning_tokens.unwrap_or_default(),
             source: if source == "provider" { UsageSource::Provider } else { UsageSource::Estimated },
@@ -173,6 +171,8 @@ pub struct Usage {
     input_tokens: i32,
     /// Prompt tokens read from the provider's cache.
     cached_input_tokens: i32,
+    /// Prompt tokens written to the provider's cache.
+    cache_write_tokens: i32,
     /// Answer tokens without reasoning.
     output_tokens: i32,
     /// Reasoning tokens.
@@ -189,98 +189,6 @@ pub enum UsageSource {
     Provider,
     /// The server estimated all of it.
     Estimated,
-}
-
-/// Fields of a message that a run writes.
-#[derive(Clone)]
-pub struct MessageRun(pub MessageRef);
-
-impl MessageRun {
-    /// The content as of now, or as of the event that brought this message.
-    async fn content(&self, ctx: &Context<'_>) -> Result<Content> {
-        if let Some(content) = &self.0.content {
-            return Ok(content.clone());
-        }
-        let running = ctx.loaders().running_contents.load_one(self.0.row.id).await.map_err(raise)?;
-        Ok(running.unwrap_or_else(|| Content::of_events([])))
-    }
-}
-
-#[Object]
-impl MessageRun {
-    /// Progress; messages written by people are SUCCEEDED.
-    async fn status(&self, ctx: &Context<'_>) -> Result<RunStatus> {
-        Ok(self.content(ctx).await?.status.into())
-    }
-
-    /// Content in order.
-    async fn parts(&self, ctx: &Context<'_>) -> Result<Vec<MessagePart>> {
-        let content = self.content(ctx).await?;
-        let part = |(index, part): (usize, &Part)| {
-            let index = i32::try_from(index).unwrap_or(i32::MAX);
-            match part {
-                Part::Text { text } => MessagePart::Text(TextPart { index, text: text.clone() }),
-                Part::Reasoning { text } => {
-                    MessagePart::Reasoning(ReasoningPart { index, text: text.clone() })
-                }
-            }
-        };
-        Ok(content.parts.iter().enumerate().map(part).collect())
-    }
-
-    /// All text parts joined, without reasoning.
-    async fn text(&self, ctx: &Context<'_>) -> Result<String> {
-        Ok(Part::joined_text(&self.content(ctx).await?.parts))
-    }
-
-    /// Run that made it, or null when a person did.
-    async fn generation(&self, ctx: &Context<'_>) -> Result<Option<Generation>> {
-        if self.0.row.role != "assistant" {
-            return Ok(None);
-        }
-        if let Some(row) = &self.0.generation {
-            return Ok(Some(Generation(row.clone())));
-        }
-        let row = ctx.loaders().generations_of_messages.load_one(self.0.row.id).await.map_err(raise)?;
-        Ok(row.map(Generation))
-    }
-
-    /// Sequence of the newest stream event contained here; 0 when it was never streamed.
-    async fn stream_sequence(&self, ctx: &Context<'_>) -> Result<i32> {
-        Ok(self.content(ctx).await?.sequence)
-    }
-}
-
-/// Piece of a message.
-#[derive(Interface)]
-#[graphql(field(
-    name = "index",
-    ty = "i32",
-    desc = "Place in the message, from 0; stays the same while the message grows."
-))]
-pub enum MessagePart {
-    Text(TextPart),
-    Reasoning(ReasoningPart),
-}
-
-/// Text, usually Markdown; never trusted as HTML.
-#[derive(SimpleObject)]
-pub struct TextPart {
-    /// Place in the message, from 0; stays the same while the message grows.
-    #[graphql(owned)]
-    index: i32,
-    /// The text.
-    text: String,
-}
-
-/// What the model thought before it answered.
-#[derive(SimpleObject)]
-pub struct ReasoningPart {
-    /// Place in the message, from 0; stays the same while the message grows.
-    #[graphql(owned)]
-    index: i32,
-    /// Thoughts, or an empty text when the provider hides them.
-    text: String,
 }
 
 /// Result of a message that may be answered.

@@ -32,7 +32,8 @@ impl Generations {
     pub(super) async fn payer(&self, context: &Context) -> Result<Payer> {
         let gone = || AppError::not_found("accountId", "account");
         let (sign_up, subscription) = context.payer.clone().ok_or_else(gone)?;
-        Ok(self.subscriptions.current(subscription).await?.into_payer(sign_up))
+        let in_force = self.subscriptions.current_at(subscription, context.now).await?;
+        Ok(in_force.into_payer(sign_up, context.now))
     }
 
     /// What is sent to the model, and what it may cost.
@@ -45,8 +46,7 @@ impl Generations {
         model: &Model,
         (history, text): (&[PastTurn], &str),
     ) -> Result<(Prompt, Quote)> {
-        let now = self.clock.now();
-        let Payer { plan, anchors } = payer;
+        let Payer { plan, anchors, now, until } = payer;
         if !plan.allows(model) {
             return Err(plan_required(plan, model));
         }
@@ -63,7 +63,8 @@ impl Generations {
             plan,
             ceilings: &ceilings,
             anchors,
-            now,
+            now: *now,
+            until: *until,
             user_id: viewer.user_id,
             prompt_tokens: prompt.tokens,
             wanted: Some(wanted),

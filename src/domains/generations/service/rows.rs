@@ -72,6 +72,7 @@ pub fn generation_of(turn: &NewTurn, accepted: &Accepted, hold: &Hold) -> Genera
         retry_after_seconds: None,
         input_tokens: None,
         cached_input_tokens: None,
+        cache_write_tokens: None,
         output_tokens: None,
         reasoning_tokens: None,
         usage_source: None,

@@ -31,7 +31,7 @@ use crate::{
     providers::types::{ChatProvider, ChatRequest},
 };
 
-/// A turn whose conversation moved on while it was read is read again so often.
+/// A turn whose conversation moved on while it was read, or whose window ended, is read again so often.
 const MAX_READS: usize = 8;
 
 /// A turn that was accepted, now or under the same key before.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::Subscriptions;
 use crate::{
     domains::{
-        credits::{self, AccountCounts, Balance, Quota, Standing},
+        credits::{self, AccountCounts, Balance, Limits, Quota, Standing},
         subscriptions::{InForce, Payer, repo},
     },
     error::{AppError, Result},
@@ -15,8 +15,8 @@ impl Subscriptions {
     /// An account from which the viewer may spend, once what is due is done.
     pub async fn payer(&self, viewer: Uuid, account_id: Uuid) -> Result<Payer> {
         let found = repo::find_payer(&mut *self.db.conn().await?, viewer, account_id).await?;
-        let (sign_up, row) = found.ok_or_else(|| AppError::not_found("accountId", "account"))?;
-        Ok(self.current(row).await?.into_payer(sign_up))
+        let (sign_up, row, now) = found.ok_or_else(|| AppError::not_found("accountId", "account"))?;
+        Ok(self.current_at(row, now).await?.into_payer(sign_up, now))
     }
 
     /// What an account may spend; `None` when its money is not the viewer's to see.
@@ -33,7 +33,7 @@ impl Subscriptions {
         credits::find_standing(&mut *self.db.conn().await?, viewer, account_id).await
     }
 
-    /// Every limit of the plan of an account, as it stands for the viewer; `None` when that is not the viewer's to see.
+    /// Every limit of an account, as it stands for the viewer; `None` when that is not the viewer's to see.
     pub async fn quotas(&self, viewer: Uuid, account_id: Uuid) -> Result<Option<Vec<Quota>>> {
         let rows = repo::list(&mut *self.db.conn().await?, viewer, &[account_id]).await?;
         let Some(row) = rows.into_iter().next() else { return Ok(None) };
@@ -47,9 +47,10 @@ impl Subscriptions {
         Ok(found.remove(&account_id).map(|counts| self.quotas_of(&in_force, &counts)))
     }
 
-    /// Every limit of the plan in force, with what was counted.
+    /// Every limit of the plan in force and the ceilings, with what was counted.
     pub fn quotas_of(&self, in_force: &InForce, counts: &AccountCounts) -> Vec<Quota> {
         let anchors = in_force.anchors(counts.account_created_at);
-        credits::quotas_of_plan(&in_force.plan, &counts.counts, &anchors, self.clock.now())
+        let limits = Limits::new(&in_force.plan, self.catalog.ceilings().limits(), &anchors);
+        limits.all_quotas(&counts.counts, counts.now)
     }
 }

@@ -1,7 +1,7 @@
 //! Watching what an account has: the current state first, then each newer one. Reading does what is due, so a watcher sees
 //! a new period when it begins. Who is slow reads the newest state only.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
@@ -20,9 +20,13 @@ use crate::{
 /// How long a watcher waits for a database that is away, and its pause between two questions.
 const OUTAGE_PATIENCE: Duration = Duration::from_secs(30);
 const OUTAGE_PACE: Duration = Duration::from_secs(1);
-/// A count that falls by time alone is looked at no more often than this, and no later than that.
+/// A limit that changes by time alone is looked at no more often than this, and no later than that. The latter is also
+/// how long a watcher may not hear of another ceiling.
 const SOONEST: Duration = Duration::from_secs(1);
 const LATEST: Duration = Duration::from_secs(3600);
+
+/// What a watcher was told last.
+type Known = BTreeMap<(Meter, Window, Scope), Quota>;
 
 /// How a state is read; `None` when it is not the viewer's to see any more.
 type Read<S> = Box<dyn Fn() -> BoxFuture<'static, Result<Option<S>>> + Send + Sync>;
@@ -66,14 +70,10 @@ impl Subscriptions {
             let this = this.clone();
             async move { this.quotas(viewer, account_id).await }.boxed()
         });
-        let mut known: HashMap<(Meter, Window, Scope), Quota> = HashMap::new();
+        let mut known = Known::default();
         let news = move |quotas: Vec<Quota>| {
-            let falls_in = next_fall(&quotas, clock.now());
-            let is_new = |quota: &Quota| {
-                let place = (quota.meter, quota.window, quota.scope);
-                known.insert(place, quota.clone()).as_ref() != Some(quota)
-            };
-            (quotas.into_iter().filter(is_new).collect(), falls_in)
+            let turns_in = next_turn(&quotas, clock.now());
+            (changed(&mut known, quotas), turns_in)
         };
         follow(begin(watch, account_id)?, read, news).await
     }
@@ -84,10 +84,22 @@ fn begin(watch: &AccountWatch, account_id: Uuid) -> Result<Watcher> {
     watch.watch(account_id).ok_or_else(full)
 }
 
-/// When a count falls although nobody calls, from now on.
-fn next_fall(quotas: &[Quota], now: DateTime<Utc>) -> Option<Duration> {
-    let used = quotas.iter().filter(|quota| quota.used > 0 || quota.held > 0);
-    let next = used.filter_map(|quota| quota.resets_at).min()?;
+/// What has changed since the last look, those that are gone included: without a limit, as people read it.
+fn changed(known: &mut Known, quotas: Vec<Quota>) -> Vec<Quota> {
+    let place = |quota: &Quota| (quota.meter, quota.window, quota.scope);
+    let mut gone = std::mem::take(known);
+    let is_new = |quota: &Quota| {
+        known.insert(place(quota), quota.clone());
+        gone.remove(&place(quota)).as_ref() != Some(quota)
+    };
+    let mut events: Vec<Quota> = quotas.into_iter().filter(is_new).collect();
+    events.extend(gone.into_values().map(Quota::without_limit));
+    events
+}
+
+/// When a count falls or a window turns although nobody calls, from now on.
+fn next_turn(quotas: &[Quota], now: DateTime<Utc>) -> Option<Duration> {
+    let next = quotas.iter().filter_map(|quota| quota.resets_at).min()?;
     Some((next - now).to_std().unwrap_or_default().clamp(SOONEST, LATEST))
 }
 

@@ -72,6 +72,21 @@ impl Limit {
         self.window
     }
 
+    pub(super) fn is_bucket(&self) -> bool {
+        self.kind == Kind::Bucket
+    }
+
+    /// How long it takes to refill so many points of a bucket.
+    pub(super) fn refill_of(&self, points: u32) -> Duration {
+        self.window.mul_f64(f64::from(points.min(self.amount)) / f64::from(self.amount))
+    }
+
+    /// How many points of a bucket are refilled in this time, all of them at most.
+    pub(super) fn refilled_in(&self, time: Duration) -> u32 {
+        let points = time.as_micros().saturating_mul(self.amount.into()) / self.window.as_micros().max(1);
+        u32::try_from(points).unwrap_or(u32::MAX).min(self.amount)
+    }
+
     /// Where one stands who has used nothing but `cost`.
     pub fn unused(&self, cost: u32) -> Standing {
         Standing { limit: *self, remaining: self.amount.saturating_sub(cost), reset: Duration::ZERO }
@@ -92,11 +107,23 @@ pub struct Standing {
     pub reset: Duration,
 }
 
+impl Standing {
+    /// The same after so many points of a bucket were given back. It is never more than full.
+    pub fn with_back(self, points: u32) -> Self {
+        Self {
+            remaining: self.remaining.saturating_add(points).min(self.limit.amount),
+            reset: self.reset.saturating_sub(self.limit.refill_of(points)),
+            ..self
+        }
+    }
+}
+
 /// The answer to who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Admitted(Standing),
-    /// Nothing was taken. The same request may be admitted after `retry_after`, and not before.
+    /// Nothing was taken. The same request may be admitted after `retry_after`, and not before, unless points of its
+    /// bucket are given back.
     Refused {
         retry_after: Duration,
         standing: Standing,
@@ -111,6 +138,14 @@ impl Outcome {
     pub fn standing(&self) -> Standing {
         match self {
             Self::Admitted(standing) | Self::Refused { standing, .. } => *standing,
+        }
+    }
+
+    /// The same after so many points of what was admitted were given back.
+    pub fn with_back(self, points: u32) -> Self {
+        match self {
+            Self::Admitted(standing) => Self::Admitted(standing.with_back(points)),
+            Self::Refused { .. } => self,
         }
     }
 }

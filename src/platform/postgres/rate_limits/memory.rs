@@ -1,4 +1,5 @@
-//! What a process knows of one key without asking: the rest of its block, and a refusal that still holds.
+//! What a process knows of one key without asking: the rest of its block, what is to go back to a bucket, and a refusal
+//! that still holds.
 
 use std::time::Duration;
 
@@ -39,7 +40,11 @@ pub(super) struct Grant {
 #[derive(Debug)]
 pub(super) struct Memory {
     left: u32,
-    /// When the last block was asked for; its size, and until when it is good.
+    /// Points that came back after their block had lapsed. They go back to the bucket with the next question, which knows
+    /// how much of them was refilled meanwhile; spent from here they would be there twice.
+    back: u32,
+    /// Number of the last block, when it was asked for, its size, and until when it is good.
+    block: u64,
     asked_at: Instant,
     size: u32,
     good_until: Instant,
@@ -57,7 +62,13 @@ struct Refusal {
 
 impl Memory {
     pub(super) fn new(now: Instant) -> Self {
-        Self { left: 0, asked_at: now, size: 0, good_until: now, refusal: None, free: 0, full_at: now }
+        let (left, back, block, size, free) = (0, 0, 0, 0, 0);
+        Self { left, back, block, asked_at: now, size, good_until: now, refusal: None, free, full_at: now }
+    }
+
+    /// Number of the block that permits are given out of now.
+    pub(super) fn block(&self) -> u64 {
+        self.block
     }
 
     /// The answer, if it is known.
@@ -69,6 +80,7 @@ impl Memory {
             let retry_after = refusal.until - now;
             return Some(Outcome::Refused { retry_after, standing: self.standing(limit, now) });
         }
+        self.trim(limit, now);
         if now < self.good_until && self.left >= cost {
             self.left -= cost;
             return Some(Outcome::Admitted(self.standing(limit, now)));
@@ -84,8 +96,12 @@ impl Memory {
         self.size = size.max(cost);
         let most = self.size.max(waiting).min(limit.amount);
         // A log forgets nothing: what was taken in it counts, used or not.
-        let back = if limit.kind == Kind::Bucket { std::mem::take(&mut self.left) } else { 0 };
-        Wish { back, least: cost, most }
+        let back = if limit.is_bucket() {
+            std::mem::take(&mut self.left).saturating_add(std::mem::take(&mut self.back))
+        } else {
+            0
+        };
+        Wish { back: back.min(limit.amount), least: cost, most }
     }
 
     /// Takes note of the answer to a wish that was sent at `asked_at`.
@@ -98,11 +114,36 @@ impl Memory {
             return Outcome::Refused { retry_after: grant.retry, standing: self.standing(limit, now) };
         }
         self.refusal = None;
+        self.block += 1;
         self.left = grant.granted - wish.least;
-        let is_small = limit.kind == Kind::Bucket && wish.most <= limit.first;
+        let is_small = limit.is_bucket() && wish.most <= limit.first;
         self.asked_at = asked_at;
         self.good_until = asked_at + if is_small { SMALL_BLOCK_LIFE } else { BLOCK_LIFE };
         Outcome::Admitted(self.standing(limit, now))
+    }
+
+    /// Takes points of a bucket back that were taken out of this block and not used. Who was refused waits so much less.
+    pub(super) fn put_back(&mut self, limit: &Limit, block: Option<u64>, points: u32, now: Instant) {
+        if points == 0 || !limit.is_bucket() {
+            return;
+        }
+        if let Some(refusal) = &mut self.refusal {
+            refusal.until = refusal.until.checked_sub(limit.refill_of(points)).unwrap_or(now);
+        }
+        let is_good = block == Some(self.block) && now < self.good_until;
+        let pile = if is_good { &mut self.left } else { &mut self.back };
+        *pile = pile.saturating_add(points).min(limit.amount);
+    }
+
+    /// What a bucket has refilled since is there: a process holds no more than a small block beside a full one.
+    fn trim(&mut self, limit: &Limit, now: Instant) {
+        if !limit.is_bucket() {
+            return;
+        }
+        let missing = limit.refilled_in(self.full_at.saturating_duration_since(now));
+        let excess = self.left.saturating_sub(missing.max(limit.first));
+        self.left -= excess;
+        self.back = self.back.saturating_add(excess).min(limit.amount);
     }
 
     /// Something was given back: who was refused may ask again.
@@ -111,83 +152,20 @@ impl Memory {
     }
 
     fn standing(&self, limit: &Limit, now: Instant) -> Standing {
-        let remaining = self.free.saturating_add(self.left).min(limit.amount);
-        Standing { limit: *limit, remaining, reset: self.full_at.saturating_duration_since(now) }
+        let known = Standing {
+            limit: *limit,
+            remaining: self.free,
+            reset: self.full_at.saturating_duration_since(now),
+        };
+        match limit.kind {
+            // What was taken in advance lapses, but may be used until then.
+            Kind::Sliding => {
+                Standing { remaining: self.free.saturating_add(self.left).min(limit.amount), ..known }
+            }
+            Kind::Bucket => known.with_back(self.left.saturating_add(self.back)),
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMIT: Limit = Limit::sliding(80, Duration::from_secs(60));
-
-    fn grant(granted: u32) -> Grant {
-        Grant { granted, free: 50, retry: Duration::ZERO, reset: Duration::from_secs(60) }
-    }
-
-    /// Uses the block up, and returns what is asked for next.
-    fn next_wish(memory: &mut Memory, now: Instant) -> Wish {
-        while memory.answer(&LIMIT, 1, now).is_some() {}
-        let wish = memory.wish(&LIMIT, 1, 1, now);
-        memory.learn(&LIMIT, wish, grant(wish.most), now);
-        wish
-    }
-
-    #[test]
-    fn a_block_doubles_while_it_is_used_up_and_begins_anew_when_it_lapses() {
-        let mut now = Instant::now();
-        let mut memory = Memory::new(now);
-        let sizes: Vec<u32> = (0..6).map(|_| next_wish(&mut memory, now).most).collect();
-        assert_eq!(sizes, [1, 2, 4, 8, 10, 10]);
-        now += BLOCK_LIFE;
-        assert!(memory.answer(&LIMIT, 1, now).is_none(), "a block outlived its second");
-        assert_eq!(next_wish(&mut memory, now).most, 1);
-    }
-
-    #[test]
-    fn who_waits_is_asked_for_together() {
-        let now = Instant::now();
-        assert_eq!(Memory::new(now).wish(&LIMIT, 1, 30, now).most, 30);
-        assert_eq!(Memory::new(now).wish(&LIMIT, 1, 300, now).most, 80);
-        assert_eq!(Memory::new(now).wish(&LIMIT.one_by_one(), 1, 1, now).most, 1);
-    }
-
-    #[test]
-    fn a_refusal_holds_until_its_time_and_only_for_as_much() {
-        let now = Instant::now();
-        let limit = Limit::bucket(100, Duration::from_secs(10));
-        let mut memory = Memory::new(now);
-        let wish = memory.wish(&limit, 40, 40, now);
-        let refused =
-            Grant { granted: 0, free: 30, retry: Duration::from_secs(1), reset: Duration::from_secs(7) };
-        assert!(!memory.learn(&limit, wish, refused, now).is_admitted());
-        assert!(memory.answer(&limit, 40, now).is_some_and(|outcome| !outcome.is_admitted()));
-        assert!(memory.answer(&limit, 20, now).is_none(), "what is cheaper may be there");
-        assert!(memory.answer(&limit, 40, now + Duration::from_secs(2)).is_none());
-    }
-
-    #[test]
-    fn points_that_were_not_used_go_back_with_the_next_wish() {
-        let now = Instant::now();
-        let limit = Limit::bucket(800, Duration::from_secs(10));
-        let mut memory = Memory::new(now);
-        let mut asked = |cost, now| {
-            if memory.answer(&limit, cost, now).is_some() {
-                return None;
-            }
-            let wish = memory.wish(&limit, cost, cost, now);
-            memory.learn(&limit, wish, grant(wish.most), now);
-            Some((wish.back, wish.most))
-        };
-        assert_eq!(asked(10, now), Some((0, 12)));
-        assert_eq!(asked(10, now), Some((2, 24)));
-        assert_eq!([asked(4, now), asked(5, now)], [None, None]);
-        let later = now + BLOCK_LIFE;
-        assert_eq!(asked(5, later), Some((5, 12)));
-        // The small block is good for longer.
-        let late = later + SMALL_BLOCK_LIFE - Duration::from_millis(1);
-        assert_eq!([asked(5, late), asked(5, late)], [None, Some((2, 12))]);
-        assert_eq!(asked(5, late + SMALL_BLOCK_LIFE), Some((7, 12)));
-    }
-}
+mod tests;

@@ -6,12 +6,15 @@
 //! - no window has more than its limit: permits of a block lapse after a second, and windows are longer by that second;
 //! - a refusal is remembered until its time, so who goes on asking costs nothing;
 //! - of one key there is one question at a time, for all who wait for it;
-//! - what is remembered is bounded, and forgetting it costs a statement and nothing else.
+//! - what is remembered is bounded, and forgetting it costs a statement and nothing else;
+//! - what is given back of a bucket costs no statement: it can be used again while its block is good, and goes back with
+//!   the next question afterwards. It never makes a bucket more than full, and when a process ends it is lost.
 //!
 //! With the database away the answer is an error, at once for a second after the first one; callers say what it means.
 
 mod limit;
 mod memory;
+mod reserved;
 mod sql;
 
 use std::{
@@ -30,6 +33,7 @@ use tokio::{sync::Mutex, time::Instant};
 
 pub use limit::{Key, Limit, Outcome, Standing, whole_seconds};
 use memory::{Grant, Memory, Wish};
+pub use reserved::Reserved;
 
 use super::Db;
 use crate::{
@@ -60,11 +64,14 @@ pub struct RateLimiter {
 }
 
 /// A key of this process.
+#[derive(Debug)]
 struct Known {
     /// Held while the database is asked.
     memory: Mutex<Memory>,
     /// What is wanted by all who wait for it.
     wanted: AtomicU32,
+    /// Points that came back while the memory was held.
+    back: AtomicU32,
 }
 
 impl RateLimiter {
@@ -90,11 +97,20 @@ impl RateLimiter {
     /// # Errors
     /// `SERVICE_UNAVAILABLE` when the database does not answer.
     pub async fn take(&self, key: &Key, limit: &Limit, cost: u32) -> Result<Outcome> {
+        Ok(self.reserve(key, limit, cost).await?.outcome)
+    }
+
+    /// Takes like [`take`](Self::take), for who knows only afterwards how much was used.
+    ///
+    /// # Errors
+    /// `SERVICE_UNAVAILABLE` when the database does not answer.
+    pub async fn reserve(&self, key: &Key, limit: &Limit, cost: u32) -> Result<Reserved> {
         let cost = cost.clamp(1, limit.amount);
         let known = self.know(key);
         let wanted = Wanted::new(&known.wanted, cost);
         let mut memory = known.memory.lock().await;
         let now = Instant::now();
+        memory.put_back(limit, None, known.back.swap(0, Ordering::Relaxed), now);
         let outcome = match memory.answer(limit, cost, now) {
             Some(outcome) => outcome,
             None => {
@@ -106,11 +122,13 @@ impl RateLimiter {
         if !outcome.is_admitted() {
             names::RATE_REFUSALS.add([key.limit.into()], 1);
         }
-        Ok(outcome)
+        let block = memory.block();
+        drop((memory, wanted));
+        Ok(Reserved { outcome, points: AtomicU32::new(cost), block, limit: *limit, known })
     }
 
-    /// Gives points of a bucket back that were not used after all. A window forgets nothing, so there it does nothing;
-    /// with the database away neither, and the bucket is full again in its time.
+    /// Gives points of a bucket back at once, by a statement, for what every process shall know of. A window forgets
+    /// nothing, so there it does nothing; with the database away neither, and the bucket is full again in its time.
     pub async fn give_back(&self, key: &Key, limit: &Limit, points: u32) {
         let known = self.know(key);
         let mut memory = known.memory.lock().await;
@@ -124,8 +142,10 @@ impl RateLimiter {
         if let Some(known) = self.known.get(&key.text) {
             return known;
         }
-        let unknown =
-            || Arc::new(Known { memory: Mutex::new(Memory::new(Instant::now())), wanted: AtomicU32::new(0) });
+        let unknown = || {
+            let memory = Mutex::new(Memory::new(Instant::now()));
+            Arc::new(Known { memory, wanted: AtomicU32::new(0), back: AtomicU32::new(0) })
+        };
         self.known.get_with_by_ref(&key.text, unknown)
     }
 

@@ -10,7 +10,7 @@ use crate::{
         conversations::Place,
         credits::{Balance, Quote, Refusal, refusal_of},
     },
-    platform::postgres::{idempotency::Intent, only, statement::statement},
+    platform::postgres::{idempotency::Intent, moved_on, only, statement::statement},
 };
 
 /// A turn to accept: every row of it and what it may cost.
@@ -130,7 +130,7 @@ impl Accepted {
 #[derive(Debug)]
 pub enum Acceptance {
     Accepted(Accepted),
-    /// The conversation or the key was taken meanwhile: read again.
+    /// The conversation or the key was taken meanwhile, or the time of the quote is over: read again.
     MovedOn,
     /// Another process has fenced the one that was to run it.
     Fenced,
@@ -138,18 +138,13 @@ pub enum Acceptance {
     Refused(Box<Refusal>),
 }
 
-/// The refusals that the functions of [`accept_turn`] raise. The SQLSTATE of a raised exception is not part of Diesel's
-/// error, so they are known by their messages.
-fn refusal(error: DieselError) -> QueryResult<Acceptance> {
-    if let DieselError::DatabaseError(_, info) = &error {
-        if info.message() == "replica has moved on" {
-            return Ok(Acceptance::Fenced);
-        }
-        if info.message().ends_with("has moved on") {
-            return Ok(Acceptance::MovedOn);
-        }
+/// The refusals that the functions of [`accept_turn`] raise.
+fn refusal(error: DieselError, quote: &Quote) -> QueryResult<Acceptance> {
+    match moved_on(&error) {
+        Some("replica") => Ok(Acceptance::Fenced),
+        Some(_) => Ok(Acceptance::MovedOn),
+        None => refusal_of(&error, quote.attempt()).map(Acceptance::Refused).ok_or(error),
     }
-    refusal_of(&error).map(Acceptance::Refused).ok_or(error)
 }
 
 /// Writes the whole turn or nothing: key, conversation and its log, hold, messages and the run. A fenced process begins
@@ -161,7 +156,8 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
                           ?::uuid AS conversation_id, ?::boolean AS is_new, ?::uuid AS parent_id, ?::boolean AS is_at_head, \
                           ?::text AS title, ?::text AS conversation_model, ?::uuid AS answer_id, ?::uuid AS generation_id, \
                           ?::text AS requested_model, ?::text AS model_key, ?::jsonb AS terms, ?::bigint AS want, \
-                          ?::bigint AS min, ?::jsonb AS lines, ?::text AS description, loquent_now() AS now), \
+                          ?::bigint AS min, ?::jsonb AS lines, ?::timestamptz AS until, ?::text AS description, \
+                          loquent_now() AS now), \
         n AS (SELECT * FROM unnest(?::uuid[], ?::uuid[], ?::int[], ?::uuid[], ?::int[], ?::text[], ?::uuid[], ?::text[], ?::jsonb[]) \
                 WITH ORDINALITY AS n (id, parent_id, depth, jump_id, jump_depth, role, author_id, status, parts, place)), \
         k AS (INSERT INTO idempotency_keys AS i (user_id, operation, key, request_hash, result) \
@@ -189,7 +185,7 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
                  AND require_moved((SELECT parent_id IS NULL OR EXISTS (SELECT FROM messages m WHERE m.id = p.parent_id \
                                                                           FOR KEY SHARE) FROM p), 'parent') AS is_ours), \
         h AS (SELECT h.* FROM p, r, LATERAL ledger_hold(CASE WHEN r.is_ours THEN p.generation_id END, p.account_id, \
-                'generation', p.want, p.min, p.lines, p.viewer, p.description) h), \
+                'generation', p.want, p.min, p.lines, p.viewer, p.description, p.until) h), \
         m AS (INSERT INTO messages (id, account_id, conversation_id, parent_id, depth, jump_id, jump_depth, role, author_id, \
                                     status, parts, created_at) \
               SELECT n.id, p.account_id, c.id, n.parent_id, n.depth, n.jump_id, n.jump_depth, n.role, n.author_id, \
@@ -227,6 +223,7 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
         .bind::<sql_types::BigInt, _>(i64::from(turn.quote.wanted))
         .bind::<sql_types::BigInt, _>(i64::from(turn.quote.min))
         .bind::<sql_types::Jsonb, _>(turn.quote.lines())
+        .bind::<sql_types::Timestamptz, _>(turn.quote.until())
         .bind::<sql_types::Text, _>(&turn.description)
         .bind::<sql_types::Array<sql_types::Uuid>, _>(columns.ids)
         .bind::<sql_types::Array<sql_types::Nullable<sql_types::Uuid>>, _>(columns.parents)
@@ -241,5 +238,5 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
         .await
         .and_then(only)
         .map(Acceptance::Accepted)
-        .or_else(refusal)
+        .or_else(|error| refusal(error, &turn.quote))
 }

@@ -65,7 +65,8 @@ pub async fn finish_turn(
         WITH p AS (SELECT ?::uuid AS id, ?::uuid AS writer, ?::uuid AS owner, ?::text AS status, ?::text AS finish_reason, \
                           ?::text AS error_code, ?::text AS error_message, ?::jsonb AS parts, ?::int AS sequence, \
                           ?::boolean AS is_retryable, ?::int AS retry_after, ?::boolean AS is_capped, ?::int AS input_tokens, \
-                          ?::int AS cached_input_tokens, ?::int AS output_tokens, ?::int AS reasoning_tokens, \
+                          ?::int AS cached_input_tokens, ?::int AS cache_write_tokens, \
+                          ?::int AS output_tokens, ?::int AS reasoning_tokens, \
                           ?::text AS usage_source, ?::bigint AS charged, ?::text AS state, ?::jsonb AS actual, \
                           ?::text AS description), \
         w AS (SELECT m.id AS message_id, m.conversation_id FROM p JOIN generations g ON g.id = p.id JOIN messages m ON m.id = g.message_id), \
@@ -74,6 +75,7 @@ pub async fn finish_turn(
         g AS (UPDATE generations g SET status = p.status, finish_reason = p.finish_reason, error_code = p.error_code, \
                      error_message = p.error_message, is_retryable = p.is_retryable, retry_after_seconds = p.retry_after, is_output_capped = p.is_capped, \
                      input_tokens = p.input_tokens, cached_input_tokens = p.cached_input_tokens, \
+                     cache_write_tokens = p.cache_write_tokens, \
                      output_tokens = p.output_tokens, reasoning_tokens = p.reasoning_tokens, \
                      usage_source = p.usage_source, credits_charged = p.charged, finished_at = loquent_now(), \
                      revision = g.revision + 1 \
@@ -107,6 +109,7 @@ pub async fn finish_turn(
         .bind::<sql_types::Bool, _>(ending.is_output_capped)
         .bind::<sql_types::Nullable<sql_types::Int4>, _>(usage.map(|usage| count(usage.input)))
         .bind::<sql_types::Nullable<sql_types::Int4>, _>(usage.map(|usage| count(usage.cached_input)))
+        .bind::<sql_types::Nullable<sql_types::Int4>, _>(usage.map(|usage| count(usage.cache_write)))
         .bind::<sql_types::Nullable<sql_types::Int4>, _>(usage.map(|usage| count(usage.output)))
         .bind::<sql_types::Nullable<sql_types::Int4>, _>(usage.map(|usage| count(usage.reasoning)))
         .bind::<sql_types::Nullable<sql_types::Text>, _>(usage.map(|usage| usage.source.as_str()))

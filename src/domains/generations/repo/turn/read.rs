@@ -90,6 +90,8 @@ pub struct Context {
     pub history: Vec<PastTurn>,
     /// When the account that pays was made, and what it has; `None` when there is no such account.
     pub payer: Option<(DateTime<Utc>, SubscriptionRow)>,
+    /// The database's time of it all.
+    pub now: DateTime<Utc>,
 }
 
 #[derive(QueryableByName)]
@@ -116,6 +118,8 @@ struct ContextRow {
     account_created_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = sql_types::Nullable<sql_types::Jsonb>)]
     subscription: Option<serde_json::Value>,
+    #[diesel(sql_type = sql_types::Timestamptz)]
+    now: DateTime<Utc>,
 }
 
 /// Reads what a turn needs: an earlier result, the rights, the conversation, and the branch that the turn continues.
@@ -163,7 +167,8 @@ pub async fn read_turn(conn: &mut AsyncPgConnection, asked: Asked<'_>) -> QueryR
                            FROM branch), '[]') AS history, \
                (SELECT created_at FROM accounts WHERE id = coalesce((SELECT account_id FROM c), p.account_id)) AS account_created_at, \
                (SELECT to_jsonb(s) FROM subscriptions s WHERE s.ended_at IS NULL \
-                   AND s.account_id = coalesce((SELECT account_id FROM c), p.account_id)) AS subscription \
+                   AND s.account_id = coalesce((SELECT account_id FROM c), p.account_id)) AS subscription, \
+               loquent_now() AS now \
           FROM p LEFT JOIN idempotency_keys k \
             ON k.user_id = p.viewer AND k.operation = p.operation AND k.key = p.key AND k.expires_at > loquent_now()";
     let row: ContextRow = statement(SQL)
@@ -191,5 +196,6 @@ pub async fn read_turn(conn: &mut AsyncPgConnection, asked: Asked<'_>) -> QueryR
         answered_by: row.answered_by,
         history: read_json(row.history)?,
         payer: row.account_created_at.zip(row.subscription.map(read_json).transpose()?),
+        now: row.now,
     })
 }

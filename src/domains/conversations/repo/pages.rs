@@ -1,29 +1,46 @@
-//! Messages of conversations. Pages of several branches are read by one recursive statement, which Diesel's typed queries
+//! Pages of lists, the same page of several lists by one statement: lateral joins and climbs, which Diesel's typed queries
 //! cannot express.
 
+use chrono::{DateTime, Utc};
 use diesel::{prelude::*, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use super::conversations::accounts_of;
 use crate::{
-    domains::conversations::model::MessageRow,
+    domains::conversations::model::{ConversationRow, MessageRow},
     platform::postgres::statement::statement,
-    schema::{conversations, members, messages},
 };
 
-/// The messages among `ids` that the viewer may read.
-pub async fn list_messages(
+/// A page of the conversations of an account, latest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ConversationPage {
+    pub limit: i64,
+    /// Time of the last change and id of the conversation that it follows.
+    pub after: Option<(DateTime<Utc>, Uuid)>,
+}
+
+/// The same page of the viewer's conversations in each of the accounts.
+pub async fn list_conversation_pages(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
-    ids: &[Uuid],
-) -> QueryResult<Vec<MessageRow>> {
-    let accounts = members::table.filter(members::user_id.eq(viewer)).select(members::account_id);
-    messages::table
-        .inner_join(conversations::table.on(messages::conversation_id.eq(conversations::id.nullable())))
-        .filter(messages::id.eq_any(ids))
-        .filter(conversations::created_by.eq(viewer))
-        .filter(conversations::account_id.eq_any(accounts))
-        .select(MessageRow::as_select())
+    accounts: &[Uuid],
+    page: &ConversationPage,
+) -> QueryResult<Vec<ConversationRow>> {
+    const SQL: &str = "\
+        SELECT c.* FROM unnest(?::uuid[]) AS a (id), LATERAL (
+          SELECT * FROM conversations
+           WHERE account_id = a.id AND created_by = ? AND (updated_at, id) < (coalesce(?::timestamptz, 'infinity'), ?)
+           ORDER BY updated_at DESC, id DESC LIMIT ?) c
+         WHERE a.id IN (?) ORDER BY c.updated_at DESC, c.id DESC";
+    let (updated_at, id) = page.after.unzip();
+    statement(SQL)
+        .bind::<sql_types::Array<sql_types::Uuid>, _>(accounts)
+        .bind::<sql_types::Uuid, _>(viewer)
+        .bind::<sql_types::Nullable<sql_types::Timestamptz>, _>(updated_at)
+        .bind::<sql_types::Uuid, _>(id.unwrap_or(Uuid::max()))
+        .bind::<sql_types::BigInt, _>(page.limit)
+        .query(accounts_of(viewer))
         .load(conn)
         .await
 }
@@ -35,35 +52,25 @@ pub struct BranchPage {
     pub is_from_end: bool,
     pub after: Option<i32>,
     pub before: Option<i32>,
+    /// Last message of the branch; `None` for the one shown.
+    pub head_id: Option<Uuid>,
 }
 
-/// A message of a branch that was asked for.
-#[derive(Debug, QueryableByName)]
-pub struct BranchMessage {
-    /// Which of the branches, from 1.
-    #[diesel(sql_type = sql_types::BigInt)]
-    pub place: i64,
-    #[diesel(embed)]
-    pub message: MessageRow,
-}
-
-/// The same page of each branch, oldest message first. A branch is a conversation of the viewer's and its last message;
-/// without one it is the branch shown. One climbs from the last message to the page by jumps, then message by message; `OFFSET
-/// 0` keeps each step a look into the index, however many rows the planner expects.
+/// The same page of each conversation, oldest message first. The conversations were read for the viewer before. One climbs
+/// from the last message to the page by jumps, then message by message; `OFFSET 0` keeps each step a look into the index,
+/// however many rows the planner expects.
 pub async fn list_branches(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
-    branches: &[(Uuid, Option<Uuid>)],
-    page: BranchPage,
-) -> QueryResult<Vec<BranchMessage>> {
+    conversations: &[Uuid],
+    page: &BranchPage,
+) -> QueryResult<Vec<MessageRow>> {
     const SQL: &str = "\
-        WITH RECURSIVE p AS (SELECT ?::boolean AS is_from_end, ?::int AS lowest, ?::int AS highest, ?::int AS size), \
-        b AS (SELECT k.place, h.id, least(p.highest, h.depth) AS highest \
-                FROM p, unnest(?::uuid[], ?::uuid[]) WITH ORDINALITY AS k (conversation_id, head_id, place) \
-                JOIN conversations c ON c.id = k.conversation_id AND c.created_by = ? \
-                CROSS JOIN LATERAL (SELECT * FROM messages WHERE id = coalesce(k.head_id, c.head_id) \
-                                      AND conversation_id = c.id OFFSET 0) h), \
-        page AS (SELECT b.place, b.id, \
+        WITH RECURSIVE p AS (SELECT ?::boolean AS is_from_end, ?::int AS lowest, ?::int AS highest, ?::int AS size, ?::uuid AS head_id), \
+        b AS (SELECT h.id, least(p.highest, h.depth) AS highest FROM p, conversations c, \
+                     LATERAL (SELECT * FROM messages WHERE id = coalesce(p.head_id, c.head_id) AND conversation_id = c.id OFFSET 0) h \
+               WHERE c.id = ANY(?) AND c.created_by = ?), \
+        page AS (SELECT b.id, \
                         CASE WHEN is_from_end THEN greatest(lowest, b.highest - size + 1) ELSE lowest END AS lowest, \
                         CASE WHEN is_from_end THEN b.highest ELSE least(b.highest, lowest + size - 1) END AS highest \
                    FROM p, b), \
@@ -71,20 +78,19 @@ pub async fn list_branches(
           SELECT page.*, m.parent_id, m.jump_id, m.depth, m.jump_depth \
             FROM page, LATERAL (SELECT * FROM messages WHERE id = page.id OFFSET 0) m WHERE page.lowest <= page.highest \
           UNION ALL \
-          SELECT c.place, m.id, c.lowest, c.highest, m.parent_id, m.jump_id, m.depth, m.jump_depth \
+          SELECT m.id, c.lowest, c.highest, m.parent_id, m.jump_id, m.depth, m.jump_depth \
             FROM climb c, LATERAL (SELECT * FROM messages \
                     WHERE id = CASE WHEN c.jump_depth >= c.highest THEN c.jump_id ELSE c.parent_id END OFFSET 0) m \
            WHERE c.depth > c.lowest) \
-        SELECT climb.place, m.* FROM climb, LATERAL (SELECT * FROM messages WHERE id = climb.id OFFSET 0) m \
-         WHERE climb.depth <= climb.highest ORDER BY climb.place, climb.depth";
-    let (conversations, heads): (Vec<Uuid>, Vec<Option<Uuid>>) = branches.iter().copied().unzip();
+        SELECT m.* FROM climb, LATERAL (SELECT * FROM messages WHERE id = climb.id OFFSET 0) m \
+         WHERE climb.depth <= climb.highest ORDER BY climb.depth";
     statement(SQL)
         .bind::<sql_types::Bool, _>(page.is_from_end)
         .bind::<sql_types::Int4, _>(page.after.map_or(0, |depth| depth.saturating_add(1)))
         .bind::<sql_types::Int4, _>(page.before.map_or(i32::MAX, |depth| depth.saturating_sub(1)))
         .bind::<sql_types::Int4, _>(i32::try_from(page.limit).unwrap_or(i32::MAX))
+        .bind::<sql_types::Nullable<sql_types::Uuid>, _>(page.head_id)
         .bind::<sql_types::Array<sql_types::Uuid>, _>(conversations)
-        .bind::<sql_types::Array<sql_types::Nullable<sql_types::Uuid>>, _>(heads)
         .bind::<sql_types::Uuid, _>(viewer)
         .load(conn)
         .await

@@ -1,0 +1,70 @@
+//! The revision of a limit grows with everything that a client can see of it: use, time and plans.
+
+use std::collections::HashMap;
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use super::{OFFER, offered, set_plan, shift, until_midnight};
+use crate::support::{client::Client, provider::Script};
+
+const QUOTAS: &str =
+    "{ viewer { account { quotas { meter window scope limit used held remaining resetsAt revision } } } }";
+
+/// The last state of every limit that was read, by its place.
+#[derive(Default)]
+struct Seen(HashMap<String, Value>);
+
+impl Seen {
+    /// Reads all limits: what differs from the state before has a higher revision, and nothing has a lower one. The
+    /// windows of those that differ.
+    async fn read(&mut self, person: &Client) -> Vec<String> {
+        let answer = person.gql(QUOTAS, json!({})).await;
+        let quotas = answer.data()["viewer"]["account"]["quotas"].as_array().unwrap().clone();
+        let new = quotas.into_iter().filter(|quota| self.is_new(quota));
+        new.map(|quota| quota["window"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn is_new(&mut self, quota: &Value) -> bool {
+        let place = ["meter", "window", "scope"].map(|name| quota[name].as_str().unwrap()).join(" ");
+        let Some(last) = self.0.insert(place.clone(), quota.clone()) else { return true };
+        let revision = |quota: &Value| quota["revision"].as_i64().unwrap();
+        assert!(revision(quota) >= revision(&last), "{place}: {last} and then {quota}");
+        let is_changed = ["limit", "used", "held", "resetsAt"].iter().any(|name| quota[*name] != last[*name]);
+        assert!(!is_changed || revision(quota) > revision(&last), "{place}: {last} and then {quota}");
+        is_changed
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revision_grows_with_use_with_time_and_with_another_plan() {
+    let app = offered(OFFER).await;
+    let mut total = until_midnight(&app) - TimeDelta::seconds(90);
+    shift(&app, total, total).await;
+    let person = app.client.sign_up().await;
+    let send = async || {
+        app.provider.then(Script::text("Yes.", 1).usage(5, 10));
+        person.ended_run(&person.send_text("Hi", json!({})).await).await;
+    };
+    let mut seen = Seen::default();
+    assert_eq!(seen.read(&person).await, ["DAY", "MINUTE", "NONE", "DAY"]);
+    send().await;
+    assert_eq!(seen.read(&person).await, ["DAY", "MINUTE", "DAY"], "the answer at once is over");
+    let mut pass = async |seconds| {
+        let step = TimeDelta::seconds(seconds);
+        total += step;
+        shift(&app, total, step).await;
+    };
+    pass(61).await;
+    assert_eq!(seen.read(&person).await, ["MINUTE"], "the call has left its minute");
+    pass(60).await;
+    assert_eq!(seen.read(&person).await, ["DAY", "DAY"], "midnight");
+    send().await;
+    assert_eq!(seen.read(&person).await, ["DAY", "MINUTE", "DAY"]);
+    for (plan, changed) in [("pro", vec!["DAY"]), ("free", vec!["DAY"]), ("huge", vec![]), ("free", vec![])] {
+        set_plan(&app, &person, plan).await;
+        assert_eq!(seen.read(&person).await, changed, "{plan}");
+    }
+    println!("a_revision_grows n=10 ok");
+    app.close().await;
+}
