@@ -54,10 +54,9 @@ pub async fn edit_message(
         m AS (UPDATE messages SET parts = p.parts, edited_at = loquent_now() \
                 FROM p, mine WHERE messages.id = p.message_id RETURNING messages.*), \
         u AS (UPDATE conversations SET event_sequence = event_sequence + 1, updated_at = loquent_now() \
-                FROM m WHERE conversations.id = m.conversation_id \
-              RETURNING conversations.id, event_sequence, m.id AS message_id), \
+               WHERE id = (SELECT conversation_id FROM m) RETURNING id, event_sequence), \
         v AS (INSERT INTO conversation_events (slot, conversation_id, sequence, kind, message_id) \
-              SELECT conversation_event_slot(loquent_now()), id, event_sequence, 'message', message_id FROM u) \
+              SELECT conversation_event_slot(loquent_now()), u.id, event_sequence, 'message', m.id FROM u, m) \
         SELECT m.* FROM m, u";
     statement(SQL)
         .bind::<sql_types::Uuid, _>(viewer)

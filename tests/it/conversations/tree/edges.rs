@@ -3,9 +3,12 @@
 use serde_json::json;
 
 use super::{branch, edit, regenerate, remove, select, send};
-use crate::support::{
-    app::{TestApp, new_key},
-    provider::{Gate, Script},
+use crate::{
+    credits::books::wait_until_settled,
+    support::{
+        app::{TestApp, new_key},
+        provider::{Gate, Script},
+    },
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,6 +115,7 @@ async fn an_answer_in_progress_ends_with_the_message_it_follows() {
     let question = turn["userMessage"]["id"].as_str().unwrap();
     assert_eq!(remove(&person, question).await["deletedId"], question);
     app.provider.idle().await;
+    wait_until_settled(&app.db.url).await;
     let (found, ids) = branch(&person, &conversation, None, 25).await;
     assert_eq!((&found["head"], &found["messageCount"], ids.len()), (&json!(null), &json!(0), 0));
     app.close().await;

@@ -174,7 +174,7 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
         extended AS (UPDATE conversations c SET head_id = p.answer_id, message_count = message_count + ours.messages, \
                                                 event_sequence = event_sequence + ours.messages + 1, \
                                                 title = coalesce(c.title, p.title), updated_at = p.now \
-                FROM p, ours WHERE NOT p.is_new AND ours.n = 1 AND c.id = p.conversation_id \
+                FROM p, ours WHERE NOT p.is_new AND ours.n = 1 AND c.id = (SELECT conversation_id FROM p) \
                  AND c.created_by = p.viewer AND c.account_id = p.account_id \
                  AND (NOT p.is_at_head OR c.head_id IS NOT DISTINCT FROM p.parent_id) RETURNING c.id, c.event_sequence), \
         c AS (SELECT * FROM created UNION ALL SELECT * FROM extended), \

@@ -54,7 +54,8 @@ pub struct Settled {
 
 /// Ends a run that `owner` has: status and usage, text of the answer, and the settlement, together. `None` when it had
 /// ended before or belongs to somebody else, or when `writer`, the process that asks, is fenced. The conversation is locked
-/// first, then the message, then the run, as by whoever removes one of them, so that nobody waits in a circle.
+/// first, then the message, then the run, as by whoever removes one of them, so that nobody waits in a circle. Rows are found by
+/// subqueries, which stay looks into an index whatever the planner expects of a table.
 pub async fn finish_turn(
     conn: &mut AsyncPgConnection,
     writer: Uuid,
@@ -70,8 +71,8 @@ pub async fn finish_turn(
                           ?::text AS usage_source, ?::bigint AS charged, ?::text AS state, ?::jsonb AS actual, \
                           ?::text AS description), \
         w AS (SELECT m.id AS message_id, m.conversation_id FROM p JOIN generations g ON g.id = p.id JOIN messages m ON m.id = g.message_id), \
-        lc AS (SELECT c.id FROM w JOIN conversations c ON c.id = w.conversation_id FOR UPDATE OF c), \
-        l AS (SELECT m.id FROM w LEFT JOIN lc ON true JOIN messages m ON m.id = w.message_id FOR UPDATE OF m), \
+        lc AS (SELECT id FROM conversations WHERE id = (SELECT conversation_id FROM w) FOR UPDATE), \
+        l AS (SELECT id FROM messages WHERE id = (SELECT w.message_id FROM w LEFT JOIN lc ON true) FOR UPDATE), \
         g AS (UPDATE generations g SET status = p.status, finish_reason = p.finish_reason, error_code = p.error_code, \
                      error_message = p.error_message, is_retryable = p.is_retryable, retry_after_seconds = p.retry_after, is_output_capped = p.is_capped, \
                      input_tokens = p.input_tokens, cached_input_tokens = p.cached_input_tokens, \
@@ -82,11 +83,11 @@ pub async fn finish_turn(
                 FROM p LEFT JOIN l ON true WHERE g.id = p.id AND g.replica_id = p.owner AND g.finished_at IS NULL \
                  AND EXISTS (SELECT FROM replicas r WHERE r.id = p.writer AND r.fenced_at IS NULL) RETURNING g.*), \
         m AS (UPDATE messages m SET status = p.status, parts = p.parts, stream_sequence = p.sequence \
-                FROM p, g WHERE m.id = g.message_id RETURNING m.id, m.conversation_id), \
-        c AS (UPDATE conversations c SET event_sequence = event_sequence + 1 FROM m WHERE c.id = m.conversation_id \
-              RETURNING c.id, c.event_sequence, m.id AS message_id), \
+                FROM p WHERE m.id = (SELECT message_id FROM g) RETURNING m.id, m.conversation_id), \
+        c AS (UPDATE conversations SET event_sequence = event_sequence + 1 WHERE id = (SELECT conversation_id FROM m) \
+              RETURNING id, event_sequence), \
         v AS (INSERT INTO conversation_events (slot, conversation_id, sequence, kind, message_id) \
-              SELECT conversation_event_slot(loquent_now()), id, event_sequence, 'message', message_id FROM c), \
+              SELECT conversation_event_slot(loquent_now()), c.id, c.event_sequence, 'message', m.id FROM c, m), \
         s AS (SELECT s.* FROM p, g, LATERAL ledger_settle(g.id, p.state, p.actual, g.user_id, p.description) s) \
         SELECT to_jsonb(g) AS generation, s.available, s.held, s.revision, s.quotas AS counts \
           FROM g LEFT JOIN s ON true \

@@ -129,9 +129,8 @@ pub async fn read_turn(conn: &mut AsyncPgConnection, asked: Asked<'_>) -> QueryR
         WITH RECURSIVE p AS (SELECT ?::uuid AS viewer, ?::uuid AS conversation_id, ?::uuid AS account_id, \
                                     ?::text AS follows, ?::uuid AS message_id, ?::text AS operation, ?::text AS key, \
                                     ?::int AS max_history, ?::int AS max_bytes, ?::bigint AS max_siblings), \
-        c AS (SELECT conversations.* FROM p JOIN conversations \
-                ON conversations.id = coalesce(p.conversation_id, (SELECT conversation_id FROM messages WHERE id = p.message_id)) \
-               AND conversations.created_by = p.viewer), \
+        c AS (SELECT * FROM conversations WHERE created_by = (SELECT viewer FROM p) \
+               AND id = (SELECT coalesce(p.conversation_id, (SELECT conversation_id FROM messages WHERE id = p.message_id)) FROM p)), \
         named AS (SELECT m.id, m.parent_id FROM p, c, LATERAL (SELECT * FROM messages WHERE id = p.message_id OFFSET 0) m \
                    WHERE m.conversation_id = c.id), \
         start AS (SELECT CASE p.follows WHEN 'head' THEN c.head_id WHEN 'message' THEN named.id \
