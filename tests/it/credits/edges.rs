@@ -97,10 +97,13 @@ impl Eve {
         found.remove(0)
     }
 
-    /// The only limit, with so much used and held, which starts again at the next midnight.
+    /// The only limit of the plan, beside the ceiling of the day, with so much used and held, which starts again at the next
+    /// midnight.
     fn assert_quota(&self, payload: &Value, expected: Value) {
         assert_eq!(payload["userErrors"], json!([]));
-        let [quota] = &payload["quotas"].as_array().unwrap()[..] else { panic!("{payload}") };
+        let quotas = payload["quotas"].as_array().unwrap();
+        let of_plan: Vec<&Value> = quotas.iter().filter(|quota| quota["meter"] != "CREDITS").collect();
+        let [quota] = of_plan[..] else { panic!("{payload}") };
         assert_eq!(json!([quota["used"], quota["held"], quota["remaining"]]), expected, "{payload}");
         let resets_at: DateTime<Utc> = quota["resetsAt"].as_str().unwrap().parse().unwrap();
         assert_eq!(resets_at, self.midnight + Days::new(1));
