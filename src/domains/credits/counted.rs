@@ -10,7 +10,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    attempt::Attempt,
+    demand::Demand,
     lines::{Line, Target},
     quota::{Limits, Quota, read_counts},
     repo::counted::{self as repo, Counted},
@@ -32,7 +32,7 @@ pub struct NewConversationCount {
     lines: Vec<Line>,
     until: DateTime<Utc>,
     /// For the case that it is refused.
-    attempt: Arc<Attempt>,
+    demand: Arc<Demand>,
 }
 
 /// Why a conversation was not counted.
@@ -60,9 +60,9 @@ impl NewConversationCount {
     ) -> Self {
         let lines = conversation_lines(plan, anchors, now);
         let limits = Limits::new(plan, std::iter::empty(), anchors).counted_by(&lines);
-        let attempt = Arc::new(Attempt::of_conversation(user_id, plan, anchors, now, limits));
+        let demand = Arc::new(Demand::of_conversation(user_id, plan, anchors, now, limits));
         let until = Line::until(&lines, until);
-        Self { id, account_id, user_id, lines, until, attempt }
+        Self { id, account_id, user_id, lines, until, demand }
     }
 
     /// As `ledger_hold` reads it.
@@ -71,8 +71,8 @@ impl NewConversationCount {
     }
 
     /// What is asked for, for the case that it is refused.
-    pub(super) fn attempt(&self) -> &Arc<Attempt> {
-        &self.attempt
+    pub(super) fn demand(&self) -> &Arc<Demand> {
+        &self.demand
     }
 
     /// From when on the lines say nothing any more.
@@ -103,7 +103,7 @@ pub async fn count_conversation_in_tx(
         return Ok(Vec::new());
     }
     match repo::count_conversation(conn, count).await? {
-        Counted::Counts(counts) => Ok(count.attempt.limits.quotas(&read_counts(counts)?)),
+        Counted::Counts(counts) => Ok(count.demand.limits.quotas(&read_counts(counts)?)),
         Counted::MovedOn => Err(NotCounted::MovedOn),
         Counted::Refused(refusal) => {
             refusal.count();

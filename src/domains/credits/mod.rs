@@ -13,9 +13,9 @@
 //! ```
 
 mod adjustments;
-mod attempt;
 mod ceilings;
 mod counted;
+mod demand;
 mod grants;
 pub mod graphql;
 mod hold;
@@ -32,9 +32,9 @@ mod watch;
 mod windows;
 
 pub use adjustments::{Adjusted, Adjustment, Adjustments, require_reason};
-pub use attempt::Attempt;
 pub use ceilings::CeilingAlarm;
 pub use counted::{NewConversationCount, NotCounted, count_conversation_in_tx};
+pub use demand::Demand;
 pub use grants::{
     GrantSource, NewGrant, PeriodGrant, expire_in_tx, grant_in_tx, list_period_grants, list_with_expired,
     lock_wallets_in_tx,

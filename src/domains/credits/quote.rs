@@ -9,7 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    attempt::Attempt,
+    demand::Demand,
     hold::Hold,
     lines::{Line, Target},
     quota::Limits,
@@ -82,7 +82,7 @@ pub struct Quote {
     user_id: Uuid,
     until: DateTime<Utc>,
     /// For the case that it is refused.
-    attempt: Arc<Attempt>,
+    demand: Arc<Demand>,
 }
 
 impl Quote {
@@ -107,10 +107,10 @@ impl Quote {
         }
         add_ceilings(&mut lines, call, &terms);
         let limits = Limits::new(call.plan, call.ceilings.limits(), call.anchors).counted_by(&lines);
-        let attempt = Arc::new(Attempt::of_call(call, limits));
+        let demand = Arc::new(Demand::of_call(call, limits));
         let (min, user_id) = (content.min_output_tokens.min(wanted), call.user_id);
         let until = Line::until(&lines, call.until);
-        Self { terms, wanted, min, lines, user_id, until, attempt }
+        Self { terms, wanted, min, lines, user_id, until, demand }
     }
 
     /// The same with the most it may cost in micro-credits; `None` when that does not pay for the least.
@@ -149,12 +149,12 @@ impl Quote {
 
     /// The limits that the call counts in.
     pub fn limits(&self) -> Limits {
-        self.attempt.limits.clone()
+        self.demand.limits.clone()
     }
 
     /// What is asked for, for the case that it is refused.
-    pub fn attempt(&self) -> &Arc<Attempt> {
-        &self.attempt
+    pub fn demand(&self) -> &Arc<Demand> {
+        &self.demand
     }
 
     /// The hold that the database opened under `id`: the cap it admitted and the micro-credits it took.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
-    attempt::{Attempt, Means},
+    demand::{Demand, Means},
     model::{Balance, Credits},
     quota::{Count, Quota},
 };
@@ -44,7 +44,7 @@ pub struct Refusal {
     counts: Vec<Count>,
     /// What was refused; the database does not say it.
     #[serde(skip)]
-    pub(super) attempt: Option<Arc<Attempt>>,
+    pub(super) demand: Option<Arc<Demand>>,
 }
 
 /// What a line draws on.
@@ -69,15 +69,15 @@ impl Refusal {
 
     /// Every limit that the call would have counted in, as it stands.
     pub fn quotas(&self) -> Vec<Quota> {
-        self.attempt.as_ref().map_or_else(Vec::new, |attempt| attempt.limits.quotas(&self.counts))
+        self.demand.as_ref().map_or_else(Vec::new, |demand| demand.limits.quotas(&self.counts))
     }
 
     /// Plans on offer on which the same would pass, cheapest first.
     pub fn upgrades(&self, catalog: &Catalog) -> Vec<Arc<Plan>> {
-        let Some(attempt) = &self.attempt else { return Vec::new() };
-        let model = attempt.model_key().and_then(|key| catalog.find_model(key));
+        let Some(demand) = &self.demand else { return Vec::new() };
+        let model = demand.model_key().and_then(|key| catalog.find_model(key));
         let (ceilings, means) = (catalog.ceilings(), Means { balance: self.balance(), counts: &self.counts });
-        catalog.cheapest_with(|plan| attempt.passes_on(plan, model.as_deref(), &ceilings, means))
+        catalog.cheapest_with(|plan| demand.passes_on(plan, model.as_deref(), &ceilings, means))
     }
 
     /// As people are told. Credits are a matter of the balance, everything else of a limit.
@@ -228,7 +228,7 @@ mod tests {
             account_id: Uuid::nil(),
             balance: None,
             counts: Vec::new(),
-            attempt: None,
+            demand: None,
         }
     }
 

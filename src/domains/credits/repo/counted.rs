@@ -7,19 +7,19 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 
 use crate::{
-    domains::credits::{attempt::Attempt, counted::NewConversationCount, refusal::Refusal},
+    domains::credits::{counted::NewConversationCount, demand::Demand, refusal::Refusal},
     platform::postgres::{moved_on, only, statement::statement},
 };
 
-/// The refusal that `ledger_hold` raised of an attempt, if it is one. The SQLSTATE of a raised exception is not part of Diesel's error,
+/// The refusal that `ledger_hold` raised of a demand, if it is one. The SQLSTATE of a raised exception is not part of Diesel's error,
 /// so it is known by its message.
-pub fn refusal_of(error: &DieselError, attempt: &Arc<Attempt>) -> Option<Box<Refusal>> {
+pub fn refusal_of(error: &DieselError, demand: &Arc<Demand>) -> Option<Box<Refusal>> {
     let DieselError::DatabaseError(_, info) = error else { return None };
     if !info.message().starts_with("insufficient ") {
         return None;
     }
     let mut refusal: Box<Refusal> = serde_json::from_str(info.details()?).ok()?;
-    refusal.attempt = Some(Arc::clone(attempt));
+    refusal.demand = Some(Arc::clone(demand));
     Some(refusal)
 }
 
@@ -61,6 +61,6 @@ pub async fn count_conversation(
     match counted {
         Ok(Row { counts }) => Ok(Counted::Counts(counts)),
         Err(error) if moved_on(&error).is_some() => Ok(Counted::MovedOn),
-        Err(error) => refusal_of(&error, count.attempt()).map(Counted::Refused).ok_or(error),
+        Err(error) => refusal_of(&error, count.demand()).map(Counted::Refused).ok_or(error),
     }
 }

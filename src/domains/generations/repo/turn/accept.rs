@@ -143,7 +143,7 @@ fn refusal(error: DieselError, quote: &Quote) -> QueryResult<Acceptance> {
     match moved_on(&error) {
         Some("replica") => Ok(Acceptance::Fenced),
         Some(_) => Ok(Acceptance::MovedOn),
-        None => refusal_of(&error, quote.attempt()).map(Acceptance::Refused).ok_or(error),
+        None => refusal_of(&error, quote.demand()).map(Acceptance::Refused).ok_or(error),
     }
 }
 

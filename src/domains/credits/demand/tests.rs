@@ -61,7 +61,7 @@ fn model() -> Model {
     }
 }
 
-fn attempt(plan: &Plan) -> Attempt {
+fn demand(plan: &Plan) -> Demand {
     let period = windows::month_since(now(), now());
     let anchors = Anchors { sign_up: now(), subscription: now(), period, terms: 0 };
     let quote = Quote::new(&Call {
@@ -76,7 +76,7 @@ fn attempt(plan: &Plan) -> Attempt {
         wanted: None,
         is_new_conversation: true,
     });
-    Attempt::clone(quote.attempt())
+    Demand::clone(quote.demand())
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_plan_is_an_upgrade_only_when_the_whole_call_passes_on_it() {
     use Meter::{Messages, Tokens};
     use Window::{Day, Minute, Month};
     let mine = plan("small", Some(50), vec![limit(Messages, Day, 2)]);
-    let attempt = attempt(&mine);
+    let demand = demand(&mine);
     let counts = [count(Messages, Day, 2, 1), count(Tokens, Month, 400, 100)];
     let means = Means { balance: Balance { available: 60, held: 0, revision: 1 }, counts: &counts };
     let rich = |models, limits| plan(models, Some(1_000), limits);
@@ -105,13 +105,13 @@ fn a_plan_is_an_upgrade_only_when_the_whole_call_passes_on_it() {
         ("calls are counted", plan("*", None, Vec::new()), true),
         ("a floor of 950 and 1010 credits", dear.clone(), true),
     ] {
-        let passes = attempt.passes_on(&other, Some(&model()), &Ceilings::default(), means);
+        let passes = demand.passes_on(&other, Some(&model()), &Ceilings::default(), means);
         assert_eq!(passes, is_upgrade, "{name}");
     }
     dear.content.credits = Some(900);
-    assert!(!attempt.passes_on(&dear, Some(&model()), &Ceilings::default(), means), "below its floor");
+    assert!(!demand.passes_on(&dear, Some(&model()), &Ceilings::default(), means), "below its floor");
     let closed = Ceilings { parallel: Some(0), ..Ceilings::default() };
     let best = plan("*", None, Vec::new());
-    assert!(!attempt.passes_on(&best, Some(&model()), &closed, means), "a ceiling is the same on every plan");
-    assert!(!attempt.passes_on(&best, None, &Ceilings::default(), means), "the model is gone");
+    assert!(!demand.passes_on(&best, Some(&model()), &closed, means), "a ceiling is the same on every plan");
+    assert!(!demand.passes_on(&best, None, &Ceilings::default(), means), "the model is gone");
 }

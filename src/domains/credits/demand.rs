@@ -15,7 +15,7 @@ use crate::domains::catalog::{Ceilings, Meter, Model, Plan};
 
 /// Work that an account may be too poor for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
+pub struct Demand {
     work: Work,
     user_id: Uuid,
     anchors: Anchors,
@@ -39,7 +39,7 @@ pub struct Means<'a> {
     pub counts: &'a [Count],
 }
 
-impl Attempt {
+impl Demand {
     /// A call that counts in these limits.
     pub(super) fn of_call(call: &Call<'_>, limits: Limits) -> Self {
         let work = Work::Turn {
