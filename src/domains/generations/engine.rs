@@ -19,7 +19,7 @@ use super::{
 use crate::{
     domains::{
         conversations::{MessageRow, Part, RunStatus},
-        credits::{AccountWatch, Hold, Limits, Terms, Usage, UsageSource, read_counts},
+        credits::{AccountWatch, Hold, Terms, Usage, UsageSource},
     },
     error::{AppError, ErrorCode, Result},
     platform::{postgres::Db, replica::Identity, tasks::Tasks},
@@ -52,8 +52,6 @@ pub struct Engine {
 /// One accepted turn, ready to run.
 pub struct Run {
     pub hold: Hold,
-    /// Of the plan, in which it counts.
-    pub limits: Limits,
     pub answer: MessageRow,
     pub provider: Arc<dyn ChatProvider>,
     pub request: ChatRequest,
@@ -177,7 +175,7 @@ impl Engine {
 
     /// Stores the end, repeating until it is known to be stored: while this process keeps its lease nobody else will.
     async fn end(&self, run: Run, outcome: Outcome, output: Output, sequence: i32) {
-        let Run { hold, limits, answer, identity, request, description, place, .. } = run;
+        let Run { hold, answer, identity, request, description, place, .. } = run;
         let is_capped = hold.is_capped();
         let (status, finish_reason, failure) = describe(&outcome, is_capped);
         let usage = usage_of(&output, hold.terms(), &outcome);
@@ -203,10 +201,9 @@ impl Engine {
                 Ok::<_, AppError>(repo::finish_turn(&mut conn, me, me, &ending).await?)
             };
             match attempt.await {
-                Ok(Some(Settled { generation, balance, counts })) => {
+                Ok(Some(Settled { generation, balance })) => {
                     ending.resolution.count();
                     self.watch.hint(generation.account_id);
-                    let quotas = limits.quotas(&read_counts(counts).unwrap_or_default());
                     let message = MessageRow {
                         status: generation.status.clone(),
                         parts: ending.parts,
@@ -220,7 +217,7 @@ impl Engine {
                         microcredits_charged = generation.credits_charged,
                         "the run has ended"
                     );
-                    place.finish(Finished { message, generation, balance, quotas });
+                    place.finish(Finished { message, generation, balance });
                     return;
                 }
                 // Somebody else has ended it, or will, because this process is fenced; watchers read how.

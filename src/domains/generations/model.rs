@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     domains::{
         conversations::{MessageRow, Part, RunStatus},
-        credits::{Balance, Quota},
+        credits::Balance,
     },
     error::ErrorCode,
     platform::ids::Entity,
@@ -230,8 +230,6 @@ pub struct Finished {
     pub message: MessageRow,
     pub generation: GenerationRow,
     pub balance: Balance,
-    /// Limits of the plan that the run counted in.
-    pub quotas: Vec<Quota>,
 }
 
 #[cfg(test)]

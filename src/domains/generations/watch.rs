@@ -207,12 +207,7 @@ impl Reader {
             }
         }
         if let Some(generation) = watched.generation {
-            let finished = Finished {
-                message: watched.message,
-                generation,
-                balance: watched.balance,
-                quotas: Vec::new(),
-            };
+            let finished = Finished { message: watched.message, generation, balance: watched.balance };
             events.push(WatchEvent::Finished(Arc::new(finished)));
         }
         Step { events, then: Then::End }

@@ -14,17 +14,17 @@ use crate::support::{
 const ADJUST: &str = "mutation($input: AdjustCreditsInput!) { adjustCredits(input: $input) {
     adjustment { id status amount reason account { id name viewerRole } requestedBy { id } }
     creditBalance { available revision } userErrors { code message field } } }";
-const SET_PLAN: &str = "mutation($input: SetAccountPlanInput!) { setAccountPlan(input: $input) {
+pub const SET_PLAN: &str = "mutation($input: SetAccountPlanInput!) { setAccountPlan(input: $input) {
     account { id viewerRole plan { key } creditBalance { available } creditGrants { source } }
     userErrors { code field } } }";
 
-async fn account_of(client: &Client) -> String {
+pub async fn account_of(client: &Client) -> String {
     let answer = client.gql("{ viewer { account { id } } }", json!({})).await;
     answer.data()["viewer"]["account"]["id"].as_str().unwrap().to_owned()
 }
 
 /// Gives somebody a role, as the command does.
-async fn set_role(app: &TestApp, account: &str, role: &str) {
+pub async fn set_role(app: &TestApp, account: &str, role: &str) {
     let id = parse_any(account).unwrap().1;
     app.db.execute(&format!("UPDATE users SET role = '{role}' WHERE id = '{id}'")).await;
 }

@@ -5,23 +5,34 @@ use std::collections::HashMap;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::{OFFER, offered, set_plan, shift, until_midnight};
-use crate::support::{client::Client, provider::Script};
+use super::{
+    OFFER,
+    admin::{SET_PLAN, account_of, set_role},
+    offered, set_plan, shift, until_midnight,
+};
+use crate::support::{
+    app::TestApp,
+    client::Client,
+    provider::{Gate, Script},
+};
 
-const QUOTAS: &str =
-    "{ viewer { account { quotas { meter window scope limit used held remaining resetsAt revision } } } }";
+const QUOTA: &str = "quotas { meter window scope limit used held remaining resetsAt revision }";
 
 /// The last state of every limit that was read, by its place.
 #[derive(Default)]
 struct Seen(HashMap<String, Value>);
 
 impl Seen {
-    /// Reads all limits: what differs from the state before has a higher revision, and nothing has a lower one. The
-    /// windows of those that differ.
+    /// Reads all limits.
     async fn read(&mut self, person: &Client) -> Vec<String> {
-        let answer = person.gql(QUOTAS, json!({})).await;
-        let quotas = answer.data()["viewer"]["account"]["quotas"].as_array().unwrap().clone();
-        let new = quotas.into_iter().filter(|quota| self.is_new(quota));
+        let answer = person.gql(&format!("{{ viewer {{ account {{ {QUOTA} }} }} }}"), json!({})).await;
+        self.look(&answer.data()["viewer"]["account"]["quotas"])
+    }
+
+    /// Looks at limits that were read: what differs from the state before has a higher revision, and nothing has a lower one. The
+    /// windows of those that differ.
+    fn look(&mut self, quotas: &Value) -> Vec<String> {
+        let new = quotas.as_array().unwrap().iter().filter(|quota| self.is_new(quota));
         new.map(|quota| quota["window"].as_str().unwrap().to_owned()).collect()
     }
 
@@ -66,5 +77,47 @@ async fn a_revision_grows_with_use_with_time_and_with_another_plan() {
         assert_eq!(seen.read(&person).await, changed, "{plan}");
     }
     println!("a_revision_grows n=10 ok");
+    app.close().await;
+}
+
+/// Sends, and stops the answer once `meanwhile` has happened.
+async fn stopped_after(app: &TestApp, person: &Client, seen: &mut Seen, meanwhile: impl AsyncFnOnce()) {
+    let gate = Gate::default();
+    app.provider.then(Script::text("Yes. No.", 2).usage(5, 10).gate_after(1, &gate));
+    let sent = person.send_text("Hi", json!({})).await;
+    let message = &sent["assistantMessage"];
+    meanwhile().await;
+    seen.read(person).await;
+    let query = format!(
+        "mutation($id: ID!) {{ cancelGeneration(input: {{ id: $id }}) {{ generation {{ status }} {QUOTA} }} }}"
+    );
+    let answer = person.gql(&query, json!({ "id": message["generation"]["id"] })).await;
+    let canceled = &answer.data()["cancelGeneration"];
+    assert_eq!(canceled["generation"]["status"], "CANCELED");
+    seen.look(&canceled["quotas"]);
+    // What a read says then is what the end has said.
+    assert_eq!(seen.read(person).await, Vec::<String>::new());
+    gate.open();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_outlives_its_plan_ends_with_the_limits_of_now() {
+    let app = offered(OFFER).await;
+    let (admin, person) = (app.client.sign_up().await, app.client.sign_up().await);
+    let (own, account) = (account_of(&admin).await, account_of(&person).await);
+    set_role(&app, &own, "admin").await;
+    let mut seen = Seen::default();
+    seen.read(&person).await;
+    stopped_after(&app, &person, &mut seen, async || {
+        let plans = admin.gql("{ plans { id key } }", json!({})).await;
+        let plans = plans.data()["plans"].as_array().unwrap();
+        let pro = plans.iter().find(|plan| plan["key"] == "pro").unwrap();
+        let input = json!({ "accountId": account, "planId": pro["id"], "reason": "Prize" });
+        let answer = admin.gql(SET_PLAN, json!({ "input": input })).await;
+        assert_eq!(answer.user_errors("setAccountPlan"), Vec::<Value>::new());
+    })
+    .await;
+    assert_eq!(seen.0["MESSAGES DAY MEMBER"]["limit"], "50");
+    println!("a_run_that_outlives_its_plan n=1 ok");
     app.close().await;
 }

@@ -131,7 +131,7 @@ impl MessageStreamEvent {
     }
 
     fn end(message_id: Id<MessageRow>, finished: &Finished) -> Self {
-        let Finished { message, generation, balance, .. } = finished.clone();
+        let Finished { message, generation, balance } = finished.clone();
         let credit_balance = Some(CreditBalance { account_id: message.account_id, balance });
         let sequence = message.stream_sequence;
         let content = Content::of_finished(&message);

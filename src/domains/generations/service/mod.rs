@@ -69,7 +69,7 @@ pub struct Parts {
 #[derive(Debug, Clone)]
 pub struct Canceled {
     pub generation: GenerationRow,
-    /// Limits of the plan that it counts in, or all of them.
+    /// All limits of its account, by the plan in force now: the one of its beginning may be over.
     pub quotas: Vec<Quota>,
 }
 
@@ -170,18 +170,17 @@ impl Generations {
             let row = this.find(viewer, id).await?;
             let row = row.ok_or_else(|| AppError::not_found("id", "generation"))?;
             if row.finished_at.is_some() {
-                return this.canceled_elsewhere(viewer, row).await;
+                return this.canceled(viewer, row).await;
             }
             let end = row.message_id.and_then(|message_id| this.hub.subscribe(message_id));
             repo::request_stop(&mut *this.db.conn().await?, viewer.user_id, id).await?;
             this.hub.stop(&[id]);
             if let Some(finished) = watch::wait_for_end(end).await {
-                let (generation, quotas) = (finished.generation.clone(), finished.quotas.clone());
-                return Ok(Canceled { generation, quotas });
+                return this.canceled(viewer, finished.generation.clone()).await;
             }
             // It runs elsewhere, or takes longer: its watchers will see the end.
             let row = this.find(viewer, id).await?.unwrap_or(row);
-            this.canceled_elsewhere(viewer, row).await
+            this.canceled(viewer, row).await
         };
         self.tasks.run(work).await
     }
@@ -191,8 +190,8 @@ impl Generations {
         Ok(rows.into_iter().next())
     }
 
-    /// Which limits it counted in is known where it ran; the others show all.
-    async fn canceled_elsewhere(&self, viewer: Viewer, generation: GenerationRow) -> Result<Canceled> {
+    /// A run as it is, with what it has left of the limits, wherever it ran.
+    async fn canceled(&self, viewer: Viewer, generation: GenerationRow) -> Result<Canceled> {
         let quotas = self.subscriptions.quotas(viewer.user_id, generation.account_id).await?;
         Ok(Canceled { generation, quotas: quotas.unwrap_or_default() })
     }

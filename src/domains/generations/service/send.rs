@@ -225,15 +225,13 @@ impl Generations {
     fn launch(&self, plan: TurnPlan, place: Place, accepted: Accepted) -> Result<Started> {
         let TurnPlan { turn, request, provider, identity, known, parent } = plan;
         let hold = turn.quote.clone().admitted(turn.generation_id, accepted.units, accepted.credits_held);
-        let limits = turn.quote.limits();
-        let balance = accepted.balance();
+        let (limits, balance) = (turn.quote.limits(), accepted.balance());
         let (user_message, answer) = messages_of(&turn, &accepted);
         let user_message = user_message.or(parent);
         let generation = generation_of(&turn, &accepted, &hold);
         let conversation = conversation_of(&turn, &accepted, known);
         let run = Run {
             hold,
-            limits: limits.clone(),
             answer: answer.clone(),
             provider,
             request,

@@ -39,8 +39,6 @@ struct FinishedRow {
     held: i64,
     #[diesel(sql_type = sql_types::BigInt)]
     revision: i64,
-    #[diesel(sql_type = sql_types::Jsonb)]
-    counts: serde_json::Value,
 }
 
 /// A run that has just ended.
@@ -48,8 +46,6 @@ struct FinishedRow {
 pub struct Settled {
     pub generation: GenerationRow,
     pub balance: Balance,
-    /// What `ledger_settle` says of the counters it touched.
-    pub counts: serde_json::Value,
 }
 
 /// Ends a run that `owner` has: status and usage, text of the answer, and the settlement, together. `None` when it had
@@ -89,7 +85,7 @@ pub async fn finish_turn(
         v AS (INSERT INTO conversation_events (slot, conversation_id, sequence, kind, message_id) \
               SELECT conversation_event_slot(loquent_now()), c.id, c.event_sequence, 'message', m.id FROM c, m), \
         s AS (SELECT s.* FROM p, g, LATERAL ledger_settle(g.id, p.state, p.actual, g.user_id, p.description) s) \
-        SELECT to_jsonb(g) AS generation, s.available, s.held, s.revision, s.quotas AS counts \
+        SELECT to_jsonb(g) AS generation, s.available, s.held, s.revision \
           FROM g LEFT JOIN s ON true \
          WHERE require_moved((SELECT count(*) FROM s) = 1, 'hold')";
     let usage = ending.resolution.kind.usage();
@@ -124,7 +120,7 @@ pub async fn finish_turn(
         .optional()?;
     let finished = |row: FinishedRow| {
         let balance = Balance { available: row.available, held: row.held, revision: row.revision };
-        Ok(Settled { generation: read_json(row.generation)?, balance, counts: row.counts })
+        Ok(Settled { generation: read_json(row.generation)?, balance })
     };
     row.map(finished).transpose()
 }
