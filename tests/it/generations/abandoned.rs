@@ -25,8 +25,8 @@ async fn a_turn_in_nobodys_hands_is_ended_and_its_credits_return() {
     let first = message_uuid(answered);
     let accept = format!(
         "WITH old AS (SELECT * FROM generations WHERE message_id = '{first}'),
-         m AS (INSERT INTO messages (id, account_id, conversation_id, parent_id, role, status)
-               SELECT '{message}', account_id, conversation_id, message_id, 'assistant', 'queued' FROM old)
+         m AS (INSERT INTO messages (id, account_id, conversation_id, parent_id, depth, jump_id, jump_depth, role, status)
+               SELECT '{message}', account_id, conversation_id, message_id, 2, message_id, 1, 'assistant', 'queued' FROM old)
          INSERT INTO generations (id, account_id, user_id, conversation_id, message_id, replica_id, requested_model,
                                   model_key, terms, credits_held, created_at)
          SELECT '{run}', account_id, user_id, conversation_id, '{message}', replica_id, requested_model, model_key, terms,

@@ -37,8 +37,8 @@ async fn all_answers_of_a_dead_process_end_at_once_however_many_it_had() {
         "BEGIN;
          CREATE TEMPORARY TABLE n AS SELECT i, uuid_v7() AS message, uuid_v7() AS run FROM generate_series(1, {runs}) i;
          CREATE TEMPORARY TABLE old AS SELECT * FROM generations WHERE message_id = '{first}';
-         INSERT INTO messages (id, account_id, conversation_id, parent_id, role, status)
-         SELECT n.message, account_id, conversation_id, message_id, 'assistant', 'queued' FROM old, n;
+         INSERT INTO messages (id, account_id, conversation_id, parent_id, depth, jump_id, jump_depth, role, status)
+         SELECT n.message, account_id, conversation_id, message_id, 2, message_id, 1, 'assistant', 'queued' FROM old, n;
          INSERT INTO generations (id, account_id, user_id, conversation_id, message_id, replica_id, requested_model,
                                   model_key, terms, credits_held)
          SELECT n.run, account_id, user_id, conversation_id, n.message, '{dead}', requested_model, model_key, terms, 100000
