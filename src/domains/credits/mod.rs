@@ -1,9 +1,9 @@
 //! Credits: what an account has, what is held for work in progress, and every movement.
 //!
 //! The ledger is append-only, in integer micro-credits. Limits are counted beside it: a call draws on wallets and counters
-//! at once, on all or on none. Work that costs is paid in two steps: a hold of the most it
-//! may cost before it starts, and one settlement to what it did cost. [`Hold`] is the proof of the first step and
-//! the only way to the second; whoever has one must resolve it exactly once.
+//! at once, on all or on none. Work that costs is paid in two steps: a hold of the most it may cost before it starts, and
+//! one settlement to what it did cost. [`Hold`] is the proof of the first step and the only way to the second; whoever has
+//! one must resolve it exactly once.
 //!
 //! ```text
 //! let quote = Quote::new(&call);                                   // what it may cost, a line for each limit

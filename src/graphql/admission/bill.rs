@@ -1,8 +1,9 @@
 //! What an operation cost in the end: its price once more, over the answer that it got.
 //!
 //! A page counts for as many as it held. What is null counts itself, because it was looked for, and so does each of `ids`
-//! that is not there; what would be below it, and what was left out, counts nothing. All else is as in the price: a list without pages counts once, with the dearest of
-//! its items, and what one document asks for twice counts twice. So it is never more than the price.
+//! that is not there; what would be below it, and what was left out, counts nothing. All else is as in the price: a list
+//! without pages counts once, with the dearest of its items, and what one document asks for twice counts twice. So it is
+//! never more than the price.
 
 use async_graphql::{Name, Value, parser::types::SelectionSet};
 

@@ -29,8 +29,8 @@ impl Seen {
         self.look(&answer.data()["viewer"]["account"]["quotas"])
     }
 
-    /// Looks at limits that were read: what differs from the state before has a higher revision, and nothing has a lower one. The
-    /// windows of those that differ.
+    /// Looks at limits that were read: what differs from the state before has a higher revision, and nothing has a lower
+    /// one. The windows of those that differ.
     fn look(&mut self, quotas: &Value) -> Vec<String> {
         let new = quotas.as_array().unwrap().iter().filter(|quota| self.is_new(quota));
         new.map(|quota| quota["window"].as_str().unwrap().to_owned()).collect()

@@ -11,8 +11,8 @@ use crate::{
     platform::postgres::{moved_on, only, statement::statement},
 };
 
-/// The refusal that `ledger_hold` raised of a demand, if it is one. The SQLSTATE of a raised exception is not part of Diesel's error,
-/// so it is known by its message.
+/// The refusal that `ledger_hold` raised of a demand, if it is one. The SQLSTATE of a raised exception is not part of
+/// Diesel's error, so it is known by its message.
 pub fn refusal_of(error: &DieselError, demand: &Arc<Demand>) -> Option<Box<Refusal>> {
     let DieselError::DatabaseError(_, info) = error else { return None };
     if !info.message().starts_with("insufficient ") {

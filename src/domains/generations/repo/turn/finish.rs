@@ -50,8 +50,8 @@ pub struct Settled {
 
 /// Ends a run that `owner` has: status and usage, text of the answer, and the settlement, together. `None` when it had
 /// ended before or belongs to somebody else, or when `writer`, the process that asks, is fenced. The conversation is locked
-/// first, then the message, then the run, as by whoever removes one of them, so that nobody waits in a circle. Rows are found by
-/// subqueries, which stay looks into an index whatever the planner expects of a table.
+/// first, then the message, then the run, as by whoever removes one of them, so that nobody waits in a circle. Rows are
+/// found by subqueries, which stay looks into an index whatever the planner expects of a table.
 pub async fn finish_turn(
     conn: &mut AsyncPgConnection,
     writer: Uuid,
