@@ -4,28 +4,16 @@ use diesel::{prelude::*, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use crate::platform::postgres::statement::statement;
+use crate::platform::postgres::{revisions::Revision, statement::statement};
 
-/// How far an account has come.
-#[derive(Debug, Clone, QueryableByName)]
-pub struct RevisionRow {
-    #[diesel(sql_type = sql_types::Uuid)]
-    pub account_id: Uuid,
-    /// Grows with every change of its wallets, its counters or its subscription.
-    #[diesel(sql_type = sql_types::BigInt)]
-    pub revision: i64,
-    /// Its period, or something granted, is over and nobody has booked that yet.
-    #[diesel(sql_type = sql_types::Bool)]
-    pub is_due: bool,
-}
-
-/// Those of the accounts that there are.
+/// Those of the accounts that there are. A revision grows with every change of the wallets, the counters or the
+/// subscription; what is due is a period or something granted that is over, which nobody has booked yet.
 pub async fn list_revisions_unscoped(
     conn: &mut AsyncPgConnection,
     accounts: &[Uuid],
-) -> QueryResult<Vec<RevisionRow>> {
+) -> QueryResult<Vec<Revision>> {
     const SQL: &str = "\
-        SELECT s.account_id, \
+        SELECT s.account_id AS id, \
                (s.revision \
                 + (SELECT coalesce(sum(w.revision), 0) FROM wallets w WHERE w.account_id = s.account_id) \
                 + (SELECT coalesce(sum(q.revision), 0) FROM quota_counters q WHERE q.account_id = s.account_id))::bigint AS revision, \

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     domains::generations::model::{Delta, GenerationRow, PartKind},
-    platform::postgres::now,
+    platform::postgres::{now, revisions::Revision},
     schema::{generations, members, replicas, stream_events},
 };
 
@@ -27,6 +27,20 @@ pub async fn list_generations(
         .select(GenerationRow::as_select())
         .load(conn)
         .await
+}
+
+/// How far these runs have come, of those that there are.
+pub async fn list_revisions_unscoped(
+    conn: &mut AsyncPgConnection,
+    ids: &[Uuid],
+) -> QueryResult<Vec<Revision>> {
+    let rows: Vec<(Uuid, i32)> = generations::table
+        .filter(generations::id.eq_any(ids))
+        .select((generations::id, generations::revision))
+        .load(conn)
+        .await?;
+    let revision = |(id, revision): (Uuid, i32)| Revision { id, revision: revision.into(), is_due: false };
+    Ok(rows.into_iter().map(revision).collect())
 }
 
 /// The viewer's runs that wrote these messages.
