@@ -27,6 +27,9 @@ const STREAM: &str = "subscription($id: ID!, $after: Int) {
     }
 }";
 
+/// Room for a watcher from every place of a log.
+const ROOMY: &str = "[limits]\noperations_per_socket = 100\n";
+
 /// What an entry of the log is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Entry {
@@ -79,7 +82,7 @@ struct Story {
 
 impl Story {
     async fn begin() -> Self {
-        let app = TestApp::builder().credits("1000").start().await;
+        let app = TestApp::builder().credits("1000").settings(ROOMY).start().await;
         app.provider.always(Script::text("Yes indeed.", 2).usage(1, 1));
         let person = app.client.sign_up().await;
         let conversation = created(&person, "Begin").await;
