@@ -88,7 +88,7 @@ impl Reader for QuotaReader {
         let Some(quotas) = self.subscriptions.quotas(self.viewer, self.account_id).await? else {
             return Ok(None);
         };
-        let then = next_turn(&quotas, self.subscriptions.clock.now()).map_or(Then::Wait, Then::WaitAtMost);
+        let then = Then::WaitAtMost(next_turn(&quotas, self.subscriptions.clock.now()));
         Ok(Some(Step { events: changed(&mut self.known, quotas), then }))
     }
 }
@@ -106,8 +106,9 @@ fn changed(known: &mut Known, quotas: Vec<Quota>) -> Vec<Quota> {
     events
 }
 
-/// When a count falls or a window turns although nobody calls, from now on.
-fn next_turn(quotas: &[Quota], now: DateTime<Utc>) -> Option<Duration> {
-    let next = quotas.iter().filter_map(|quota| quota.resets_at).min()?;
-    Some((next - now).to_std().unwrap_or_default().clamp(SOONEST, LATEST))
+/// When a count falls or a window turns although nobody calls, from now on, or when to look for another ceiling.
+fn next_turn(quotas: &[Quota], now: DateTime<Utc>) -> Duration {
+    let next = quotas.iter().filter_map(|quota| quota.resets_at).min();
+    let turns_in = next.map_or(LATEST, |next| (next - now).to_std().unwrap_or_default());
+    turns_in.clamp(SOONEST, LATEST)
 }
