@@ -8,8 +8,6 @@
 //! - Access is asked for with every reading. A watcher whose conversation is gone, or not theirs any more, is at the end.
 
 use async_trait::async_trait;
-use diesel::QueryResult;
-use diesel_async::AsyncPgConnection;
 use futures_util::stream::BoxStream;
 use uuid::Uuid;
 
@@ -23,28 +21,12 @@ use crate::{
     error::{AppError, ErrorCode, Result},
     platform::postgres::{
         Db,
-        listen::Channel,
-        revisions::{Reader, Revision, RevisionWatch, Step, Then, Watched, follow},
+        revisions::{Reader, RevisionWatch, Step, Then, follow},
     },
 };
 
-/// Conversations as things that are watched.
-pub struct WatchedConversations;
-
-impl Watched for WatchedConversations {
-    const NAME: &'static str = "conversations";
-    const CHANNEL: Option<Channel> = Some(Channel::Conversations);
-
-    async fn list_revisions_unscoped(
-        conn: &mut AsyncPgConnection,
-        ids: &[Uuid],
-    ) -> QueryResult<Vec<Revision>> {
-        repo::list_revisions_unscoped(conn, ids).await
-    }
-}
-
 /// The conversations that are watched in this process.
-pub type ConversationWatch = RevisionWatch<WatchedConversations>;
+pub type ConversationWatch = RevisionWatch<repo::WatchedConversations>;
 
 /// What a watcher of a conversation gets.
 #[derive(Debug, Clone)]

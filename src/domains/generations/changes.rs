@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use diesel::QueryResult;
-use diesel_async::AsyncPgConnection;
 use futures_util::stream::BoxStream;
 use uuid::Uuid;
 
@@ -14,28 +12,12 @@ use crate::{
     error::Result,
     platform::postgres::{
         Db,
-        listen::Channel,
-        revisions::{Reader, Revision, RevisionWatch, Step, Then, Watched, follow},
+        revisions::{Reader, RevisionWatch, Step, Then, follow},
     },
 };
 
-/// Runs as things that are watched.
-pub struct WatchedGenerations;
-
-impl Watched for WatchedGenerations {
-    const NAME: &'static str = "generations";
-    const CHANNEL: Option<Channel> = Some(Channel::Generations);
-
-    async fn list_revisions_unscoped(
-        conn: &mut AsyncPgConnection,
-        ids: &[Uuid],
-    ) -> QueryResult<Vec<Revision>> {
-        repo::list_revisions_unscoped(conn, ids).await
-    }
-}
-
 /// The runs that are watched in this process.
-pub type GenerationWatch = RevisionWatch<WatchedGenerations>;
+pub type GenerationWatch = RevisionWatch<repo::WatchedGenerations>;
 
 /// Everything that a turn changes and somebody may watch.
 #[derive(Clone)]

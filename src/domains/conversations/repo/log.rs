@@ -8,7 +8,11 @@ use uuid::Uuid;
 
 use crate::{
     domains::conversations::model::{ConversationRow, MessageRow},
-    platform::postgres::{revisions::Revision, statement::statement},
+    platform::postgres::{
+        listen::Channel,
+        revisions::{Revision, Watched},
+        statement::statement,
+    },
     schema::conversations,
 };
 
@@ -102,16 +106,24 @@ fn page(row: Row) -> QueryResult<LogPage> {
     })
 }
 
-/// How long the logs of these conversations are, of those that there are.
-pub async fn list_revisions_unscoped(
-    conn: &mut AsyncPgConnection,
-    ids: &[Uuid],
-) -> QueryResult<Vec<Revision>> {
-    let rows: Vec<(Uuid, i32)> = conversations::table
-        .filter(conversations::id.eq_any(ids))
-        .select((conversations::id, conversations::event_sequence))
-        .load(conn)
-        .await?;
-    let revision = |(id, sequence): (Uuid, i32)| Revision { id, revision: sequence.into(), is_due: false };
-    Ok(rows.into_iter().map(revision).collect())
+/// Conversations as things that are watched: how long their logs are.
+pub struct WatchedConversations;
+
+impl Watched for WatchedConversations {
+    const NAME: &'static str = "conversations";
+    const CHANNEL: Option<Channel> = Some(Channel::Conversations);
+
+    async fn list_revisions_unscoped(
+        conn: &mut AsyncPgConnection,
+        ids: &[Uuid],
+    ) -> QueryResult<Vec<Revision>> {
+        let rows: Vec<(Uuid, i32)> = conversations::table
+            .filter(conversations::id.eq_any(ids))
+            .select((conversations::id, conversations::event_sequence))
+            .load(conn)
+            .await?;
+        let revision =
+            |(id, sequence): (Uuid, i32)| Revision { id, revision: sequence.into(), is_due: false };
+        Ok(rows.into_iter().map(revision).collect())
+    }
 }
