@@ -14,9 +14,9 @@ use crate::{
     domains::{
         accounts::{self, Accounts, Passwords, Tokens},
         catalog::Catalog,
-        conversations::{self, Conversations},
+        conversations::{self, ConversationWatch, Conversations},
         credits::{AccountWatch, Adjustments},
-        generations::{Generations, Parts},
+        generations::{GenerationWatch, Generations, Parts, Watches},
         settings::Settings,
         subscriptions::{self, Subscriptions},
     },
@@ -120,14 +120,19 @@ impl App {
             on_new_account: Arc::new(subscriptions.clone()),
             limiter: limiter.clone(),
         });
-        let watch = AccountWatch::default();
+        let watches = Watches {
+            accounts: AccountWatch::new(hints.clone()),
+            conversations: ConversationWatch::new(hints.clone()),
+            generations: GenerationWatch::new(hints.clone()),
+        };
         let conversations = Conversations::new(conversations::Parts {
             db: requests.clone(),
             clock: clock.clone(),
             tasks: tasks.clone(),
             catalog: catalog.clone(),
             subscriptions: subscriptions.clone(),
-            watch: watch.clone(),
+            account_watch: watches.accounts.clone(),
+            watch: watches.conversations.clone(),
         });
         let providers = providers(config)?;
         let parts = Parts {
@@ -137,7 +142,7 @@ impl App {
             tasks: tasks.clone(),
             catalog: catalog.clone(),
             subscriptions: subscriptions.clone(),
-            watch: watch.clone(),
+            watches: watches.clone(),
             providers: Arc::new(providers.clone()),
         };
         let generations = Generations::start(parts, generation_settings(config), stop_log.clone()).await?;
@@ -162,7 +167,9 @@ impl App {
         let looks = hints.subscribe(Channel::Control);
         let news = news.follow(background.clone(), looks, Arc::new(accounts.clone()));
         tasks.spawn_until(stop_log.clone(), news);
-        tasks.spawn_until(stop_log.clone(), watch.clone().follow(background.clone()));
+        tasks.spawn_until(stop_log.clone(), watches.accounts.clone().follow(background.clone()));
+        tasks.spawn_until(stop_log.clone(), watches.conversations.follow(background.clone()));
+        tasks.spawn_until(stop_log.clone(), watches.generations.follow(background.clone()));
         let adjustments = Adjustments::new(requests.clone(), clock.clone(), tasks.clone(), settings.clone());
         tasks.spawn(metrics::keep_up(stop_log.clone()));
         let schema = schema_builder()
@@ -173,7 +180,7 @@ impl App {
             .data(generations.clone())
             .data(settings)
             .data(subscriptions)
-            .data(watch)
+            .data(watches.accounts)
             .data(adjustments)
             .finish();
         let api = Api {

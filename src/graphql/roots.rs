@@ -28,7 +28,11 @@ pub struct Mutation(
 
 /// Streams, over `graphql-transport-ws` or server-sent events; never a side effect, so a lost one is simply opened again.
 #[derive(Default, MergedSubscription)]
-pub struct Subscription(credits::graphql::CreditsSubscription, generations::graphql::GenerationsSubscription);
+pub struct Subscription(
+    credits::graphql::CreditsSubscription,
+    conversations::graphql::ConversationsSubscription,
+    generations::graphql::GenerationsSubscription,
+);
 
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 

@@ -12,7 +12,8 @@ const LEVELS: [&str; 7] =
     ["settings", "accounts", "catalog", "credits", "subscriptions", "conversations", "generations"];
 
 /// Files in which SQL is written by hand, each because Diesel's typed queries cannot say it.
-const RAW_SQL: [&str; 8] = [
+const RAW_SQL: [&str; 9] = [
+    "domains/conversations/repo/log.rs",
     "domains/conversations/repo/pages.rs",
     "domains/conversations/repo/tree.rs",
     "domains/credits/repo.rs",

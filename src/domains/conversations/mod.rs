@@ -2,7 +2,8 @@
 //!
 //! A conversation belongs to an account and is private to the person who started it. Its messages form a tree by
 //! parent, `head` is the last one of the branch shown. This domain writes conversations; messages come into being
-//! with a turn, which the domain `generations` writes in one statement.
+//! with a turn, which the domain `generations` writes in one statement. Every change is an entry in the log of its
+//! conversation, written by the same statement; [`watch`] reads it.
 
 pub mod graphql;
 pub mod loaders;
@@ -10,6 +11,7 @@ mod model;
 mod repo;
 mod service;
 mod tree;
+mod watch;
 
 pub use model::{ConversationRow, MessageRole, MessageRow, Part, RunStatus};
 pub use repo::{BranchPage, ConversationPage, find_conversation};
@@ -18,3 +20,4 @@ pub use service::{
     require_title,
 };
 pub use tree::{Place, Spine};
+pub use watch::{ConversationEvent, ConversationWatch, Happened};

@@ -5,7 +5,7 @@ use diesel_async::AsyncConnection;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{model::ConversationRow, repo};
+use super::{model::ConversationRow, repo, watch::ConversationWatch};
 use crate::{
     domains::{
         accounts::Viewer,
@@ -50,18 +50,20 @@ pub struct Parts {
     pub tasks: Tasks,
     pub catalog: Catalog,
     pub subscriptions: Subscriptions,
-    pub watch: AccountWatch,
+    pub account_watch: AccountWatch,
+    pub watch: ConversationWatch,
 }
 
 /// The use cases; clones share everything.
 #[derive(Clone)]
 pub struct Conversations {
-    db: Db,
+    pub(super) db: Db,
     clock: Clock,
     tasks: Tasks,
     catalog: Catalog,
     subscriptions: Subscriptions,
-    watch: AccountWatch,
+    account_watch: AccountWatch,
+    pub(super) watch: ConversationWatch,
 }
 
 /// A conversation that was made, now or under the same key before.
@@ -78,8 +80,8 @@ struct Created {
 
 impl Conversations {
     pub fn new(parts: Parts) -> Self {
-        let Parts { db, clock, tasks, catalog, subscriptions, watch } = parts;
-        Self { db, clock, tasks, catalog, subscriptions, watch }
+        let Parts { db, clock, tasks, catalog, subscriptions, account_watch, watch } = parts;
+        Self { db, clock, tasks, catalog, subscriptions, account_watch, watch }
     }
 
     /// Creates an empty conversation and counts it, once for an idempotency key.
@@ -114,7 +116,7 @@ impl Conversations {
         for _ in 0..MAX_COUNTS {
             match self.try_insert(viewer, &row, &intent).await {
                 Ok(Some(quotas)) => {
-                    self.watch.hint(row.account_id);
+                    self.account_watch.hint(row.account_id);
                     return Ok(Begun { conversation: row, quotas });
                 }
                 Ok(None) => return self.read_begun(viewer, &intent).await,
@@ -183,14 +185,16 @@ impl Conversations {
         if let Some(Some(model)) = &changes.model_key {
             require_model(&self.catalog, model)?;
         }
-        let db = self.db.clone();
+        let this = self.clone();
         let work = async move {
-            let mut conn = db.conn().await?;
-            conn.transaction(async |conn| {
-                repo::update_conversation_in_tx(conn, viewer.user_id, id, &changes).await
-            })
-            .await
-            .map_err(AppError::from)
+            let mut conn = this.db.conn().await?;
+            let row = conn
+                .transaction(async |conn| {
+                    repo::update_conversation_in_tx(conn, viewer.user_id, id, &changes).await
+                })
+                .await?;
+            this.hint(row.as_ref().map(|row| row.id));
+            Ok::<_, AppError>(row)
         };
         let row = self.tasks.run(work).await?;
         row.ok_or_else(|| AppError::not_found("conversationId", "conversation"))
@@ -200,10 +204,12 @@ impl Conversations {
     /// message is gone, stops, and is charged for what was made.
     pub async fn delete(&self, viewer: Viewer, id: Uuid) -> Result<()> {
         self.tasks.require_running()?;
-        let db = self.db.clone();
+        let this = self.clone();
         let work = async move {
-            let mut conn = db.conn().await?;
-            repo::delete_conversation(&mut conn, viewer.user_id, id).await.map_err(AppError::from)
+            let mut conn = this.db.conn().await?;
+            let is_deleted = repo::delete_conversation(&mut conn, viewer.user_id, id).await?;
+            this.hint(is_deleted.then_some(id));
+            Ok::<_, AppError>(is_deleted)
         };
         let is_deleted = self.tasks.run(work).await?;
         is_deleted.then_some(()).ok_or_else(|| AppError::not_found("id", "conversation"))

@@ -51,5 +51,5 @@ pub use service::{
     list_left_grants, note_check,
 };
 pub use usage::{Terms, Usage, UsageSource};
-pub use watch::{AccountWatch, Watcher};
+pub use watch::AccountWatch;
 pub use windows::{Anchors, Bounds, bounds, day, month_since};

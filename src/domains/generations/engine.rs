@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
+    changes::Watches,
     hub::Place,
     log::LogWriter,
     model::{Draft, Failure, FinishReason, Finished, PartKind},
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     domains::{
         conversations::{MessageRow, Part, RunStatus},
-        credits::{AccountWatch, Hold, Terms, Usage, UsageSource},
+        credits::{Hold, Terms, Usage, UsageSource},
     },
     error::{AppError, ErrorCode, Result},
     platform::{postgres::Db, replica::Identity, tasks::Tasks},
@@ -44,7 +45,7 @@ pub struct Engine {
     pub db: Db,
     pub tasks: Tasks,
     pub log: LogWriter,
-    pub watch: AccountWatch,
+    pub watches: Watches,
     /// Longest time for one answer.
     pub limit: Duration,
 }
@@ -203,7 +204,7 @@ impl Engine {
             match attempt.await {
                 Ok(Some(Settled { generation, balance })) => {
                     ending.resolution.count();
-                    self.watch.hint(generation.account_id);
+                    self.watches.hint(&generation);
                     let message = MessageRow {
                         status: generation.status.clone(),
                         parts: ending.parts,

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::flusher::{Flusher, announce};
-use super::{hub::Hub, model::PartKind};
+use super::{changes::GenerationWatch, hub::Hub, model::PartKind};
 use crate::{
     error::{AppError, Result},
     platform::{
@@ -76,6 +76,7 @@ impl LogWriter {
         db: Db,
         clock: Clock,
         hub: Hub,
+        watch: GenerationWatch,
         tasks: &Tasks,
         settings: LogSettings,
         stop: CancellationToken,
@@ -88,6 +89,7 @@ impl LogWriter {
             db,
             clock,
             hub,
+            watch,
             settings,
             commands: receiver,
             identities,

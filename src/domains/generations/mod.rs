@@ -9,6 +9,7 @@
 //! A run lives by the lease of its process. When that ends, [`sweep`] on any process ends the run as interrupted and
 //! charges for the committed text.
 
+mod changes;
 mod engine;
 pub mod graphql;
 mod hub;
@@ -21,6 +22,7 @@ mod service;
 mod sweep;
 mod watch;
 
+pub use changes::{GenerationWatch, Watches};
 pub use log::LogSettings;
 pub use model::{Content, Delta, Failure, FinishReason, Finished, GenerationRow, PartKind};
 pub use repo::Follows;

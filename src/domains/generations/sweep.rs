@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
+    changes::Watches,
     engine::estimated_usage,
     hub::Hub,
     log::{LogSettings, LogWriter},
@@ -43,6 +44,7 @@ pub struct Sweeper {
     pub db: Db,
     pub log: LogWriter,
     pub hub: Hub,
+    pub watches: Watches,
     pub settings: LogSettings,
     /// Age at which a slot of the stream log is left for the next.
     pub retention: Duration,
@@ -115,15 +117,23 @@ impl Sweeper {
     async fn end(&self, writer: Uuid, generation: GenerationRow) {
         let id = generation.id;
         let work = self.db.within(ROUND_LIMIT, async |conn| end_orphan(conn, writer, generation).await);
-        if let Err(error) = work.await {
-            tracing::error!(error = error.chain(), generation.id = %id, "an orphaned run could not be ended");
+        match work.await {
+            Ok(Some(ended)) => self.watches.hint(&ended),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(error = error.chain(), generation.id = %id, "an orphaned run could not be ended");
+            }
         }
     }
 }
 
 /// Ends a run from what its log has: charged for the committed text, or returned in full when there is none. `writer` is
-/// this process.
-async fn end_orphan(conn: &mut AsyncPgConnection, writer: Uuid, generation: GenerationRow) -> Result<()> {
+/// this process. `None` when somebody else has ended it.
+async fn end_orphan(
+    conn: &mut AsyncPgConnection,
+    writer: Uuid,
+    generation: GenerationRow,
+) -> Result<Option<GenerationRow>> {
     let content = match generation.message_id {
         Some(message_id) => committed_text(conn, message_id).await?,
         None => Content::of_events([]),
@@ -149,11 +159,12 @@ async fn end_orphan(conn: &mut AsyncPgConnection, writer: Uuid, generation: Gene
         resolution,
         description: super::service::describe_charge(&generation.model_key),
     };
-    if repo::finish_turn(conn, writer, generation.replica_id, &ending).await?.is_some() {
+    let settled = repo::finish_turn(conn, writer, generation.replica_id, &ending).await?;
+    if settled.is_some() {
         ending.resolution.count();
         tracing::info!(generation.id = %generation.id, status = status.as_str(), "an orphaned run was ended");
     }
-    Ok(())
+    Ok(settled.map(|settled| settled.generation))
 }
 
 async fn committed_text(conn: &mut AsyncPgConnection, message_id: Uuid) -> Result<Content> {

@@ -113,8 +113,8 @@ metrics! {
         "Requests and operations that were let through uncounted because the database did not answer.";
     NEWS_LOOKS: Counter = "loquent_news_looks_total", ["outcome"], Count,
         "Looks at what other processes changed and revoked, once a second and more: ok or failed.";
-    ACCOUNT_LOOKS: Counter = "loquent_account_looks_total", ["outcome"], Count,
-        "Looks at whether watched accounts have changed, once a second while any is watched: ok or failed.";
+    REVISION_LOOKS: Counter = "loquent_revision_looks_total", ["of", "outcome"], Count,
+        "Looks at whether watched accounts, conversations or generations have changed, while any is watched: ok or failed.";
 
     BUILD_INFO: Gauge = "loquent_build_info", ["version"], Count,
         "Always 1.";

@@ -52,16 +52,22 @@ pub enum Channel {
     Jobs,
     /// A cached thing has changed or a session has ended.
     Control,
+    /// A conversation has a new entry in its log, or is gone.
+    Conversations,
+    /// A run has changed.
+    Generations,
 }
 
 impl Channel {
-    const ALL: [Self; 2] = [Self::Jobs, Self::Control];
+    const ALL: [Self; 4] = [Self::Jobs, Self::Control, Self::Conversations, Self::Generations];
 
     /// Name of the channel in PostgreSQL.
     fn name(self) -> &'static str {
         match self {
             Self::Jobs => "loquent_jobs",
             Self::Control => "loquent_control",
+            Self::Conversations => "loquent_conversations",
+            Self::Generations => "loquent_generations",
         }
     }
 
@@ -119,6 +125,11 @@ impl Hints {
     /// there is to see; it neither waits nor fails.
     pub fn send(&self, channel: Channel) {
         self.0.look(channel);
+        self.send_to_others(channel);
+    }
+
+    /// The same for other processes alone, when those of this one know already.
+    pub fn send_to_others(&self, channel: Channel) {
         if self.0.is_on {
             self.0.unsaid.fetch_or(channel.bit(), Ordering::AcqRel);
             self.0.wanted.notify_one();

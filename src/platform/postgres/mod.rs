@@ -1,5 +1,5 @@
 //! PostgreSQL: connections, statements, and the rooms of shared machinery (idempotency, replicas, hints,
-//! cache epochs, revocations, rate limits).
+//! cache epochs, revocations, what is watched, rate limits).
 
 pub mod connect;
 pub mod embedded;
@@ -13,6 +13,7 @@ pub mod partitions;
 pub mod pool;
 pub mod rate_limits;
 pub mod replicas;
+pub mod revisions;
 pub mod revocations;
 pub mod statement;
 mod tls;

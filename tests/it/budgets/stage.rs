@@ -224,7 +224,13 @@ impl Stage {
             }
             "subscription messageStream" => return self.watch(document).await,
             "subscription creditBalanceChanged" | "subscription quotaChanged" => {
-                return self.first_event(document).await;
+                return self.first_event(document, json!({})).await;
+            }
+            "subscription conversationStream" => {
+                return self.first_event(document, json!({ "conversationId": self.conversation })).await;
+            }
+            "subscription generationChanged" => {
+                return self.first_event(document, json!({ "generationId": self.generation })).await;
             }
             // What takes no argument needs nothing to be said of it here.
             _ => {
@@ -296,9 +302,9 @@ impl Stage {
     }
 
     /// What is asked until the state of now has come. What is asked again is for the next event, which may begin meanwhile.
-    async fn first_event(&self, document: &str) -> Vec<Flight> {
+    async fn first_event(&self, document: &str, variables: Value) -> Vec<Flight> {
         let mark = self.proxy.count();
-        let mut stream = self.person.stream(document, json!({})).await;
+        let mut stream = self.person.stream(document, variables).await;
         let first = stream.next().await;
         let mut flights = of_requests(self.proxy.since(mark));
         let mut asked = HashSet::new();

@@ -6,6 +6,7 @@ use crate::support::{app::new_key, client::Client};
 
 mod changes;
 mod lists;
+mod stream;
 mod tree;
 
 const CREATE: &str = "mutation($input: CreateConversationInput!) {

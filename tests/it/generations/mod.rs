@@ -2,6 +2,7 @@
 
 mod abandoned;
 mod cancel;
+mod changed;
 mod crash;
 pub mod fed;
 mod lease;

@@ -87,7 +87,7 @@ const fn any(place: &'static str, kind: Kind, operation: &'static str, success: 
 }
 
 /// Those that remove something come last.
-pub const CASES: [Case; 30] = [
+pub const CASES: [Case; 32] = [
     any("Query.node(id)", Kind::Account, NODE, "/node/id"),
     any("Query.node(id)", Kind::Conversation, NODE, "/node/messages/nodes/1/text"),
     any("Query.node(id)", Kind::Message, NODE, "/node/text"),
@@ -125,6 +125,18 @@ pub const CASES: [Case; 30] = [
         kind: Kind::Message,
         operation: "subscription($id: ID!) { messageStream(messageId: $id) { sequence ... on MessageSnapshot { message { text } } } }",
         success: "/messageStream/message/text",
+    },
+    Case {
+        place: "Subscription.conversationStream(conversationId)",
+        kind: Kind::Conversation,
+        operation: "subscription($id: ID!) { conversationStream(conversationId: $id) { sequence ... on ConversationSnapshot { conversation { title } } } }",
+        success: "/conversationStream/conversation/title",
+    },
+    Case {
+        place: "Subscription.generationChanged(generationId)",
+        kind: Kind::Generation,
+        operation: "subscription($id: ID!) { generationChanged(generationId: $id) { revision message { text } } }",
+        success: "/generationChanged/message/text",
     },
     Case {
         place: "Subscription.creditBalanceChanged(accountId)",

@@ -2,11 +2,13 @@
 //! started it, as long as that person is a member of its account.
 
 mod conversations;
+mod log;
 mod messages;
 mod pages;
 mod tree;
 
 pub use conversations::*;
+pub use log::{EntryKind, LogEntry, LogPage, WatchedConversations, read_log};
 pub use messages::list_messages;
 pub use pages::{BranchPage, ConversationPage, list_branches, list_conversation_pages, list_siblings};
 pub use tree::{delete_message, edit_message, select_branch};

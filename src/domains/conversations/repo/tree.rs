@@ -68,18 +68,18 @@ pub async fn edit_message(
         .optional()
 }
 
-/// Removes a message and all that followed it in every branch; false when it is not in a conversation of the viewer's.
-/// When the branch shown was among it, the message before the removed one becomes its last, or else the newest that is
+/// Removes a message and all that followed it in every branch; returns the conversation that it was in, `None` when that
+/// is not the viewer's. When the branch shown was among it, the message before the removed one becomes its last, or else the newest that is
 /// left.
 pub async fn delete_message(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
     message_id: Uuid,
-) -> QueryResult<bool> {
+) -> QueryResult<Option<Uuid>> {
     #[derive(QueryableByName)]
     struct Row {
-        #[diesel(sql_type = sql_types::BigInt)]
-        deleted: i64,
+        #[diesel(sql_type = sql_types::Uuid)]
+        conversation_id: Uuid,
     }
     // The messages below go with the first, by their foreign keys.
     const SQL: &str = "\
@@ -103,12 +103,13 @@ pub async fn delete_message(
               UNION ALL \
               SELECT conversation_event_slot(loquent_now()), u.id, u.event_sequence, 'conversation', NULL FROM u), \
         d AS (DELETE FROM messages USING p, u WHERE messages.id = p.message_id RETURNING 1) \
-        SELECT count(*) AS deleted FROM d";
-    let row: Row = statement(SQL)
+        SELECT u.id AS conversation_id FROM d, u";
+    let row: Option<Row> = statement(SQL)
         .bind::<sql_types::Uuid, _>(viewer)
         .bind::<sql_types::Uuid, _>(message_id)
         .load(conn)
         .await
-        .and_then(only)?;
-    Ok(row.deleted == 1)
+        .and_then(only)
+        .optional()?;
+    Ok(row.map(|row| row.conversation_id))
 }

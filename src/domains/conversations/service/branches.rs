@@ -18,10 +18,12 @@ impl Conversations {
     /// Shows the branch through a message; its newest descendant becomes the head.
     pub async fn select_branch(&self, viewer: Viewer, message_id: Uuid) -> Result<ConversationRow> {
         self.tasks.require_running()?;
-        let db = self.db.clone();
+        let this = self.clone();
         let work = async move {
-            let mut conn = db.conn().await?;
-            repo::select_branch(&mut conn, viewer.user_id, message_id).await.map_err(AppError::from)
+            let mut conn = this.db.conn().await?;
+            let row = repo::select_branch(&mut conn, viewer.user_id, message_id).await?;
+            this.hint(row.as_ref().map(|row| row.id));
+            Ok::<_, AppError>(row)
         };
         self.tasks.run(work).await?.ok_or_else(|| AppError::not_found("id", "message"))
     }
@@ -37,10 +39,12 @@ impl Conversations {
         require_parts(&parts)?;
         let parts: Vec<Part> = parts.into_iter().map(|text| Part::Text { text }).collect();
         let parts = serde_json::json!(parts);
-        let db = self.db.clone();
+        let this = self.clone();
         let work = async move {
-            let mut conn = db.conn().await?;
-            repo::edit_message(&mut conn, viewer.user_id, message_id, &parts).await.map_err(AppError::from)
+            let mut conn = this.db.conn().await?;
+            let row = repo::edit_message(&mut conn, viewer.user_id, message_id, &parts).await?;
+            this.hint(row.as_ref().and_then(|row| row.conversation_id));
+            Ok::<_, AppError>(row)
         };
         let row = self.tasks.run(work).await?;
         row.ok_or_else(|| AppError::not_found("messageId", "message of yours"))
@@ -50,12 +54,21 @@ impl Conversations {
     /// charged for what was made.
     pub async fn delete_message(&self, viewer: Viewer, message_id: Uuid) -> Result<()> {
         self.tasks.require_running()?;
-        let db = self.db.clone();
+        let this = self.clone();
         let work = async move {
-            let mut conn = db.conn().await?;
-            repo::delete_message(&mut conn, viewer.user_id, message_id).await.map_err(AppError::from)
+            let mut conn = this.db.conn().await?;
+            let conversation_id = repo::delete_message(&mut conn, viewer.user_id, message_id).await?;
+            this.hint(conversation_id);
+            Ok::<_, AppError>(conversation_id)
         };
-        let is_deleted = self.tasks.run(work).await?;
-        is_deleted.then_some(()).ok_or_else(|| AppError::not_found("id", "message"))
+        let conversation_id = self.tasks.run(work).await?;
+        conversation_id.map(drop).ok_or_else(|| AppError::not_found("id", "message"))
+    }
+
+    /// After the commit of a change, if there was one.
+    pub(super) fn hint(&self, changed: Option<Uuid>) {
+        if let Some(id) = changed {
+            self.watch.hint(id);
+        }
     }
 }

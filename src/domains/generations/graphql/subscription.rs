@@ -1,11 +1,14 @@
-//! Watching an answer.
+//! Watching an answer, and its run.
 
 use async_graphql::{Context, Result, Subscription};
 use futures_util::{Stream, StreamExt};
 
-use super::events::MessageStreamEvent;
+use super::{events::MessageStreamEvent, types::Generation};
 use crate::{
-    domains::{conversations::MessageRow, generations::Generations},
+    domains::{
+        conversations::MessageRow,
+        generations::{GenerationRow, Generations},
+    },
     error::{AppError, ErrorCode},
     graphql::{
         ContextExt,
@@ -37,5 +40,18 @@ impl GenerationsSubscription {
             Ok(event) => Ok(MessageStreamEvent::new(message_id, event)),
             Err(error) => Err(raise(error)),
         }))
+    }
+
+    /// A model call: its state now, then each newer one; completes when it ends.
+    #[graphql(directive = access::apply(AccessLevel::User))]
+    async fn generation_changed(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Run to watch.")] generation_id: Id<GenerationRow>,
+    ) -> Result<impl Stream<Item = Result<Generation>> + use<>> {
+        let states = ctx.handle::<Generations>().watch_generation(ctx.viewer(), generation_id.0).await;
+        let missing = || AppError::new(ErrorCode::BadUserInput, "This generation does not exist.");
+        let states = states.and_then(|states| states.ok_or_else(missing)).map_err(raise)?;
+        Ok(states.map(|state| state.map(Generation).map_err(raise)))
     }
 }

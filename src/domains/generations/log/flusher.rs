@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{Command, LogSettings};
 use crate::{
     domains::generations::{
+        changes::GenerationWatch,
         hub::Hub,
         model::{Delta, PartKind},
         repo::{self, Batch, Flushed},
@@ -64,6 +65,7 @@ pub struct Flusher {
     pub db: Db,
     pub clock: Clock,
     pub hub: Hub,
+    pub watch: GenerationWatch,
     pub settings: LogSettings,
     pub commands: mpsc::Receiver<Command>,
     pub identities: watch::Sender<Identity>,
@@ -184,6 +186,7 @@ impl Flusher {
         names::FLUSHES.add(["ok".into()], 1);
         names::STREAM_EVENTS.add([], pending.batch.texts.len() as u64);
         self.hub.stop(&flushed.stops);
+        flushed.begun.iter().for_each(|id| self.watch.hint(*id));
         let Batch { message_ids, sequences, part_indexes, kinds, texts } = pending.batch;
         let events = message_ids.into_iter().zip(sequences).zip(part_indexes).zip(kinds).zip(texts);
         for ((((message_id, sequence), part_index), kind), text) in events {

@@ -7,7 +7,11 @@ use uuid::Uuid;
 
 use crate::{
     domains::generations::model::{Delta, GenerationRow, PartKind},
-    platform::postgres::now,
+    platform::postgres::{
+        listen::Channel,
+        now,
+        revisions::{Revision, Watched},
+    },
     schema::{generations, members, replicas, stream_events},
 };
 
@@ -27,6 +31,28 @@ pub async fn list_generations(
         .select(GenerationRow::as_select())
         .load(conn)
         .await
+}
+
+/// Runs as things that are watched.
+pub struct WatchedGenerations;
+
+impl Watched for WatchedGenerations {
+    const NAME: &'static str = "generations";
+    const CHANNEL: Option<Channel> = Some(Channel::Generations);
+
+    async fn list_revisions_unscoped(
+        conn: &mut AsyncPgConnection,
+        ids: &[Uuid],
+    ) -> QueryResult<Vec<Revision>> {
+        let rows: Vec<(Uuid, i32)> = generations::table
+            .filter(generations::id.eq_any(ids))
+            .select((generations::id, generations::revision))
+            .load(conn)
+            .await?;
+        let revision =
+            |(id, revision): (Uuid, i32)| Revision { id, revision: revision.into(), is_due: false };
+        Ok(rows.into_iter().map(revision).collect())
+    }
 }
 
 /// The viewer's runs that wrote these messages.

@@ -33,6 +33,9 @@ pub struct Flushed {
     /// Own runs that shall stop: somebody asked, or their message is gone.
     #[diesel(sql_type = sql_types::Array<sql_types::Uuid>)]
     pub stops: Vec<Uuid>,
+    /// Runs that have just begun to speak.
+    #[diesel(sql_type = sql_types::Array<sql_types::Uuid>)]
+    pub begun: Vec<Uuid>,
 }
 
 /// Appends a batch, renews the lease, and notes which runs have just begun to speak. Repeating it after an unknown outcome
@@ -58,10 +61,12 @@ pub async fn flush(
                                                  WHERE s.message_id = e.message_id AND s.sequence = e.sequence)), \
         begun AS ( \
           UPDATE generations g SET first_output_at = loquent_now(), revision = g.revision + 1 \
-            FROM me, e WHERE e.sequence = 1 AND g.message_id = e.message_id AND g.finished_at IS NULL) \
+            FROM me, e WHERE e.sequence = 1 AND g.message_id = e.message_id AND g.finished_at IS NULL \
+             AND g.first_output_at IS NULL RETURNING g.id) \
         SELECT EXISTS (SELECT FROM me) AS is_alive, \
                ARRAY(SELECT g.id FROM generations g, p WHERE g.replica_id = p.replica_id AND g.finished_at IS NULL \
-                        AND (g.stop_requested_at IS NOT NULL OR g.message_id IS NULL)) AS stops";
+                        AND (g.stop_requested_at IS NOT NULL OR g.message_id IS NULL)) AS stops, \
+               ARRAY(SELECT id FROM begun) AS begun";
     statement(SQL)
         .bind::<sql_types::Uuid, _>(replica_id)
         .bind::<sql_types::BigInt, _>(lease_ms)

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
+    changes::Watches,
     engine::Engine,
     hub::Hub,
     log::{LogSettings, LogWriter},
@@ -24,7 +25,7 @@ use crate::{
     domains::{
         accounts::Viewer,
         catalog::Catalog,
-        credits::{AccountWatch, CeilingAlarm, Quota},
+        credits::{CeilingAlarm, Quota},
         subscriptions::Subscriptions,
     },
     error::{AppError, Result},
@@ -61,7 +62,7 @@ pub struct Parts {
     pub tasks: Tasks,
     pub catalog: Catalog,
     pub subscriptions: Subscriptions,
-    pub watch: AccountWatch,
+    pub watches: Watches,
     pub providers: Arc<Registry>,
 }
 
@@ -76,12 +77,12 @@ pub struct Canceled {
 /// The use cases; clones share everything.
 #[derive(Clone)]
 pub struct Generations {
-    db: Db,
+    pub(super) db: Db,
     clock: Clock,
     tasks: Tasks,
     catalog: Catalog,
     subscriptions: Subscriptions,
-    watch: AccountWatch,
+    pub(super) watches: Watches,
     providers: Arc<Registry>,
     hub: Hub,
     log: LogWriter,
@@ -93,13 +94,14 @@ pub struct Generations {
 impl Generations {
     /// Starts the log of the process and the sweeper. Cancelling `stop` ends both after everything is stored.
     pub async fn start(parts: Parts, settings: GenerationSettings, stop: CancellationToken) -> Result<Self> {
-        let Parts { requests, background, clock, tasks, catalog, subscriptions, watch, providers } = parts;
+        let Parts { requests, background, clock, tasks, catalog, subscriptions, watches, providers } = parts;
         partitions::ensure(&mut *background.conn().await?).await?;
         let hub = Hub::default();
         let log = LogWriter::start(
             background.clone(),
             clock.clone(),
             hub.clone(),
+            watches.generations.clone(),
             &tasks,
             settings.log,
             stop.clone(),
@@ -109,6 +111,7 @@ impl Generations {
             db: background.clone(),
             log: log.clone(),
             hub: hub.clone(),
+            watches: watches.clone(),
             settings: settings.log,
             retention: settings.retention,
         };
@@ -117,7 +120,7 @@ impl Generations {
             db: background,
             tasks: tasks.clone(),
             log: log.clone(),
-            watch: watch.clone(),
+            watches: watches.clone(),
             limit: settings.limit,
         };
         let lease = settings.log.lease;
@@ -128,7 +131,7 @@ impl Generations {
             tasks,
             catalog,
             subscriptions,
-            watch,
+            watches,
             providers,
             hub,
             log,
@@ -173,7 +176,9 @@ impl Generations {
                 return this.canceled(viewer, row).await;
             }
             let end = row.message_id.and_then(|message_id| this.hub.subscribe(message_id));
-            repo::request_stop(&mut *this.db.conn().await?, viewer.user_id, id).await?;
+            if repo::request_stop(&mut *this.db.conn().await?, viewer.user_id, id).await? {
+                this.watches.generations.hint(id);
+            }
             this.hub.stop(&[id]);
             if let Some(finished) = watch::wait_for_end(end).await {
                 return this.canceled(viewer, finished.generation.clone()).await;

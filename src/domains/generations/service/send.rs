@@ -240,7 +240,7 @@ impl Generations {
             description: turn.description,
         };
         self.engine.spawn(run);
-        self.watch.hint(turn.account_id);
+        self.watches.hint(&generation);
         let counts = read_counts(accepted.counts)?;
         self.ceiling_alarm.look(&self.catalog.ceilings(), turn.account_id, &counts, accepted.now);
         let quotas = limits.quotas(&counts);

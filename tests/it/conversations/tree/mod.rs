@@ -13,7 +13,7 @@ const TURN: &str = "conversation { id head { id } messageCount }
     userErrors { code message field }";
 
 /// Sends a text after a message: `None` for the head, null for the first of a branch.
-async fn send(person: &Client, conversation: &str, after: Option<Value>, text: &str) -> Value {
+pub async fn send(person: &Client, conversation: &str, after: Option<Value>, text: &str) -> Value {
     let mut input = json!({
         "conversationId": conversation, "parts": [{ "text": text }], "model": "scripted", "idempotencyKey": new_key()
     });
@@ -26,7 +26,7 @@ async fn send(person: &Client, conversation: &str, after: Option<Value>, text: &
 }
 
 /// Has an answer made again.
-async fn regenerate(person: &Client, answer: &str) -> Value {
+pub async fn regenerate(person: &Client, answer: &str) -> Value {
     let mutation = format!(
         "mutation($input: RegenerateMessageInput!) {{ regenerateMessage(input: $input) {{ {TURN} }} }}"
     );
@@ -34,20 +34,20 @@ async fn regenerate(person: &Client, answer: &str) -> Value {
     person.gql(&mutation, json!({ "input": input })).await.data()["regenerateMessage"].clone()
 }
 
-async fn select(person: &Client, message: &str) -> Value {
+pub async fn select(person: &Client, message: &str) -> Value {
     let mutation = "mutation($id: ID!) { selectBranch(input: { id: $id }) {
         conversation { id head { id } } userErrors { code field } } }";
     person.gql(mutation, json!({ "id": message })).await.data()["selectBranch"].clone()
 }
 
-async fn edit(person: &Client, message: &str, text: &str) -> Value {
+pub async fn edit(person: &Client, message: &str, text: &str) -> Value {
     let mutation = "mutation($input: EditMessageInput!) { editMessage(input: $input) {
         message { id text editedAt } userErrors { code field } } }";
     let input = json!({ "messageId": message, "parts": [{ "text": text }] });
     person.gql(mutation, json!({ "input": input })).await.data()["editMessage"].clone()
 }
 
-async fn remove(person: &Client, message: &str) -> Value {
+pub async fn remove(person: &Client, message: &str) -> Value {
     let mutation =
         "mutation($id: ID!) { deleteMessage(input: { id: $id }) { deletedId userErrors { code field } } }";
     person.gql(mutation, json!({ "id": message })).await.data()["deleteMessage"].clone()
