@@ -10,11 +10,13 @@
 //! charges for the committed text.
 
 mod engine;
+mod follower;
 pub mod graphql;
 mod hub;
 pub mod loaders;
 mod log;
 mod model;
+mod patience;
 mod prompt;
 mod repo;
 mod service;

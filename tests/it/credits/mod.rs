@@ -1,7 +1,7 @@
 //! Money: what is granted, held, charged and returned, and that the books agree whatever happens at the same time.
 
 mod admission;
-mod books;
+pub mod books;
 mod charges;
 mod checker;
 mod concurrency;

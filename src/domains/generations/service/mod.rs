@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::{
     engine::Engine,
+    follower::Follower,
     hub::Hub,
     log::{LogSettings, LogWriter},
     model::GenerationRow,
@@ -84,6 +85,7 @@ pub struct Generations {
     watch: AccountWatch,
     providers: Arc<Registry>,
     hub: Hub,
+    follower: Follower,
     log: LogWriter,
     engine: Engine,
     ceiling_alarm: CeilingAlarm,
@@ -112,7 +114,9 @@ impl Generations {
             settings: settings.log,
             retention: settings.retention,
         };
-        tasks.spawn(sweeper.run(stop));
+        tasks.spawn(sweeper.run(stop.clone()));
+        let follower = Follower::default();
+        tasks.spawn_until(stop, follower.clone().run(background.clone()));
         let engine = Engine {
             db: background,
             tasks: tasks.clone(),
@@ -131,6 +135,7 @@ impl Generations {
             watch,
             providers,
             hub,
+            follower,
             log,
             engine,
             ceiling_alarm,
@@ -172,18 +177,35 @@ impl Generations {
             if row.finished_at.is_some() {
                 return this.canceled_elsewhere(viewer, row).await;
             }
-            let end = row.message_id.and_then(|message_id| this.hub.subscribe(message_id));
-            repo::request_stop(&mut *this.db.conn().await?, viewer.user_id, id).await?;
-            this.hub.stop(&[id]);
-            if let Some(finished) = watch::wait_for_end(end).await {
-                let (generation, quotas) = (finished.generation.clone(), finished.quotas.clone());
-                return Ok(Canceled { generation, quotas });
+            if let Some(canceled) = this.stop(viewer, &row).await? {
+                return Ok(canceled);
             }
-            // It runs elsewhere, or takes longer: its watchers will see the end.
+            // It ran elsewhere, or takes longer: then its watchers will see the end.
             let row = this.find(viewer, id).await?.unwrap_or(row);
             this.canceled_elsewhere(viewer, row).await
         };
         self.tasks.run(work).await
+    }
+
+    /// Asks and waits; the end with its limits when the run was here.
+    async fn stop(&self, viewer: Viewer, row: &GenerationRow) -> Result<Option<Canceled>> {
+        let here = row.message_id.and_then(|message_id| self.hub.subscribe(message_id));
+        repo::request_stop(&mut *self.db.conn().await?, viewer.user_id, row.id).await?;
+        self.hub.stop(&[row.id]);
+        if let Some(signals) = here {
+            let finished = watch::wait_for_end(signals).await;
+            return Ok(finished.map(|finished| Canceled {
+                generation: finished.generation.clone(),
+                quotas: finished.quotas.clone(),
+            }));
+        }
+        if let Some(message_id) = row.message_id {
+            let signals = self.follower.listen(message_id)?;
+            // Of the text it wants nothing.
+            self.follower.follow(message_id, i32::MAX);
+            watch::wait_for_end(signals).await;
+        }
+        Ok(None)
     }
 
     async fn find(&self, viewer: Viewer, id: Uuid) -> Result<Option<GenerationRow>> {
@@ -205,6 +227,7 @@ impl Generations {
         message_id: Uuid,
         after: Option<i32>,
     ) -> Result<Option<impl futures_util::Stream<Item = Result<WatchEvent>> + Send + use<>>> {
-        watch::watch(self.db.clone(), self.hub.clone(), viewer.user_id, message_id, after).await
+        let sources = (self.hub.clone(), self.follower.clone());
+        watch::watch(self.db.clone(), sources, viewer.user_id, message_id, after).await
     }
 }
