@@ -1,11 +1,11 @@
 //! From a message to its settled answer.
 
 mod abandoned;
-mod cancel;
+pub mod cancel;
 mod crash;
 pub mod fed;
 mod lease;
-mod outage;
+pub mod outage;
 mod resume;
 mod shutdown;
 mod streams;
