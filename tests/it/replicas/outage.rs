@@ -17,6 +17,7 @@ use crate::{
     },
     support::{
         binary::{Binary, Launch},
+        catalog::Offer,
         cluster::variable,
         feed::Dice,
         provider::ScriptedProvider,
@@ -41,6 +42,7 @@ async fn what_is_watched_elsewhere_waits_for_a_database_that_stands_still_and_su
     cluster.ensure_database("loquent").await.unwrap();
     let url = cluster.url("loquent");
     migrate::up(&url).await.unwrap();
+    Offer::of_credits("1000").apply(&url).await;
     let provider = ScriptedProvider::start().await;
     let settings = format!("{ROOMY}operations_per_socket = 1000\n{SIGNING_KEY}[streams]\nlease_ms = 1000");
     let launch = Launch { database_url: &url, provider: provider.base_url(), settings: &settings };
@@ -64,7 +66,8 @@ async fn what_is_watched_elsewhere_waits_for_a_database_that_stands_still_and_su
 
     let frozen = Frozen::new(cluster.data_dir());
     running.iter_mut().for_each(|(fed, _)| fed.feed.give(PIECES / 3));
-    let anything = select_all(running.iter_mut().map(|(_, reader)| Box::pin(reader.next())));
+    let both = running.iter_mut().flat_map(|(fed, reader)| [&mut fed.reader, reader]);
+    let anything = select_all(both.map(|reader| Box::pin(reader.next())));
     if let Ok((got, ..)) = tokio::time::timeout(SILENCE, anything).await {
         panic!("{got:?} arrived while the database stood still");
     }

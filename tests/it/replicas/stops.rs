@@ -65,6 +65,24 @@ impl Two {
         row(&self.db.url, &query).await["credits_held"].as_i64().unwrap()
     }
 
+    /// Stops an answer that has said `begun`, and goes on speaking or is silent.
+    async fn stop_after(&self, mut fed: Fed, socket: &Socket, begun: &str, is_flowing: bool, is_near: bool) {
+        fed.watch(socket).await;
+        fed.read_until(begun.len()).await;
+        let held = self.held(&fed.message_id).await;
+        let person = if is_near { &self.near } else { &self.far };
+        let payload = tokio::select! {
+            payload = cancel(person, &fed.generation_id) => payload,
+            () = flow(&mut fed.feed, is_flowing) => unreachable!(),
+        };
+        fed.reader.read_to_end().await;
+        let (status, charged) = self.compare(&payload, &fed.reader).await;
+        assert_eq!(&*status, "canceled");
+        assert!(fed.reader.text.starts_with(begun));
+        assert!(fed.feed.text.starts_with(&fed.reader.text) && fed.feed.text != fed.reader.text);
+        assert!(0 < charged && charged < held, "{charged} of {held} held");
+    }
+
     /// What the payload of a stop says agrees with the rows. Returns the status and what was charged, in micro-credits.
     async fn compare(&self, payload: &Value, reader: &Reader) -> (String, i64) {
         assert_eq!(payload["userErrors"], json!([]), "{payload}");
@@ -91,26 +109,16 @@ async fn an_answer_is_stopped_at_each_of_its_first_chunks_from_everywhere() {
     for chunks in 0..=LATEST {
         two.renew().await;
         let socket = Socket::connect(&two.far).await;
-        for (is_flowing, is_near) in [(true, true), (true, false), (false, true), (false, false)] {
-            let mut fed = Fed::start(&two.provider, &two.near, &pieces).await;
-            fed.watch(&socket).await;
-            fed.read_until(pieces[..chunks].concat().len()).await;
-            let held = two.held(&fed.message_id).await;
-            let person = if is_near { &two.near } else { &two.far };
-            let payload = tokio::select! {
-                payload = cancel(person, &fed.generation_id) => payload,
-                () = flow(&mut fed.feed, is_flowing) => unreachable!(),
-            };
-            fed.reader.read_to_end().await;
-            // The provider was hung up on, in the midst of what it has to say.
-            two.provider.idle().await;
-            let (status, charged) = two.compare(&payload, &fed.reader).await;
-            assert_eq!(&*status, "canceled");
-            assert!(fed.reader.text.starts_with(&pieces[..chunks].concat()));
-            assert!(fed.feed.text.starts_with(&fed.reader.text) && fed.feed.text != fed.reader.text);
-            assert!(0 < charged && charged < held, "{charged} of {held} held");
-            done += 1;
-        }
+        let answers = vec![pieces.clone(); 4];
+        let started = Fed::start_all(&two.provider, &two.near, &answers).await;
+        let cases = [(true, true), (true, false), (false, true), (false, false)];
+        let stops = started.into_iter().zip(cases).map(|(fed, (is_flowing, is_near))| {
+            let (two, socket, begun) = (&two, &socket, pieces[..chunks].concat());
+            async move { two.stop_after(fed, socket, &begun, is_flowing, is_near).await }
+        });
+        done += join_all(stops).await.len();
+        // The provider was hung up on, in the midst of what it has to say.
+        two.provider.idle().await;
     }
     for is_near in [true, false] {
         let gate = Gate::default();
@@ -169,7 +177,23 @@ async fn a_stop_in_the_moment_of_the_end_has_one_outcome_everywhere() {
         }
     }
     assert_eq!(done, rounds);
+    assert!((1..done).contains(&canceled), "{canceled} of {done}: it was no race");
     println!("stop_races n={done} canceled={canceled} {} ok", check_ledger(&two.db.url));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_watches_elsewhere_is_done_when_the_conversation_is_deleted() {
+    let two = Two::start().await;
+    let socket = Socket::connect(&two.far).await;
+    let pieces: Vec<String> = (0..9).map(|n| format!("{n}, ")).collect();
+    let mut fed = Fed::start(&two.provider, &two.near, &pieces).await;
+    fed.watch(&socket).await;
+    fed.read_until(pieces[..3].concat().len()).await;
+    let delete = "mutation($id: ID!) { deleteConversation(input: { id: $id }) { userErrors { code } } }";
+    let deleted = two.near.gql(delete, json!({ "id": fed.conversation_id })).await;
+    assert_eq!(deleted.data()["deleteConversation"]["userErrors"], json!([]));
+    while fed.reader.next().await != Got::Complete {}
+    two.provider.idle().await;
 }
 
 /// Everything is said, and it is stopped a moment before or after.
@@ -180,7 +204,7 @@ async fn race(mut fed: Fed, person: &Client, socket: &Socket, pause: Duration) -
         tokio::time::sleep(pause).await;
         cancel(person, &fed.generation_id).await
     };
-    let half = Duration::from_millis(30);
+    let half = Duration::from_millis(40);
     let say = async {
         tokio::time::sleep(half).await;
         fed.feed.give_all();
