@@ -30,6 +30,8 @@ const PIECES: usize = 1000;
 /// Chunks after which it is stopped at the latest.
 const LATEST: usize = 20;
 const AT_ONCE: usize = 10;
+/// When an answer has all been said; the stops that race with it come before and after.
+const END: Duration = Duration::from_millis(200);
 
 /// Two processes, and the same person at both of them.
 struct Two {
@@ -162,7 +164,7 @@ async fn a_stop_in_the_moment_of_the_end_has_one_outcome_everywhere() {
         let answers: Vec<_> = (0..AT_ONCE).map(|_| dice.pieces(4)).collect();
         let started = Fed::start_all(&two.provider, &two.near, &answers).await;
         let races = started.into_iter().enumerate().map(|(n, fed)| {
-            let pause = Duration::from_millis(u64::try_from(dice.below(60)).unwrap());
+            let pause = Duration::from_millis(u64::try_from(dice.below(250)).unwrap());
             let (person, socket) = (if n % 2 == 0 { &two.near } else { &two.far }, &socket);
             async move { race(fed, person, socket, pause).await }
         });
@@ -204,9 +206,8 @@ async fn race(mut fed: Fed, person: &Client, socket: &Socket, pause: Duration) -
         tokio::time::sleep(pause).await;
         cancel(person, &fed.generation_id).await
     };
-    let half = Duration::from_millis(40);
     let say = async {
-        tokio::time::sleep(half).await;
+        tokio::time::sleep(END).await;
         fed.feed.give_all();
     };
     let (payload, ()) = tokio::join!(stop, say);
