@@ -424,12 +424,12 @@ BEGIN
      AND o.meter IN (SELECT x.meter FROM ledger_lines(p_lines) x WHERE x.kind = 'wallet')
      AND EXISTS (SELECT FROM grants e WHERE e.wallet_id = o.id AND e.available > 0 AND e.expires_at <= at);
   -- The next window begins at zero. One that overlaps the old, after a change of zone or anchor, only moves its end, so
-  -- that nobody gains by the change.
+  -- that nobody gains by the change; people see it with the change of terms that it comes from.
   UPDATE quota_counters q SET
       used = CASE WHEN x.starts >= q.window_ends_at THEN 0 ELSE q.used END,
       held = CASE WHEN x.starts >= q.window_ends_at THEN 0 ELSE q.held END,
       window_started_at = CASE WHEN x.starts >= q.window_ends_at THEN x.starts ELSE q.window_started_at END,
-      window_ends_at = x.ends, revision = q.revision + 1
+      window_ends_at = x.ends, revision = q.revision + CASE WHEN x.starts >= q.window_ends_at THEN 1 ELSE 0 END
     FROM ledger_lines(p_lines) x
    WHERE x.kind = 'counter' AND q.account_id = p_account
      AND (q.user_id, q.meter, q.window_kind) = (x.user_id, x.meter, x.window_kind) AND q.window_ends_at < x.ends;

@@ -1,7 +1,8 @@
 //! How much of the API one caller may use: requests by address, and points of operations by person.
 //!
 //! A request counts before anything of it is read, an operation after it was found to be valid and before any of it is
-//! executed: for all that it asks for. What its answer did not hold is given back then. Whoever waits for a model pays for that with credits and quotas; neither is counted here.
+//! executed: for all that it asks for. What its answer did not hold is given back then. Whoever waits for a model pays for
+//! that with credits and quotas; neither is counted here.
 //!
 //! With the database away requests and operations are let through and counted as such: then the API does little anyway,
 //! and the bounds of connections hold.

@@ -1,7 +1,7 @@
 //! What an operation cost in the end: its price once more, over the answer that it got.
 //!
-//! A page, and a list of objects named by `ids`, counts for as many as it held, and what is null or was left out for
-//! nothing, nor does anything below it. All else is as in the price: a list without pages counts once, with the dearest of
+//! A page counts for as many as it held. What is null counts itself, because it was looked for, and so does each of `ids`
+//! that is not there; what would be below it, and what was left out, counts nothing. All else is as in the price: a list without pages counts once, with the dearest of
 //! its items, and what one document asks for twice counts twice. So it is never more than the price.
 
 use async_graphql::{Name, Value, parser::types::SelectionSet};
@@ -80,7 +80,8 @@ impl Bill {
 
     fn line(&self, index: usize, line: &Line, value: &Value) -> u64 {
         match value {
-            Value::Null => 0,
+            // It was looked for, which is work; only what is below it was not.
+            Value::Null => line.weight,
             Value::List(items) => {
                 let points = items.iter().map(|item| self.line(index, line, item));
                 if line.is_each { points.fold(0, u64::saturating_add) } else { points.max().unwrap_or(0) }

@@ -37,6 +37,7 @@ pub struct Stage {
     nodes: Vec<String>,
     /// The conversation that has all the messages, its last answer, and the run of that.
     conversation: String,
+    question: String,
     answer: String,
     generation: String,
 }
@@ -75,6 +76,7 @@ impl Stage {
             proxy,
             nodes: Vec::new(),
             conversation: String::new(),
+            question: String::new(),
             answer: String::new(),
             generation: String::new(),
         };
@@ -112,6 +114,7 @@ impl Stage {
             ]
             .map(|id| id.as_str().unwrap().to_owned());
             if turn == 0 {
+                self.question = ids[1].clone();
                 (self.answer, self.generation) = (ids[2].clone(), ids[3].clone());
             }
             self.nodes.extend(ids);
@@ -189,7 +192,22 @@ impl Stage {
                 input(json!({ "conversationId": self.conversation, "title": "Newer" }))
             }
             "mutation deleteConversation" => input(json!({ "id": self.filled_conversation().await })),
-            "mutation sendMessage" => return self.send(document).await,
+            "mutation selectBranch" => input(json!({ "id": self.answer })),
+            "mutation editMessage" => {
+                input(json!({ "messageId": self.question, "parts": [{ "text": "Corrected" }] }))
+            }
+            "mutation deleteMessage" => {
+                let sent =
+                    self.person.send_text("Hello", json!({ "conversationId": self.conversation })).await;
+                let answer = sent["assistantMessage"]["id"].as_str().unwrap();
+                self.person.wait_for_end(answer).await;
+                input(json!({ "id": answer }))
+            }
+            "mutation sendMessage" => return self.send(document, self.message()).await,
+            "mutation regenerateMessage" => {
+                let again = json!({ "messageId": self.answer, "model": MODEL, "idempotencyKey": new_key() });
+                return self.send(document, input(again)).await;
+            }
             "mutation cancelGeneration" => {
                 let running = self.running().await;
                 return self.count(&caller, document, input(json!({ "id": running.generation }))).await.0;
@@ -235,16 +253,15 @@ impl Stage {
     }
 
     /// The provider waits, so what is counted is what the caller waits for.
-    async fn send(&self, document: &str) -> Vec<Flight> {
+    async fn send(&self, document: &str, variables: Value) -> Vec<Flight> {
         let (gate, calls) = (Gate::default(), self.app.provider.calls());
         self.app.provider.then(Script::default().gate(&gate));
-        let variables = self.message();
         let (flights, data) = self.count(&self.person, document, variables).await;
         self.app.provider.called(calls + 1).await;
         gate.open();
-        let messages: Vec<&Value> = data["sendMessage"].as_object().unwrap().values().collect();
-        assert!(messages.len() > 3);
-        self.person.wait_for_end(data["sendMessage"]["assistantMessage"]["id"].as_str().unwrap()).await;
+        let payload = data.as_object().unwrap().values().next().unwrap();
+        assert!(payload.as_object().unwrap().len() > 3);
+        self.person.wait_for_end(payload["assistantMessage"]["id"].as_str().unwrap()).await;
         flights
     }
 

@@ -27,10 +27,11 @@ impl Case {
         self.place.starts_with("Query.node")
     }
 
-    /// The operation, with the other ids that it names.
-    pub fn operation(&self, owner: &Tenant) -> String {
+    /// The operation, with the other ids that it names: those of the owner, and a conversation of who asks.
+    pub fn operation(&self, owner: &Tenant, caller: &Tenant) -> String {
         let operation = self.operation.replace("ACCOUNT-ID", &owner.id(Kind::Account));
-        operation.replace("PLAN-ID", &owner.id(Kind::Plan))
+        let operation = operation.replace("PLAN-ID", &owner.id(Kind::Plan));
+        operation.replace("OWN-CONVERSATION", &caller.id(Kind::Conversation))
     }
 
     /// Only administrators may do it, to whichever account.
@@ -46,11 +47,18 @@ pub enum Kind {
     Account,
     Conversation,
     Message,
+    /// A message that a person wrote.
+    Question,
     Generation,
     Plan,
 }
 
 impl Kind {
+    /// Ids tell messages from conversations, and not who wrote one.
+    pub fn of_objects(self) -> Self {
+        if self == Self::Question { Self::Message } else { self }
+    }
+
     pub fn name(self, uuid: Uuid) -> String {
         fn id<E: Entity>(uuid: Uuid) -> String {
             Id::<E>::new(uuid).to_string()
@@ -58,7 +66,7 @@ impl Kind {
         match self {
             Self::Account => id::<AccountRow>(uuid),
             Self::Conversation => id::<ConversationRow>(uuid),
-            Self::Message => id::<MessageRow>(uuid),
+            Self::Message | Self::Question => id::<MessageRow>(uuid),
             Self::Generation => id::<GenerationRow>(uuid),
             Self::Plan => id::<Plan>(uuid),
         }
@@ -79,7 +87,7 @@ const fn any(place: &'static str, kind: Kind, operation: &'static str, success: 
 }
 
 /// Those that remove something come last.
-pub const CASES: [Case; 24] = [
+pub const CASES: [Case; 30] = [
     any("Query.node(id)", Kind::Account, NODE, "/node/id"),
     any("Query.node(id)", Kind::Conversation, NODE, "/node/messages/nodes/1/text"),
     any("Query.node(id)", Kind::Message, NODE, "/node/text"),
@@ -180,11 +188,52 @@ pub const CASES: [Case; 24] = [
         success: "/sendMessage/assistantMessage/id",
     },
     Case {
+        place: "Mutation.sendMessage(input.parentMessageId)",
+        kind: Kind::Message,
+        operation: "mutation($id: ID!, $key: String!) { sendMessage(input: { conversationId: \"OWN-CONVERSATION\", parentMessageId: $id,
+            parts: [{ text: \"Hi\" }], idempotencyKey: $key }) {
+            assistantMessage { id } creditBalance { available } userErrors { code message field } } }",
+        success: "/sendMessage/assistantMessage/id",
+    },
+    Case {
+        place: "Conversation.messages(headId)",
+        kind: Kind::Message,
+        operation: "query($id: ID!) { conversation(id: \"OWN-CONVERSATION\") { messages(headId: $id) { nodes { id text } } } }",
+        success: "/conversation/messages/nodes/1/id",
+    },
+    Case {
+        place: "Mutation.regenerateMessage(input.messageId)",
+        kind: Kind::Message,
+        operation: "mutation($id: ID!, $key: String!) { regenerateMessage(input: { messageId: $id, idempotencyKey: $key }) {
+            conversation { id } assistantMessage { id } creditBalance { available } userErrors { code message field } } }",
+        success: "/regenerateMessage/assistantMessage/id",
+    },
+    Case {
+        place: "Mutation.selectBranch(input.id)",
+        kind: Kind::Message,
+        operation: "mutation($id: ID!) { selectBranch(input: { id: $id }) {
+            conversation { id title } creditBalance { available } userErrors { code message field } } }",
+        success: "/selectBranch/conversation/id",
+    },
+    Case {
+        place: "Mutation.editMessage(input.messageId)",
+        kind: Kind::Question,
+        operation: "mutation($id: ID!) { editMessage(input: { messageId: $id, parts: [{ text: \"Changed\" }] }) {
+            message { id text } userErrors { code message field } } }",
+        success: "/editMessage/message/id",
+    },
+    Case {
         place: "Mutation.cancelGeneration(input.id)",
         kind: Kind::Generation,
         operation: "mutation($id: ID!) { cancelGeneration(input: { id: $id }) {
             generation { id } creditBalance { available } userErrors { code message field } } }",
         success: "/cancelGeneration/generation/id",
+    },
+    Case {
+        place: "Mutation.deleteMessage(input.id)",
+        kind: Kind::Message,
+        operation: "mutation($id: ID!) { deleteMessage(input: { id: $id }) { deletedId userErrors { code message field } } }",
+        success: "/deleteMessage/deletedId",
     },
     Case {
         place: "Mutation.deleteConversation(input.id)",

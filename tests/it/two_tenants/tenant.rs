@@ -22,6 +22,7 @@ pub struct Tenant {
     pub account: Uuid,
     pub conversation: Uuid,
     pub message: Uuid,
+    pub question: Uuid,
     pub generation: Uuid,
     pub plan: Uuid,
 }
@@ -44,6 +45,7 @@ impl Tenant {
             account: uuid::<AccountRow>(&joined["viewer"]["account"]["id"]),
             conversation: uuid::<ConversationRow>(&sent["conversation"]["id"]),
             message: uuid::<MessageRow>(&sent["assistantMessage"]["id"]),
+            question: uuid::<MessageRow>(&sent["userMessage"]["id"]),
             generation: uuid::<GenerationRow>(&sent["assistantMessage"]["generation"]["id"]),
             plan: uuid::<Plan>(&joined["viewer"]["account"]["plan"]["id"]),
         }
@@ -54,6 +56,7 @@ impl Tenant {
             Kind::Account => self.account,
             Kind::Conversation => self.conversation,
             Kind::Message => self.message,
+            Kind::Question => self.question,
             Kind::Generation => self.generation,
             Kind::Plan => self.plan,
         })

@@ -73,7 +73,7 @@ impl Subscriptions {
         let mut known = Known::default();
         let news = move |quotas: Vec<Quota>| {
             let turns_in = next_turn(&quotas, clock.now());
-            (changed(&mut known, quotas), turns_in)
+            (changed(&mut known, quotas), Some(turns_in))
         };
         follow(begin(watch, account_id)?, read, news).await
     }
@@ -97,10 +97,11 @@ fn changed(known: &mut Known, quotas: Vec<Quota>) -> Vec<Quota> {
     events
 }
 
-/// When a count falls or a window turns although nobody calls, from now on.
-fn next_turn(quotas: &[Quota], now: DateTime<Utc>) -> Option<Duration> {
-    let next = quotas.iter().filter_map(|quota| quota.resets_at).min()?;
-    Some((next - now).to_std().unwrap_or_default().clamp(SOONEST, LATEST))
+/// When a count falls or a window turns although nobody calls, from now on, or when to look for another ceiling.
+fn next_turn(quotas: &[Quota], now: DateTime<Utc>) -> Duration {
+    let next = quotas.iter().filter_map(|quota| quota.resets_at).min();
+    let turns_in = next.map_or(LATEST, |next| (next - now).to_std().unwrap_or_default());
+    turns_in.clamp(SOONEST, LATEST)
 }
 
 /// Reads after it has begun to listen, and again after every change.

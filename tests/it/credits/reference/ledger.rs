@@ -123,8 +123,9 @@ impl Ledger {
                 if let (Some(old), Some(new)) = (counter.bounds, *bounds)
                     && old.1 < new.1
                 {
-                    counter.bounds = Some(if new.0 >= old.1 { new } else { (old.0, new.1) });
-                    counter.revision += 1;
+                    let is_next = new.0 >= old.1;
+                    counter.bounds = Some(if is_next { new } else { (old.0, new.1) });
+                    counter.revision += i64::from(is_next);
                 }
             }
             Target::Deployment { .. } => {}
