@@ -257,7 +257,8 @@ mod tests {
         let over =
             follower.pass_on(&follower.question().unwrap(), vec![news(id, many + 1..=many + 1, &text, true)]);
         assert!(over.is_empty());
-        assert_eq!(follower.pass_on(&follower.question().unwrap(), vec![news(id, 1..=0, "", true)]), [id]);
+        let nothing = News { message_id: id, is_over: true, events: Vec::new() };
+        assert_eq!(follower.pass_on(&follower.question().unwrap(), vec![nothing]), [id]);
         follower.end(&[id], Vec::new());
         assert_eq!(follower.lock().len(), 1, "a message that is gone is followed no more");
     }
