@@ -14,7 +14,7 @@ use super::model::{Delta, Finished};
 use crate::platform::metrics::{Held, names};
 
 /// Events a watcher may lag behind before it falls back to a snapshot.
-const WATCHER_BUFFER: usize = 256;
+pub const WATCHER_BUFFER: usize = 256;
 /// Runs of one process at the same time; more are refused.
 const MAX_RUNS: usize = 4096;
 

@@ -11,11 +11,13 @@
 
 mod changes;
 mod engine;
+mod follower;
 pub mod graphql;
 mod hub;
 pub mod loaders;
 mod log;
 mod model;
+mod patience;
 mod prompt;
 mod repo;
 mod service;

@@ -1,20 +1,19 @@
 //! Watching a message. One path for every reader: listen first, then read the message and its log in one round trip,
-//! then follow. Where the run is decides only how the reader follows: by the hub when it is here, by reading the log
-//! again when it is not. A reader that falls behind, or finds a hole, starts over from a snapshot. One that has begun
+//! then follow. Where the run is decides only who tells the reader: the run itself when it is here, the follower of the
+//! process when it is not. A reader that falls behind, or finds a hole, starts over from a snapshot. One that has begun
 //! waits for a database that is away, wherever the run is.
 
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
-use tokio::{
-    sync::broadcast::{Receiver, error::RecvError},
-    time::Instant,
-};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 use uuid::Uuid;
 
 use super::{
+    follower::Follower,
     hub::{Hub, Signal},
     model::{Content, Delta, Finished},
+    patience::Patience,
     repo::{self, Watched},
 };
 use crate::{
@@ -23,11 +22,8 @@ use crate::{
     platform::postgres::Db,
 };
 
-/// Pace of reading the log of a run that is not here.
-const REMOTE_PACE: Duration = Duration::from_millis(100);
-/// How long a reader that has begun waits for a database that is away, and its longest pause between two questions.
-const OUTAGE_PATIENCE: Duration = Duration::from_secs(30);
-const OUTAGE_PACE: Duration = Duration::from_secs(2);
+/// First pause of a reader for which the database is away.
+const OUTAGE_PAUSE: Duration = Duration::from_millis(100);
 /// How long a cancel waits for the end it asked for.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -51,7 +47,7 @@ pub struct Snapshot {
 /// Begins to watch; `None` when the viewer may not read the message.
 pub async fn watch(
     db: Db,
-    hub: Hub,
+    (hub, follower): (Hub, Follower),
     viewer: Uuid,
     message_id: Uuid,
     after: Option<i32>,
@@ -62,7 +58,7 @@ pub async fn watch(
             "`after` is the sequence of an event, 0 or more.",
         ));
     }
-    let mut reader = Reader { db, hub, viewer, message_id, position: after };
+    let mut reader = Reader { db, hub, follower, viewer, message_id, position: after };
     let Some(first) = reader.read().await? else { return Ok(None) };
     let events = async_stream::try_stream! {
         let mut step = Some(first);
@@ -85,10 +81,6 @@ pub async fn watch(
                         }
                     }
                 }
-                Then::ReadAgain => {
-                    tokio::time::sleep(REMOTE_PACE).await;
-                    reader.read_again().await?
-                }
             };
         }
     };
@@ -98,6 +90,7 @@ pub async fn watch(
 struct Reader {
     db: Db,
     hub: Hub,
+    follower: Follower,
     viewer: Uuid,
     message_id: Uuid,
     /// Number of the newest event delivered; `None` asks for a snapshot.
@@ -112,7 +105,6 @@ struct Step {
 
 enum Then {
     Follow(Receiver<Signal>),
-    ReadAgain,
     End,
 }
 
@@ -127,16 +119,10 @@ impl Reader {
     /// reading.
     fn read_again(&mut self) -> BoxFuture<'_, Result<Option<Step>>> {
         let reading = async {
-            let deadline = Instant::now() + OUTAGE_PATIENCE;
-            let mut pause = REMOTE_PACE;
+            let mut patience = Patience::new(OUTAGE_PAUSE);
             loop {
                 match self.read().await {
-                    Err(error)
-                        if error.code() == ErrorCode::ServiceUnavailable && Instant::now() < deadline =>
-                    {
-                        tokio::time::sleep(pause).await;
-                        pause = (pause * 2).min(OUTAGE_PACE);
-                    }
+                    Err(error) if error.code() == ErrorCode::ServiceUnavailable && patience.wait().await => {}
                     outcome => return outcome,
                 }
             }
@@ -146,12 +132,20 @@ impl Reader {
 
     /// Listens, then reads; `None` when the message is gone.
     async fn read(&mut self) -> Result<Option<Step>> {
-        let signals = self.hub.subscribe(self.message_id);
+        if let Some(signals) = self.hub.subscribe(self.message_id) {
+            return self.read_under(signals).await;
+        }
+        let signals = self.follower.listen(self.message_id)?;
+        let step = self.read_under(signals).await?;
+        if let Some(Step { then: Then::Follow(_), .. }) = step {
+            self.follower.follow(self.message_id, self.position.unwrap_or(0));
+        }
+        Ok(step)
+    }
+
+    async fn read_under(&mut self, signals: Receiver<Signal>) -> Result<Option<Step>> {
         let Some(watched) = self.find(self.position.unwrap_or(0)).await? else { return Ok(None) };
-        let then = match signals {
-            Some(signals) => Then::Follow(signals),
-            None => Then::ReadAgain,
-        };
+        let then = Then::Follow(signals);
         if watched.message.status().is_terminal() {
             return Ok(Some(self.finished(watched)));
         }
@@ -252,9 +246,8 @@ fn is_dense(position: i32, watched: &Watched) -> bool {
         && watched.events.first().is_none_or(|event| event.sequence == position + 1)
 }
 
-/// Waits a moment for the end of a run of this process.
-pub async fn wait_for_end(signals: Option<Receiver<Signal>>) -> Option<Arc<Finished>> {
-    let mut signals = signals?;
+/// Waits a moment for the end of a run.
+pub async fn wait_for_end(mut signals: Receiver<Signal>) -> Option<Arc<Finished>> {
     let end = async {
         loop {
             match signals.recv().await {

@@ -19,7 +19,8 @@ fn pieces() -> Vec<String> {
     ["Ein ", "längerer ", "Satz, ", "der ", "nie ", "endet …"].map(str::to_owned).to_vec()
 }
 
-async fn cancel(person: &Client, generation_id: &str) -> Value {
+/// Stops an answer; the payload.
+pub async fn cancel(person: &Client, generation_id: &str) -> Value {
     let query = "mutation($id: ID!) { cancelGeneration(input: { id: $id }) {
         generation { status finishReason charge { creditsHeld creditsCharged usage { source } } }
         creditBalance { held }

@@ -1,12 +1,12 @@
 //! From a message to its settled answer.
 
 mod abandoned;
-mod cancel;
+pub mod cancel;
 mod changed;
 mod crash;
 pub mod fed;
 mod lease;
-mod outage;
+pub mod outage;
 mod resume;
 mod shutdown;
 mod streams;

@@ -30,10 +30,10 @@ const PIECES: usize = 20;
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// A server with all its processes stopped. Dropping it lets them go on.
-struct Frozen(Vec<Pid>);
+pub struct Frozen(Vec<Pid>);
 
 impl Frozen {
-    fn new(data_dir: &Path) -> Self {
+    pub fn new(data_dir: &Path) -> Self {
         let postmaster = pid_in(&data_dir.join("postmaster.pid")).expect("a running server");
         let mut frozen = Self(Vec::new());
         // The postmaster first: from then on nothing is added.

@@ -38,7 +38,7 @@ const LIMIT: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn watchers_elsewhere_get_the_end_of_what_a_dead_process_ran() {
-    let kills = if variable("TEST_SCALE").is_some() { 10 } else { 2 };
+    let kills = if variable("TEST_SCALE").is_some() { 50 } else { 5 };
     kill_runners("dead_runner", kills, "[streams]\nlease_ms = 1000").await;
 }
 

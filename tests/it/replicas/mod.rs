@@ -5,3 +5,8 @@ mod database_restart;
 mod dead_runner;
 mod fenced;
 mod many_runs;
+mod onlookers;
+mod outage;
+mod resumed;
+mod stops;
+mod together;

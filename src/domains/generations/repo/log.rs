@@ -139,6 +139,102 @@ pub async fn find_watched(
     row.map(watched).transpose()
 }
 
+/// News of a message: what its log has after a point.
+#[derive(Debug)]
+pub struct News {
+    pub message_id: Uuid,
+    /// Its run has ended, or it is gone; nothing is added to its log any more.
+    pub is_over: bool,
+    pub events: Vec<Delta>,
+}
+
+#[derive(QueryableByName)]
+struct NewsRow {
+    #[diesel(sql_type = sql_types::Uuid)]
+    message_id: Uuid,
+    #[diesel(sql_type = sql_types::Bool)]
+    is_over: bool,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Int4>)]
+    sequence: Option<i32>,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::SmallInt>)]
+    part_index: Option<i16>,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Text>)]
+    kind: Option<String>,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Text>)]
+    text: Option<String>,
+}
+
+/// The news of many messages, each after the event of the same place in `known`: at most `events` of each, and of all
+/// together at most `bytes` and one event more, the next of each before the second next of any. Messages without news are
+/// left out.
+pub async fn list_news_unscoped(
+    conn: &mut AsyncPgConnection,
+    message_ids: &[Uuid],
+    known: &[i32],
+    events: i64,
+    bytes: i64,
+) -> QueryResult<Vec<News>> {
+    const SQL: &str = "\
+        WITH p AS (SELECT ?::bigint AS events, ?::bigint AS bytes), \
+        f AS (SELECT * FROM unnest(?::uuid[], ?::int[]) AS f (message_id, known)), \
+        news AS ( \
+          SELECT s.*, sum(octet_length(s.text)) OVER (ORDER BY s.sequence - f.known, f.message_id) \
+                      - octet_length(s.text) AS before \
+            FROM p, f CROSS JOIN LATERAL ( \
+              SELECT e.message_id, e.sequence, e.part_index, e.kind, e.text FROM stream_events e \
+               WHERE e.message_id = f.message_id AND e.sequence > f.known ORDER BY e.sequence \
+               LIMIT (SELECT events FROM p)) s), \
+        looked AS ( \
+          SELECT f.message_id, NOT EXISTS (SELECT FROM generations g WHERE g.message_id = f.message_id \
+                                              AND g.finished_at IS NULL) AS is_over FROM f) \
+        SELECT l.message_id, l.is_over, n.sequence, n.part_index, n.kind, n.text \
+          FROM p CROSS JOIN looked l LEFT JOIN news n ON n.message_id = l.message_id AND n.before < p.bytes \
+         WHERE l.is_over OR n.sequence IS NOT NULL ORDER BY l.message_id, n.sequence";
+    let rows: Vec<NewsRow> = statement(SQL)
+        .bind::<sql_types::BigInt, _>(events)
+        .bind::<sql_types::BigInt, _>(bytes)
+        .bind::<sql_types::Array<sql_types::Uuid>, _>(message_ids)
+        .bind::<sql_types::Array<sql_types::Int4>, _>(known)
+        .load(conn)
+        .await?;
+    let mut news: Vec<News> = Vec::new();
+    for row in rows {
+        if news.last().is_none_or(|last| last.message_id != row.message_id) {
+            news.push(News { message_id: row.message_id, is_over: row.is_over, events: Vec::new() });
+        }
+        if let (
+            Some(last),
+            NewsRow {
+                sequence: Some(sequence),
+                part_index: Some(part_index),
+                kind: Some(kind),
+                text: Some(text),
+                ..
+            },
+        ) = (news.last_mut(), row)
+        {
+            last.events.push(Delta { sequence, part_index, kind: PartKind::parse(&kind), text });
+        }
+    }
+    Ok(news)
+}
+
+/// Those of the messages whose runs have ended, without their events. Who may read them was asked before.
+pub async fn list_ends_unscoped(
+    conn: &mut AsyncPgConnection,
+    message_ids: &[Uuid],
+) -> QueryResult<Vec<Watched>> {
+    const SQL: &str = "\
+        SELECT to_jsonb(m) AS message, to_jsonb(g) AS generation, coalesce(w.available, 0) AS available, \
+               coalesce(w.held, 0) AS held, coalesce(w.revision, 0) AS revision, '[]'::jsonb AS events, 0 AS newest \
+          FROM generations g JOIN messages m ON m.id = g.message_id \
+          LEFT JOIN wallets w ON w.account_id = m.account_id AND w.meter = 'credits' \
+         WHERE g.message_id = ANY (?) AND g.finished_at IS NOT NULL";
+    let rows: Vec<WatchedRow> =
+        statement(SQL).bind::<sql_types::Array<sql_types::Uuid>, _>(message_ids).load(conn).await?;
+    rows.into_iter().map(watched).collect()
+}
+
 fn watched(row: WatchedRow) -> QueryResult<Watched> {
     type Event = (i32, i16, String, String);
     let read = |error: serde_json::Error| diesel::result::Error::DeserializationError(error.into());

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{
     changes::Watches,
     engine::Engine,
+    follower::Follower,
     hub::Hub,
     log::{LogSettings, LogWriter},
     model::GenerationRow,
@@ -85,6 +86,7 @@ pub struct Generations {
     pub(super) watches: Watches,
     providers: Arc<Registry>,
     hub: Hub,
+    follower: Follower,
     log: LogWriter,
     engine: Engine,
     ceiling_alarm: CeilingAlarm,
@@ -115,7 +117,9 @@ impl Generations {
             settings: settings.log,
             retention: settings.retention,
         };
-        tasks.spawn(sweeper.run(stop));
+        tasks.spawn(sweeper.run(stop.clone()));
+        let follower = Follower::default();
+        tasks.spawn_until(stop, follower.clone().run(background.clone()));
         let engine = Engine {
             db: background,
             tasks: tasks.clone(),
@@ -134,6 +138,7 @@ impl Generations {
             watches,
             providers,
             hub,
+            follower,
             log,
             engine,
             ceiling_alarm,
@@ -175,19 +180,34 @@ impl Generations {
             if row.finished_at.is_some() {
                 return this.canceled(viewer, row).await;
             }
-            let end = row.message_id.and_then(|message_id| this.hub.subscribe(message_id));
-            if repo::request_stop(&mut *this.db.conn().await?, viewer.user_id, id).await? {
-                this.watches.generations.hint(id);
-            }
-            this.hub.stop(&[id]);
-            if let Some(finished) = watch::wait_for_end(end).await {
-                return this.canceled(viewer, finished.generation.clone()).await;
-            }
-            // It runs elsewhere, or takes longer: its watchers will see the end.
-            let row = this.find(viewer, id).await?.unwrap_or(row);
-            this.canceled(viewer, row).await
+            let ended = match this.stop(viewer, &row).await? {
+                Some(ended) => Some(ended),
+                // It takes longer than we wait: its watchers will see the end.
+                None => this.find(viewer, id).await?,
+            };
+            this.canceled(viewer, ended.unwrap_or(row)).await
         };
         self.tasks.run(work).await
+    }
+
+    /// Asks, and waits a moment for the end, wherever it runs.
+    async fn stop(&self, viewer: Viewer, row: &GenerationRow) -> Result<Option<GenerationRow>> {
+        let here = row.message_id.and_then(|message_id| self.hub.subscribe(message_id));
+        if repo::request_stop(&mut *self.db.conn().await?, viewer.user_id, row.id).await? {
+            self.watches.generations.hint(row.id);
+        }
+        self.hub.stop(&[row.id]);
+        let end = match (here, row.message_id) {
+            (Some(signals), _) => signals,
+            (None, Some(message_id)) => {
+                let signals = self.follower.listen(message_id)?;
+                // Of the text it wants nothing.
+                self.follower.follow(message_id, i32::MAX);
+                signals
+            }
+            (None, None) => return Ok(None),
+        };
+        Ok(watch::wait_for_end(end).await.map(|finished| finished.generation.clone()))
     }
 
     async fn find(&self, viewer: Viewer, id: Uuid) -> Result<Option<GenerationRow>> {
@@ -209,6 +229,7 @@ impl Generations {
         message_id: Uuid,
         after: Option<i32>,
     ) -> Result<Option<impl futures_util::Stream<Item = Result<WatchEvent>> + Send + use<>>> {
-        watch::watch(self.db.clone(), self.hub.clone(), viewer.user_id, message_id, after).await
+        let sources = (self.hub.clone(), self.follower.clone());
+        watch::watch(self.db.clone(), sources, viewer.user_id, message_id, after).await
     }
 }
