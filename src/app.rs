@@ -225,10 +225,12 @@ impl App {
         }
     }
 
-    /// Measures the pools and the lease.
+    /// Measures the tasks, the pools and the lease.
     fn sample(&self) -> Sample {
-        let (pools, generations) = (self.pools(), self.generations.clone());
+        let (pools, generations, tasks) = (self.pools(), self.generations.clone(), self.tasks.clone());
         Arc::new(move || {
+            #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+            names::TASKS.set([], tasks.running() as f64);
             pools.iter().for_each(Db::measure);
             names::LEASE_AGE.set([], generations.silence().as_secs_f64());
         })

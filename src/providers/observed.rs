@@ -14,7 +14,7 @@ use super::{
     error::{ProviderError, ProviderErrorKind},
     types::{ChatEvent, ChatProvider, ChatRequest, ChatStream, Funding},
 };
-use crate::platform::metrics::names;
+use crate::platform::metrics::{Held, names};
 
 /// How the last call that came to an outcome ended.
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +75,7 @@ impl ChatProvider for Observed {
             started: Instant::now(),
             has_spoken: false,
             is_over: false,
+            _open: names::PROVIDER_CALLS_OPEN.hold([]),
         };
         match self.inner.stream_chat(request, funding).await {
             Ok(stream) => Ok(Box::pin(Watched { stream, call })),
@@ -95,6 +96,7 @@ struct Call {
     started: Instant,
     has_spoken: bool,
     is_over: bool,
+    _open: Held,
 }
 
 impl Call {

@@ -28,6 +28,7 @@ mod generations;
 mod guard;
 mod inputs;
 mod jobs;
+mod leaks;
 mod live;
 mod migrations;
 mod ops;

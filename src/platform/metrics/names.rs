@@ -61,6 +61,8 @@ metrics! {
 
     PROVIDER_CALLS: Counter = "loquent_provider_calls_total", ["provider", "model", "outcome"], Count,
         "Calls to model providers: ok, timeout, rate_limited, refused, fault, cut_off, or abandoned by us.";
+    PROVIDER_CALLS_OPEN: Gauge = "loquent_provider_calls_open", [], Count,
+        "Calls to model providers that are under way: asked, or being read.";
     PROVIDER_FIRST_TOKEN: Histogram = "loquent_provider_time_to_first_token_seconds", ["provider", "model"], Seconds,
         "Time from the call to the first piece of the answer or its reasoning.";
     CREDITS_HELD: Counter = "loquent_microcredits_held_total", [], Count,
@@ -115,6 +117,9 @@ metrics! {
         "Looks at what other processes changed and revoked, once a second and more: ok or failed.";
     REVISION_LOOKS: Counter = "loquent_revision_looks_total", ["of", "outcome"], Count,
         "Looks at whether watched accounts, conversations or generations have changed, while any is watched: ok or failed.";
+
+    TASKS: Gauge = "loquent_tasks", [], Count,
+        "Tasks of this process that have not ended: its housework, answers, jobs, mutations, and what runs on sockets.";
 
     BUILD_INFO: Gauge = "loquent_build_info", ["version"], Count,
         "Always 1.";

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use tokio::{net::TcpStream, sync::mpsc};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, client_async, connect_async,
-    tungstenite::{self, Message, client::IntoClientRequest, handshake::client::Request, http},
+    tungstenite::{
+        self, Message, client::IntoClientRequest, handshake::client::Request, http, protocol::Role,
+    },
 };
 
 use super::client::Client;
@@ -64,6 +66,12 @@ impl RawSocket {
             MaybeTlsStream::Plain(stream) => stream,
             _ => panic!("the connection has TLS"),
         }
+    }
+
+    /// Goes on over such a connection, of which the client has read `seen` in its own way.
+    pub async fn over(stream: TcpStream, seen: Vec<u8>) -> Self {
+        let stream = MaybeTlsStream::Plain(stream);
+        Self(WebSocketStream::from_partially_read(stream, seen, Role::Client, None).await)
     }
 
     pub async fn send(&mut self, message: Value) {

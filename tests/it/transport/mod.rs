@@ -7,7 +7,7 @@ mod compression;
 mod cors;
 mod csrf;
 mod drain;
-mod flood;
+pub mod flood;
 mod get;
 mod guard;
 mod headers;
