@@ -18,10 +18,11 @@ schema:
     cargo run -- schema export > schema.graphql.new && mv schema.graphql.new schema.graphql
     cargo run -- schema errors > docs/ERRORS.md.new && mv docs/ERRORS.md.new docs/ERRORS.md
 
-# Measure the edge beside a bare handler.
+# Measure the edge beside a bare handler, the jobs beside another queue, and streams beside a bare relay.
 bench:
     cargo bench --bench edge
     cargo bench --bench jobs
+    cargo bench --bench streams
 
 # Make the files of a new migration, such as `just migration create_files`.
 migration name:

@@ -25,6 +25,8 @@ mod product;
 #[path = "../../tests/it/support/proxy.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
 mod proxy;
+#[path = "../shared/server.rs"]
+mod server;
 #[path = "../shared/mod.rs"]
 mod shared;
 mod sockets;
@@ -35,8 +37,8 @@ use serde_json::{Value, json};
 
 use bare::Bare;
 use http::Request;
-use product::Product;
 use proxy::Proxy;
+use server::Server;
 
 const ROUNDS: usize = 3;
 const WATCHERS: usize = 2000;
@@ -70,7 +72,7 @@ async fn measure(home: &Path, url: &str, part: Option<&str>) -> bool {
     let is_wanted = |name: &str| part.is_none_or(|part| part == name);
     // Recorded through a proxy by a process of its own; what is measured has nothing between it and the database.
     let proxy = Proxy::start(url).await;
-    let recorded = Product::start(home, proxy.url());
+    let recorded = product::start(home, proxy.url());
     let token = product::person(recorded.address).await;
     let mut cases = Vec::new();
     for query in [product::VIEWER, product::NESTED] {
@@ -80,7 +82,7 @@ async fn measure(home: &Path, url: &str, part: Option<&str>) -> bool {
     let plan = home.join("plan.json");
     std::fs::write(&plan, serde_json::to_vec(&cases).unwrap()).unwrap();
 
-    let product = Product::start(home, url);
+    let product = product::start(home, url);
     tokio::time::sleep(Duration::from_secs(2)).await;
     let at_start = process::resident(product.pid());
     let bare = Bare::start(url, &plan);
@@ -146,7 +148,7 @@ impl Work<'_> {
 }
 
 async fn processor_time(
-    product: &Product,
+    product: &Server,
     bare: &Bare,
     token: &str,
     cases: &[bare::Case],
@@ -221,7 +223,7 @@ fn bomb() -> Request {
 }
 
 async fn memory(home: &Path, url: &str, token: &str, verdict: &mut Verdict) {
-    let product = Product::start(home, url);
+    let product = product::start(home, url);
     tokio::time::sleep(Duration::from_secs(2)).await;
     let before = process::resident(product.pid());
     let mut kept = Vec::new();
@@ -241,7 +243,7 @@ async fn memory(home: &Path, url: &str, token: &str, verdict: &mut Verdict) {
 
     drop(product);
 
-    let product = Product::start(home, url);
+    let product = product::start(home, url);
     bomb().repeat(product.address, 50_000, 400).await;
     let before = process::resident(product.pid());
     bomb().repeat(product.address, REFUSED, 400).await;

@@ -1,11 +1,6 @@
-//! The real binary, as an operator would start it, and a person with something to read.
+//! What is asked of the real binary, and a person with something to read.
 
-use std::{
-    io::{BufRead, BufReader},
-    net::SocketAddr,
-    path::Path,
-    process::{Child, Command, Stdio},
-};
+use std::{net::SocketAddr, path::Path};
 
 use serde_json::{Value, json};
 
@@ -13,10 +8,10 @@ use crate::{
     bare::{Asked, Case},
     http::Request,
     proxy::Proxy,
+    server::Server,
 };
 
-/// Everything on this machine is one address and most of it one person, so what bounds these is out of the way; `--dev`
-/// counts no requests and no points of this machine.
+/// Everything on this machine is one address and most of it one person, so what bounds these is out of the way.
 const SETTINGS: &str = "[limits]\nsockets_per_user = 10000\nsockets_per_address = 10000\n\
     connections_per_address = 10000\nsocket_messages_per_second = 10000\n";
 
@@ -28,56 +23,9 @@ pub const VIEWER: &str = "{ viewer { user { id name } account { id name kind } }
 pub const NESTED: &str = "{ viewer { account { conversations(first: 20) { nodes { id title \
     messages(last: 5) { nodes { id role text createdAt } } } } } } }";
 
-/// A running server; it ends with the value.
-pub struct Product {
-    child: Child,
-    pub address: SocketAddr,
-}
-
-impl Product {
-    /// Starts it over a database, and waits until it listens.
-    pub fn start(home: &Path, database_url: &str) -> Self {
-        let file = home.join("loquent.toml");
-        std::fs::write(&file, SETTINGS).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_loquent"))
-            .env_clear()
-            .env("HOME", home)
-            .env("LOQUENT_DATA_DIR", home)
-            .env("DATABASE_URL", database_url)
-            .env("RUST_LOG", "loquent=error")
-            .env(
-                "LOQUENT_AUTH__SIGNING_KEYS",
-                "bench:vK2p7RmQx9TzLc4WbYh8NsJd3FgAeU6iXo5PqHtC1yMkZrSnEwBlGa0D",
-            )
-            .current_dir(home)
-            .args(["serve", "--dev", "--port", "0", "--config"])
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let address = loop {
-            let line = lines.next().expect("the server ended before it was ready").unwrap();
-            if let Some((_, rest)) = line.split_once("http://") {
-                break rest.split('/').next().unwrap().parse().unwrap();
-            }
-        };
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address }
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-}
-
-impl Drop for Product {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Starts the server over a database.
+pub fn start(home: &Path, database_url: &str) -> Server {
+    Server::start(home, database_url, SETTINGS)
 }
 
 /// A request to the API.

@@ -10,7 +10,7 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
 };
 
-type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Sockets that send messages at the same time.
 const SENDERS: usize = 16;
@@ -28,12 +28,12 @@ async fn open(address: SocketAddr, path: &str) -> Stream {
     connect_async(request).await.unwrap().0
 }
 
-async fn say(stream: &mut Stream, message: Value) {
+pub async fn say(stream: &mut Stream, message: Value) {
     stream.send(Message::text(message.to_string())).await.unwrap();
 }
 
 /// The next message, pings left out.
-async fn hear(stream: &mut Stream) -> String {
+pub async fn hear(stream: &mut Stream) -> String {
     loop {
         match stream.next().await.unwrap().unwrap() {
             Message::Text(text) if text.contains(r#""type":"ping""#) => {}
@@ -44,7 +44,8 @@ async fn hear(stream: &mut Stream) -> String {
     }
 }
 
-async fn introduced(address: SocketAddr, token: &str) -> Stream {
+/// Opens a socket of a person, who has introduced themselves.
+pub async fn introduced(address: SocketAddr, token: &str) -> Stream {
     let mut stream = open(address, "/graphql").await;
     let payload = json!({ "authorization": format!("Bearer {token}") });
     say(&mut stream, json!({ "type": "connection_init", "payload": payload })).await;

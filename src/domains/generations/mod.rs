@@ -25,7 +25,8 @@ mod sweep;
 mod watch;
 
 pub use changes::{GenerationWatch, Watches};
-pub use log::LogSettings;
+pub use hub::{Hub, Signal};
+pub use log::{LogSettings, LogWriter};
 pub use model::{Content, Delta, Failure, FinishReason, Finished, GenerationRow, PartKind};
 pub use repo::Follows;
 pub use service::{Canceled, GenerationSettings, Generations, Options, Parts, Started, TurnRequest};
