@@ -84,7 +84,7 @@ impl Hub {
     }
 
     /// Runs in progress.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.lock().len()
     }
 
