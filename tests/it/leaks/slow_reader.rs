@@ -120,7 +120,10 @@ async fn crawl(mut stream: TcpStream, enough: CancellationToken) -> (TcpStream, 
     loop {
         tokio::select! {
             () = enough.cancelled() => return (stream, seen),
-            _ = ticks.tick() => seen.push(stream.read_u8().await.unwrap()),
+            _ = ticks.tick() => match stream.read_u8().await {
+                Ok(byte) => seen.push(byte),
+                Err(_) => enough.cancelled().await,
+            },
         }
     }
 }
