@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{
     error::{ProviderError, ProviderErrorKind},
-    types::{ChatEvent, ChatProvider, ChatRequest, ChatStream, Funding},
+    types::{ChatEvent, ChatProvider, ChatRequest, ChatStream, Clearance, Funding},
 };
 use crate::platform::metrics::names;
 
@@ -67,6 +67,7 @@ impl ChatProvider for Observed {
         &self,
         request: &ChatRequest,
         funding: &dyn Funding,
+        clearance: &dyn Clearance,
     ) -> Result<ChatStream, ProviderError> {
         let mut call = Call {
             provider: self.inner.key().to_owned(),
@@ -76,7 +77,7 @@ impl ChatProvider for Observed {
             has_spoken: false,
             is_over: false,
         };
-        match self.inner.stream_chat(request, funding).await {
+        match self.inner.stream_chat(request, funding, clearance).await {
             Ok(stream) => Ok(Box::pin(Watched { stream, call })),
             Err(error) => {
                 call.end(Err(error.kind()));

@@ -27,6 +27,6 @@ mod watch;
 pub use changes::{GenerationWatch, Watches};
 pub use log::LogSettings;
 pub use model::{Content, Delta, Failure, FinishReason, Finished, GenerationRow, PartKind};
-pub use repo::Follows;
-pub use service::{Canceled, GenerationSettings, Generations, Options, Parts, Started, TurnRequest};
+pub use repo::{Follows, prune_one_shots};
+pub use service::{Canceled, GenerationSettings, Generations, Options, Parts, Started, Turn, TurnRequest};
 pub use watch::WatchEvent;

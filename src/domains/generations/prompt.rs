@@ -7,10 +7,20 @@ use crate::{
 };
 
 /// A turn of the past.
-#[derive(Debug, Clone, serde::Deserialize)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct PastTurn {
     pub role: String,
     pub parts: Vec<Part>,
+}
+
+impl PastTurn {
+    /// Its texts in order, without reasoning.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text { text } => Some(text.as_str()),
+            Part::Reasoning { .. } => None,
+        })
+    }
 }
 
 /// Messages to send and their estimated size.

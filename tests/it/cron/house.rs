@@ -55,9 +55,11 @@ async fn the_timetable_is_in_the_database_and_clears_what_is_over() {
         [
             "credits.check_books",
             "messages.partitions",
+            "prune.conversation_events",
             "prune.cron_ticks",
             "prune.idempotency_keys",
             "prune.jobs",
+            "prune.one_shots",
             "prune.rate_limits",
             "prune.replicas",
             "prune.revocations",

@@ -17,10 +17,10 @@ pub async fn list_messages(
     ids: &[Uuid],
 ) -> QueryResult<Vec<MessageRow>> {
     messages::table
-        .inner_join(conversations::table.on(messages::conversation_id.eq(conversations::id.nullable())))
+        .left_join(conversations::table.on(messages::conversation_id.eq(conversations::id.nullable())))
         .filter(messages::id.eq_any(ids))
-        .filter(conversations::created_by.eq(viewer))
-        .filter(conversations::account_id.eq_any(accounts_of(viewer)))
+        .filter(conversations::created_by.nullable().eq(viewer).or(messages::owner_id.eq(viewer)))
+        .filter(messages::account_id.eq_any(accounts_of(viewer)))
         .select(MessageRow::as_select())
         .load(conn)
         .await
