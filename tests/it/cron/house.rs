@@ -158,7 +158,7 @@ async fn every_process_shows_that_the_books_differ_and_the_command_what_was_done
     let books = line("credits.check_books");
     assert_eq!((&books[1..8], books[10]), (&["7", "*", "*", "*", "*", "UTC", "once"][..], "done"));
     assert_eq!(line("messages.partitions")[8], "-");
-    assert_eq!(words.len(), 11, "{said}");
+    assert_eq!(words.len(), 13, "{said}");
 }
 
 /// Asks again until there is an answer.

@@ -110,7 +110,8 @@ struct WatchedRow {
     newest: i32,
 }
 
-/// The message if the viewer may read it, with its events after `after`.
+/// The message if the viewer may read it, with its events after `after`: one of a conversation that the viewer began, or
+/// a one-shot answer of the viewer's own. `OFFSET 0` keeps it a look into the index.
 pub async fn find_watched(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
@@ -124,7 +125,7 @@ pub async fn find_watched(
                coalesce((SELECT jsonb_agg(jsonb_build_array(e.sequence, e.part_index, e.kind, e.text) ORDER BY e.sequence) \
                            FROM stream_events e WHERE e.message_id = m.id AND e.sequence > p.after), '[]') AS events, \
                coalesce((SELECT max(e.sequence) FROM stream_events e WHERE e.message_id = m.id), 0) AS newest \
-          FROM p JOIN messages m ON m.id = p.message_id \
+          FROM p CROSS JOIN LATERAL (SELECT * FROM messages WHERE id = p.message_id OFFSET 0) m \
           LEFT JOIN conversations c ON c.id = m.conversation_id \
           JOIN members b ON b.account_id = m.account_id AND b.user_id = p.viewer \
           LEFT JOIN generations g ON g.message_id = m.id \
