@@ -128,6 +128,7 @@ diesel::table! {
         created_at -> Timestamptz,
         first_output_at -> Nullable<Timestamptz>,
         finished_at -> Nullable<Timestamptz>,
+        estimated_input_tokens -> Int4,
     }
 }
 

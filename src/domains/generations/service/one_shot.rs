@@ -39,7 +39,7 @@ impl Turn {
     fn into_past(self) -> PastTurn {
         let role = if self.is_from_user { "user" } else { "assistant" };
         let parts = self.parts.into_iter().map(|text| Part::Text { text }).collect();
-        PastTurn { role: role.to_owned(), parts }
+        PastTurn { role: role.to_owned(), parts, counted: None }
     }
 }
 

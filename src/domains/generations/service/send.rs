@@ -162,6 +162,7 @@ impl Generations {
             generation_id,
             requested_model: requested.to_owned(),
             model_key: model.key.clone(),
+            estimated_input_tokens: prompt.estimated,
             quote,
             description: describe_charge(&model.key),
         };
