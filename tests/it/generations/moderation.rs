@@ -15,11 +15,14 @@ use crate::support::{
 
 /// Refuses a word, fails at another, is silent at a third, and remembers what it was asked: path and text of each passage.
 #[derive(Default)]
-struct Censor(Mutex<Vec<Vec<(Option<String>, String)>>>);
+struct Censor(Mutex<Vec<Judged>>);
+
+/// The passages of one question.
+type Judged = Vec<(Option<String>, String)>;
 
 impl Censor {
     /// What it was asked since the last time.
-    fn asked(&self) -> Vec<Vec<(Option<String>, String)>> {
+    fn asked(&self) -> Vec<Judged> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 }
@@ -212,7 +215,7 @@ async fn all_that_a_model_is_sent_was_judged_once() {
     let stranger = app.client.sign_up().await;
     let foreign = json!({ "conversationId": first["conversation"]["id"], "parts": parts(&["Three"]) });
     assert_eq!(stranger.gql(SEND, input(foreign)).await.user_errors("sendMessage")[0]["code"], "NOT_FOUND");
-    assert_eq!(censor.asked(), Vec::<Vec<_>>::new());
+    assert_eq!(censor.asked(), Vec::<Judged>::new());
     println!("moderation judged n={} ok", judged.len());
     app.close().await;
 }
