@@ -17,6 +17,7 @@ use crate::{
         conversations::{self, ConversationWatch, Conversations},
         credits::{AccountWatch, Adjustments},
         generations::{GenerationWatch, Generations, Parts, Watches},
+        moderation::{Moderation, Moderator},
         settings::Settings,
         subscriptions::{self, Subscriptions},
     },
@@ -71,7 +72,7 @@ pub struct App {
 impl App {
     /// Builds the app over a migrated database. `signing_keys` are those of the configuration, or the development key;
     /// `jobs` are kinds of jobs beside the product's own, `rates` replaces how much of the API a caller
-    /// may use by the catalogue.
+    /// may use by the catalogue, and `moderator` judges what people send to models.
     pub async fn start(
         config: &Config,
         signing_keys: &[config::SigningKey],
@@ -79,6 +80,7 @@ impl App {
         clock: Clock,
         mut jobs: Jobs,
         rates: Option<Rates>,
+        moderator: Arc<dyn Moderator>,
     ) -> anyhow::Result<Self> {
         metrics::install();
         let wait = Duration::from_millis(config.database.wait_ms);
@@ -142,6 +144,7 @@ impl App {
             tasks: tasks.clone(),
             catalog: catalog.clone(),
             subscriptions: subscriptions.clone(),
+            moderation: Moderation::new(moderator),
             watches: watches.clone(),
             providers: Arc::new(providers.clone()),
         };

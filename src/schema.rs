@@ -281,6 +281,7 @@ diesel::table! {
         stream_sequence -> Int4,
         created_at -> Timestamptz,
         edited_at -> Nullable<Timestamptz>,
+        owner_id -> Nullable<Uuid>,
     }
 }
 

@@ -2,7 +2,7 @@
 //! does the work that waits; it answers nobody, so no client can slow it down, nor it them. With `--port` it shows
 //! operators how it is.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -11,6 +11,7 @@ use super::{Verdict, args::Runner, database::Database, say, stopping};
 use crate::{
     app::App,
     config::Config,
+    domains::moderation::AllowsAll,
     jobs::Registry,
     platform::{clock::Clock, postgres::migrate},
     server::{Routes, Running, Server, descriptors},
@@ -28,7 +29,16 @@ pub async fn run(config: &Config, wishes: &Runner) -> anyhow::Result<Verdict> {
         tracing::info!(name, "applied a migration");
     }
     // It signs nobody in.
-    let app = App::start(config, &[], &database.url, Clock::default(), Registry::default(), None).await?;
+    let app = App::start(
+        config,
+        &[],
+        &database.url,
+        Clock::default(),
+        Registry::default(),
+        None,
+        Arc::new(AllowsAll),
+    )
+    .await?;
     let running = listener
         .map(|listener| Server::start(app.server(config, Routes::Operators), listener))
         .transpose()?;

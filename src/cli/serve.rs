@@ -1,6 +1,6 @@
 //! `loquent serve [--dev]`
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -9,6 +9,7 @@ use super::{Verdict, banner::Banner, database::Database, demo, say, stopping};
 use crate::{
     app::App,
     config::{self, Config},
+    domains::moderation::AllowsAll,
     graphql::graphiql,
     jobs::Registry,
     platform::{clock::Clock, postgres::migrate},
@@ -37,7 +38,16 @@ async fn serve(config: &Config, listener: TcpListener, database: &Database) -> a
         tracing::info!(name, "applied a migration");
     }
     let keys = signing_keys(config)?;
-    let app = App::start(config, &keys, &database.url, Clock::default(), Registry::default(), None).await?;
+    let app = App::start(
+        config,
+        &keys,
+        &database.url,
+        Clock::default(),
+        Registry::default(),
+        None,
+        Arc::new(AllowsAll),
+    )
+    .await?;
     let demo = match config.is_dev {
         true => demo::find_or_create(&app.accounts, &config.database.data_dir).await?,
         false => None,

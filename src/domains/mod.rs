@@ -5,5 +5,6 @@ pub mod catalog;
 pub mod conversations;
 pub mod credits;
 pub mod generations;
+pub mod moderation;
 pub mod settings;
 pub mod subscriptions;

@@ -124,6 +124,9 @@ codes! {
     /// No provider of the model answers at the moment and no fallback is left.
     ProviderUnavailable = "PROVIDER_UNAVAILABLE", User, 503,
         "Wait for `retryAfterSeconds` of `ProviderUnavailableError`, or offer another model.";
+    /// Moderation refused the content.
+    ContentBlocked = "CONTENT_BLOCKED", User, 422,
+        "Show `message` beside the text that `field` names; without one, what was said before in the conversation is refused. The same text is refused again.";
     /// The conversation is longer than the model or the plan can take.
     ContextTooLong = "CONTEXT_TOO_LONG", User, 422,
         "Shorten the message, or choose a model with a larger `contextTokens`.";

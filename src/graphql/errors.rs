@@ -48,6 +48,8 @@ pub enum UserErrorCode {
     PlanRequired,
     /// No provider of the model answers at the moment and no fallback is left.
     ProviderUnavailable,
+    /// Moderation refused the content.
+    ContentBlocked,
     /// The conversation is longer than the model or the plan can take.
     ContextTooLong,
     /// The provider failed after the work had begun.
@@ -75,6 +77,7 @@ impl UserErrorCode {
             ErrorCode::CallsLimited => Self::RateLimited,
             ErrorCode::PlanRequired => Self::PlanRequired,
             ErrorCode::ProviderUnavailable => Self::ProviderUnavailable,
+            ErrorCode::ContentBlocked => Self::ContentBlocked,
             ErrorCode::ContextTooLong => Self::ContextTooLong,
             ErrorCode::GenerationFailed => Self::GenerationFailed,
             ErrorCode::Interrupted => Self::Interrupted,

@@ -84,7 +84,9 @@ async fn find(ctx: &Context<'_>, id: &str) -> Result<Option<Node>, AppError> {
             loaders.conversations.load_one(id).await?.map(|row| Conversation(row).into())
         }
         MessageRow::PREFIX => loaders.messages.load_one(id).await?.map(|row| Message::of_row(row).into()),
-        GenerationRow::PREFIX => loaders.generations.load_one(id).await?.map(|row| Generation(row).into()),
+        GenerationRow::PREFIX => {
+            loaders.generations.load_one(id).await?.map(|row| Generation::of_row(row).into())
+        }
         catalog::Plan::PREFIX => catalog.plan(id).map(|plan| Plan(plan).into()),
         catalog::Model::PREFIX => {
             let model = catalog.models().into_iter().find(|model| model.id == id);

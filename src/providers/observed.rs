@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{
     error::{ProviderError, ProviderErrorKind},
-    types::{ChatEvent, ChatProvider, ChatRequest, ChatStream, Funding},
+    types::{ChatEvent, ChatProvider, ChatRequest, ChatStream, Clearance, Funding},
 };
 use crate::platform::metrics::{Held, names};
 
@@ -67,6 +67,7 @@ impl ChatProvider for Observed {
         &self,
         request: &ChatRequest,
         funding: &dyn Funding,
+        clearance: &dyn Clearance,
     ) -> Result<ChatStream, ProviderError> {
         let mut call = Call {
             provider: self.inner.key().to_owned(),
@@ -77,7 +78,7 @@ impl ChatProvider for Observed {
             is_over: false,
             _open: names::PROVIDER_CALLS_OPEN.hold([]),
         };
-        match self.inner.stream_chat(request, funding).await {
+        match self.inner.stream_chat(request, funding, clearance).await {
             Ok(stream) => Ok(Box::pin(Watched { stream, call })),
             Err(error) => {
                 call.end(Err(error.kind()));

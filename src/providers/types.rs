@@ -91,6 +91,10 @@ pub trait Funding: Send + Sync {
     fn output_cap(&self) -> u32;
 }
 
+/// Proof that what is sent was let through. Only moderation gives one, so that no call to a model can be written that
+/// passes it by.
+pub trait Clearance: Send + Sync {}
+
 /// A place where chat models run.
 #[async_trait]
 pub trait ChatProvider: Send + Sync {
@@ -105,5 +109,6 @@ pub trait ChatProvider: Send + Sync {
         &self,
         request: &ChatRequest,
         funding: &dyn Funding,
+        clearance: &dyn Clearance,
     ) -> Result<ChatStream, ProviderError>;
 }

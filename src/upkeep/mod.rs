@@ -26,10 +26,12 @@ use renewals::RenewSubscriptions;
 
 /// Most of them every ten minutes, not all at the same time. Jobs end and addresses come by the thousand in a second, so
 /// they go every minute.
-const CLEARED: [(&str, &str, Prune); 7] = [
+const CLEARED: [(&str, &str, Prune); 9] = [
     ("prune.idempotency_keys", "1-59/10 * * * *", Prune::IdempotencyKeys),
     ("prune.sessions", "3-59/10 * * * *", Prune::Sessions),
     ("prune.revocations", "4-59/10 * * * *", Prune::Revocations),
+    ("prune.one_shots", "6-59/10 * * * *", Prune::OneShots),
+    ("prune.conversation_events", "27 * * * *", Prune::ConversationEvents),
     ("prune.jobs", "* * * * *", Prune::Jobs),
     ("prune.rate_limits", "* * * * *", Prune::RateLimits),
     ("prune.replicas", "37 * * * *", Prune::Replicas),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::{
-    domains::accounts::Accounts,
+    domains::{accounts::Accounts, conversations, generations},
     error::Result,
     jobs::{self, Failure, Job, Run, cron},
     platform::postgres::{idempotency, rate_limits, replicas, revocations},
@@ -30,6 +30,8 @@ pub enum Prune {
     Replicas,
     CronTicks,
     RateLimits,
+    OneShots,
+    ConversationEvents,
 }
 
 impl Job for Prune {
@@ -65,6 +67,9 @@ impl Prune {
             Self::Replicas => replicas::prune(conn).await?,
             Self::CronTicks => cron::prune_ticks(conn).await?,
             Self::RateLimits => rate_limits::prune(conn, ROUND).await?,
+            Self::OneShots => generations::prune_one_shots(conn, ROUND).await?,
+            // A whole slot at a time, in one go.
+            Self::ConversationEvents => conversations::prune_events(conn).await.map(|()| 0)?,
         })
     }
 }

@@ -14,10 +14,10 @@ mod tree;
 mod watch;
 
 pub use model::{ConversationRow, MessageRole, MessageRow, Part, RunStatus};
-pub use repo::{BranchPage, ConversationPage, find_conversation};
+pub use repo::{BranchPage, ConversationPage, find_conversation, prune_events};
 pub use service::{
     Begun, ConversationChanges, Conversations, NewConversation, Parts, require_model, require_parts,
-    require_title,
+    require_system_prompt, require_title,
 };
 pub use tree::{Place, Spine};
 pub use watch::{ConversationEvent, ConversationWatch, Happened};

@@ -225,7 +225,8 @@ pub fn require_title(title: &str) -> Result<String> {
     Ok(title.to_owned())
 }
 
-fn require_system_prompt(prompt: String) -> Result<String> {
+/// Instructions of 1 to 100,000 characters.
+pub fn require_system_prompt(prompt: String) -> Result<String> {
     if !(1..=100_000).contains(&prompt.chars().count()) || prompt.contains('\0') {
         return Err(AppError::invalid(
             "systemPrompt",
@@ -235,21 +236,21 @@ fn require_system_prompt(prompt: String) -> Result<String> {
     Ok(prompt)
 }
 
-/// The content of a message: 1 to 20 texts.
-pub fn require_parts(parts: &[String]) -> Result<()> {
+/// The content of a message, at `path` in the input: 1 to 20 texts.
+pub fn require_parts(path: &str, parts: &[String]) -> Result<()> {
     if !(1..=MAX_PARTS).contains(&parts.len()) {
-        return Err(AppError::invalid("parts", "A message has 1 to 20 parts."));
+        return Err(AppError::invalid(path, "A message has 1 to 20 parts."));
     }
     for (index, text) in parts.iter().enumerate() {
         if !(1..=MAX_PART_CHARS).contains(&text.chars().count()) || text.contains('\0') {
             return Err(AppError::invalid(
-                &format!("parts.{index}.text"),
+                &format!("{path}.{index}.text"),
                 "A part has 1 to 100000 characters, and none of them is NUL.",
             ));
         }
     }
     if parts.iter().all(|text| text.trim().is_empty()) {
-        return Err(AppError::invalid("parts", "A message is more than white space."));
+        return Err(AppError::invalid(path, "A message is more than white space."));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@
 //! ```text
 //! let quote = Quote::new(&call);                                   // what it may cost, a line for each limit
 //! let hold  = accept(quote) -> Hold                                // reserved, together with the message
-//! provider.stream_chat(request, &hold)                             // the cap that was paid for goes upstream
+//! provider.stream_chat(request, &hold, &allowed)                   // the cap that was paid for goes upstream
 //! finish(hold.settle(usage))                                       // spent, the rest returned, with the answer
 //! ```
 

@@ -21,6 +21,7 @@ use crate::{
     domains::{
         conversations::{MessageRow, Part, RunStatus},
         credits::{Hold, Terms, Usage, UsageSource},
+        moderation::Allowed,
     },
     error::{AppError, ErrorCode, Result},
     platform::{postgres::Db, replica::Identity, tasks::Tasks},
@@ -53,6 +54,7 @@ pub struct Engine {
 /// One accepted turn, ready to run.
 pub struct Run {
     pub hold: Hold,
+    pub allowed: Allowed,
     pub answer: MessageRow,
     pub provider: Arc<dyn ChatProvider>,
     pub request: ChatRequest,
@@ -123,7 +125,7 @@ impl Engine {
             }
         };
         let reading = async {
-            let stream = match run.provider.stream_chat(&run.request, &run.hold).await {
+            let stream = match run.provider.stream_chat(&run.request, &run.hold, &run.allowed).await {
                 Ok(stream) => stream,
                 // Nothing was made, so nothing is charged.
                 Err(error) => return Outcome::Failed(error),

@@ -28,6 +28,6 @@ pub use changes::{GenerationWatch, Watches};
 pub use hub::{Hub, Signal};
 pub use log::{LogSettings, LogWriter};
 pub use model::{Content, Delta, Failure, FinishReason, Finished, GenerationRow, PartKind};
-pub use repo::Follows;
-pub use service::{Canceled, GenerationSettings, Generations, Options, Parts, Started, TurnRequest};
+pub use repo::{Follows, prune_one_shots};
+pub use service::{Canceled, GenerationSettings, Generations, Options, Parts, Started, Turn, TurnRequest};
 pub use watch::WatchEvent;

@@ -7,13 +7,23 @@ use crate::{
 };
 
 /// A turn of the past.
-#[derive(Debug, Clone, serde::Deserialize)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct PastTurn {
     pub role: String,
     pub parts: Vec<Part>,
     /// Of an answer, when its provider counted and it is one of the last few.
-    #[serde(default)]
+    #[serde(default, skip_serializing)]
     pub counted: Option<Counted>,
+}
+
+impl PastTurn {
+    /// Its texts in order, without reasoning.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text { text } => Some(text.as_str()),
+            Part::Reasoning { .. } => None,
+        })
+    }
 }
 
 /// What the provider of a model counted of an earlier call.

@@ -86,10 +86,6 @@ impl Sweeper {
         let seconds = i64::try_from(self.retention.as_secs()).unwrap_or(i64::MAX);
         if self.db.within(ROUND_LIMIT, async |conn| Ok(repo::rotate(conn, seconds).await?)).await? {
             tracing::debug!("the ring of the stream log has turned");
-            // Often enough for slots of hours.
-            self.db
-                .within(ROUND_LIMIT, async |conn| Ok(repo::prune_conversation_events(conn).await?))
-                .await?;
         }
         Ok(())
     }

@@ -29,7 +29,7 @@ use self::script::{Fault, Script};
 use super::{
     error::{ProviderError, ProviderErrorKind},
     http::CallLimits,
-    types::{ChatEvent, ChatProvider, ChatRequest, ChatStream, FinishReason, Funding, TokenUsage},
+    types::{ChatEvent, ChatProvider, ChatRequest, ChatStream, Clearance, FinishReason, Funding, TokenUsage},
 };
 
 /// How the built-in model behaves unless it is steered.
@@ -71,6 +71,7 @@ impl ChatProvider for Echo {
         &self,
         request: &ChatRequest,
         funding: &dyn Funding,
+        _clearance: &dyn Clearance,
     ) -> Result<ChatStream, ProviderError> {
         let script = Script::of(request, self.settings.pace, funding.output_cap());
         if let Some(Fault::Refuse(kind)) = script.fault {

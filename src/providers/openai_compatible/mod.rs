@@ -28,7 +28,7 @@ use self::{
 use super::{
     error::{ProviderError, ProviderErrorKind, SettingsError},
     http::{Answer, CallLimits, Caller},
-    types::{ChatEvent, ChatProvider, ChatRequest, ChatStream, Funding},
+    types::{ChatEvent, ChatProvider, ChatRequest, ChatStream, Clearance, Funding},
 };
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -129,6 +129,7 @@ impl ChatProvider for OpenAiCompatible {
         &self,
         request: &ChatRequest,
         funding: &dyn Funding,
+        _clearance: &dyn Clearance,
     ) -> Result<ChatStream, ProviderError> {
         let cap = funding.output_cap();
         // Some servers read a cap of zero as no cap.

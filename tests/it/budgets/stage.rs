@@ -6,7 +6,7 @@ use loquent::{domains::conversations::ConversationRow, platform::ids::Id};
 use serde_json::{Value, json};
 
 use crate::support::{
-    app::{MODEL, SEND, TestApp, new_key},
+    app::{MODEL, TestApp, new_key},
     client::Client,
     db::TestDb,
     provider::{Gate, Script},
@@ -23,6 +23,21 @@ const MOST_TURNS: usize = 50;
 const LIMIT: &str = "[[plans.default.limits]]\nmeter = \"messages\"\nwindow = \"day\"\namount = 1000000";
 const SETTINGS: &str =
     "[database]\nrequest_pool = 64\n[limits]\noperation_cost = 1000000\nsockets_per_user = 1000\n";
+
+/// A call outside any conversation, with little asked for in return.
+pub const GENERATE: &str = "mutation($input: GenerateInput!) {
+    generate(input: $input) { generation { message { id } } userErrors { code } } }";
+
+/// What such a call is.
+fn call() -> Value {
+    let turns = json!([{ "user": [{ "text": "Hello" }] }]);
+    json!({ "input": { "turns": turns, "model": MODEL, "idempotencyKey": new_key() } })
+}
+
+/// The answer in a payload, of a conversation or of none.
+fn answer_of(payload: &Value) -> &Value {
+    payload.get("assistantMessage").unwrap_or_else(|| &payload["generation"]["message"])
+}
 
 /// Somebody with an account full of things.
 pub struct Stage {
@@ -208,6 +223,9 @@ impl Stage {
                 let again = json!({ "messageId": self.answer, "model": MODEL, "idempotencyKey": new_key() });
                 return self.send(document, input(again)).await;
             }
+            "mutation generate" => {
+                return self.send(document, call()).await;
+            }
             "mutation cancelGeneration" => {
                 let running = self.running().await;
                 return self.count(&caller, document, input(json!({ "id": running.generation }))).await.0;
@@ -267,24 +285,24 @@ impl Stage {
         gate.open();
         let payload = data.as_object().unwrap().values().next().unwrap();
         assert!(payload.as_object().unwrap().len() > 3);
-        self.person.wait_for_end(payload["assistantMessage"]["id"].as_str().unwrap()).await;
+        self.person.wait_for_end(answer_of(payload)["id"].as_str().unwrap()).await;
         flights
     }
 
-    /// What is asked until the provider is called, with little asked for in return.
-    pub async fn until_the_provider(&self) -> Vec<Flight> {
+    /// What is asked until the provider is called, with little asked for in return: by `SEND` or [`GENERATE`].
+    pub async fn until_the_provider(&self, document: &str) -> Vec<Flight> {
         let (gate, calls) = (Gate::default(), self.app.provider.calls());
         self.app.provider.then(Script::default().gate(&gate));
+        let variables = if document == GENERATE { call() } else { self.message() };
         let mark = self.proxy.count();
-        let sending = self.person.gql(SEND, self.message());
+        let sending = self.person.gql(document, variables);
         let (sent, flights) = tokio::join!(sending, async {
             self.app.provider.called(calls + 1).await;
             of_requests(self.proxy.since(mark))
         });
         gate.open();
-        self.person
-            .wait_for_end(sent.data()["sendMessage"]["assistantMessage"]["id"].as_str().unwrap())
-            .await;
+        let payload = sent.data().as_object().unwrap().values().next().unwrap();
+        self.person.wait_for_end(answer_of(payload)["id"].as_str().unwrap()).await;
         flights
     }
 

@@ -55,9 +55,11 @@ async fn the_timetable_is_in_the_database_and_clears_what_is_over() {
         [
             "credits.check_books",
             "messages.partitions",
+            "prune.conversation_events",
             "prune.cron_ticks",
             "prune.idempotency_keys",
             "prune.jobs",
+            "prune.one_shots",
             "prune.rate_limits",
             "prune.replicas",
             "prune.revocations",
@@ -156,7 +158,7 @@ async fn every_process_shows_that_the_books_differ_and_the_command_what_was_done
     let books = line("credits.check_books");
     assert_eq!((&books[1..8], books[10]), (&["7", "*", "*", "*", "*", "UTC", "once"][..], "done"));
     assert_eq!(line("messages.partitions")[8], "-");
-    assert_eq!(words.len(), 11, "{said}");
+    assert_eq!(words.len(), 13, "{said}");
 }
 
 /// Asks again until there is an answer.

@@ -14,6 +14,7 @@ use futures_util::FutureExt;
 use loquent::{
     app::App,
     config::SigningKey,
+    domains::moderation::AllowsAll,
     error::AppError,
     jobs::{Failure, Job, Registry, Run},
     platform::clock::Clock,
@@ -140,7 +141,9 @@ pub async fn work() {
     let config = config(&settings, "http://127.0.0.1:1/v1");
     let key = SigningKey { kid: "test".to_owned(), secret: "a signing key of the tests, long enough".into() };
     let url = variable(URL).expect("a database");
-    let app = App::start(&config, &[key], &url, Clock::default(), registry, None).await.unwrap();
+    let app = App::start(&config, &[key], &url, Clock::default(), registry, None, Arc::new(AllowsAll))
+        .await
+        .unwrap();
     // What the minute brings would come between the jobs that a test counts.
     execute(&url, "UPDATE cron_entries SET is_enabled = false").await;
     println!("\n{READY} {}", app.generations.replica_id());

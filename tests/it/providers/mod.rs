@@ -12,7 +12,10 @@ use loquent::providers::{
     CallLimits,
     error::ProviderError,
     openai_compatible::{OpenAiCompatible, OpenAiCompatibleSettings},
-    types::{ChatEvent, ChatMessage, ChatProvider, ChatRequest, ChatRole, FinishReason, Funding, TokenUsage},
+    types::{
+        ChatEvent, ChatMessage, ChatProvider, ChatRequest, ChatRole, Clearance, FinishReason, Funding,
+        TokenUsage,
+    },
 };
 use secrecy::SecretString;
 
@@ -29,6 +32,11 @@ impl Funding for Paid {
         self.0
     }
 }
+
+/// Lets through what a test sends.
+struct Cleared;
+
+impl Clearance for Cleared {}
 
 /// Everything that came of one call.
 #[derive(Debug, Default)]
@@ -93,7 +101,7 @@ impl Answer {
 /// Calls and reads to the end.
 async fn ask(provider: &dyn ChatProvider, request: &ChatRequest, cap: u32) -> Answer {
     let mut answer = Answer::default();
-    match provider.stream_chat(request, &Paid(cap)).await {
+    match provider.stream_chat(request, &Paid(cap), &Cleared).await {
         Err(error) => answer.error = Some(error),
         Ok(mut stream) => {
             while let Some(event) = stream.next().await {

@@ -10,7 +10,7 @@ use loquent::providers::{
 };
 use serde_json::json;
 
-use super::{CANARY, Paid, ask, client_of, request, settings};
+use super::{CANARY, Cleared, Paid, ask, client_of, request, settings};
 use crate::support::provider::{Gate, Script, ScriptedProvider};
 
 const STORY: &str = "Grüße, 世界! 👩‍👩‍👧 A \"quoted\" line,\nand \\ another.";
@@ -90,7 +90,7 @@ async fn text_arrives_while_the_provider_still_writes() {
     let provider = ScriptedProvider::start().await;
     let gate = Gate::default();
     provider.then(Script::pieces(&["one ", "two"]).gate_after(1, &gate));
-    let mut stream = client_of(&provider).stream_chat(&request("Hi"), &Paid(9)).await.unwrap();
+    let mut stream = client_of(&provider).stream_chat(&request("Hi"), &Paid(9), &Cleared).await.unwrap();
     assert_eq!(stream.next().await.unwrap().unwrap(), ChatEvent::Text("one ".to_owned()));
     gate.open();
     assert_eq!(stream.next().await.unwrap().unwrap(), ChatEvent::Text("two".to_owned()));
@@ -102,7 +102,7 @@ async fn text_arrives_while_the_provider_still_writes() {
 async fn dropping_an_answer_closes_the_call() {
     let provider = ScriptedProvider::start().await;
     provider.then(Script::pieces(&["one ", "two"]).stall_after(1));
-    let mut stream = client_of(&provider).stream_chat(&request("Hi"), &Paid(9)).await.unwrap();
+    let mut stream = client_of(&provider).stream_chat(&request("Hi"), &Paid(9), &Cleared).await.unwrap();
     stream.next().await.unwrap().unwrap();
     provider.called(1).await;
     drop(stream);

@@ -1,11 +1,14 @@
 //! The whole application in this process, over a database of its own and a scripted provider.
 
-use std::{collections::BTreeMap, fmt::Write, net::Ipv4Addr, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use loquent::{
     app::App,
     config::{Config, ConfigFile, Directories, Flags, SigningKey, Sources},
-    domains::credits,
+    domains::{
+        credits,
+        moderation::{AllowsAll, Moderator},
+    },
     graphql::rates::Rates,
     jobs::Registry,
     platform::clock::Clock,
@@ -41,6 +44,7 @@ pub struct Builder {
     database_url: Option<String>,
     jobs: Registry,
     rates: Option<Rates>,
+    moderator: Option<Arc<dyn Moderator>>,
 }
 
 impl TestApp {
@@ -124,6 +128,12 @@ impl Builder {
         self
     }
 
+    /// Who judges what people send to models.
+    pub fn moderator(mut self, moderator: Arc<dyn Moderator>) -> Self {
+        self.moderator = Some(moderator);
+        self
+    }
+
     /// Serves as without `--dev`.
     pub fn outside_development(mut self) -> Self {
         self.is_production = true;
@@ -150,9 +160,12 @@ impl Builder {
         }
         let mut config = config(&self.settings, provider.base_url());
         config.is_dev = !self.is_production;
+        let moderator = self.moderator.unwrap_or_else(|| Arc::new(AllowsAll));
         let key =
             SigningKey { kid: "test".to_owned(), secret: "a signing key of the tests, long enough".into() };
-        let app = App::start(&config, &[key], &url, Clock::default(), self.jobs, self.rates).await.unwrap();
+        let app = App::start(&config, &[key], &url, Clock::default(), self.jobs, self.rates, moderator)
+            .await
+            .unwrap();
         // What the hour brings would come between the things that a test counts; tests of the timetable switch it on.
         super::rows::execute(&db.url, "UPDATE cron_entries SET is_enabled = false").await;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

@@ -87,7 +87,7 @@ const fn any(place: &'static str, kind: Kind, operation: &'static str, success: 
 }
 
 /// Those that remove something come last.
-pub const CASES: [Case; 32] = [
+pub const CASES: [Case; 33] = [
     any("Query.node(id)", Kind::Account, NODE, "/node/id"),
     any("Query.node(id)", Kind::Conversation, NODE, "/node/messages/nodes/1/text"),
     any("Query.node(id)", Kind::Message, NODE, "/node/text"),
@@ -219,6 +219,13 @@ pub const CASES: [Case; 32] = [
         operation: "mutation($id: ID!, $key: String!) { regenerateMessage(input: { messageId: $id, idempotencyKey: $key }) {
             conversation { id } assistantMessage { id } creditBalance { available } userErrors { code message field } } }",
         success: "/regenerateMessage/assistantMessage/id",
+    },
+    Case {
+        place: "Mutation.generate(input.accountId)",
+        kind: Kind::Account,
+        operation: "mutation($id: ID!, $key: String!) { generate(input: { accountId: $id, turns: [{ user: [{ text: \"Hi\" }] }], idempotencyKey: $key }) {
+            generation { id } creditBalance { available } userErrors { code message field } } }",
+        success: "/generate/generation/id",
     },
     Case {
         place: "Mutation.selectBranch(input.id)",

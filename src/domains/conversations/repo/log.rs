@@ -1,5 +1,5 @@
 //! Reading the log of a conversation: the conversation, the entries after one, and the messages they are about, all as of
-//! one instant, which is why it is one statement and written as SQL.
+//! one instant, which is why it is one statement and written as SQL. And emptying its slots.
 
 use diesel::{prelude::*, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -126,4 +126,10 @@ impl Watched for WatchedConversations {
             |(id, sequence): (Uuid, i32)| Revision { id, revision: sequence.into(), is_due: false };
         Ok(rows.into_iter().map(revision).collect())
     }
+}
+
+/// Empties the slot of the log that comes next. A slot lasts six hours, so this is done at least once in each. It waits for
+/// the table for a fifth of a second at most, and fails then.
+pub async fn prune_events(conn: &mut AsyncPgConnection) -> QueryResult<()> {
+    statement("SELECT prune_conversation_events()").execute(conn).await.map(drop)
 }

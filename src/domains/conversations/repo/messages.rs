@@ -1,6 +1,6 @@
 //! Queries of messages.
 
-use diesel::prelude::*;
+use diesel::{dsl::exists, prelude::*};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -10,17 +10,19 @@ use crate::{
     schema::{conversations, messages},
 };
 
-/// The messages among `ids` that the viewer may read.
+/// The messages among `ids` that the viewer may read: those of own conversations, and own one-shot answers.
 pub async fn list_messages(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
     ids: &[Uuid],
 ) -> QueryResult<Vec<MessageRow>> {
+    let is_in_own = conversations::table
+        .filter(conversations::id.nullable().eq(messages::conversation_id))
+        .filter(conversations::created_by.eq(viewer));
     messages::table
-        .inner_join(conversations::table.on(messages::conversation_id.eq(conversations::id.nullable())))
         .filter(messages::id.eq_any(ids))
-        .filter(conversations::created_by.eq(viewer))
-        .filter(conversations::account_id.eq_any(accounts_of(viewer)))
+        .filter(messages::owner_id.eq(viewer).or(exists(is_in_own).nullable()))
+        .filter(messages::account_id.eq_any(accounts_of(viewer)))
         .select(MessageRow::as_select())
         .load(conn)
         .await

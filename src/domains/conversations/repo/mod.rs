@@ -8,7 +8,7 @@ mod pages;
 mod tree;
 
 pub use conversations::*;
-pub use log::{EntryKind, LogEntry, LogPage, WatchedConversations, read_log};
+pub use log::{EntryKind, LogEntry, LogPage, WatchedConversations, prune_events, read_log};
 pub use messages::list_messages;
 pub use pages::{BranchPage, ConversationPage, list_branches, list_conversation_pages, list_siblings};
 pub use tree::{delete_message, edit_message, select_branch};

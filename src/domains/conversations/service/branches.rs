@@ -36,7 +36,7 @@ impl Conversations {
         parts: Vec<String>,
     ) -> Result<MessageRow> {
         self.tasks.require_running()?;
-        require_parts(&parts)?;
+        require_parts("parts", &parts)?;
         let parts: Vec<Part> = parts.into_iter().map(|text| Part::Text { text }).collect();
         let parts = serde_json::json!(parts);
         let this = self.clone();

@@ -88,7 +88,7 @@ impl LedgerEntry {
         }
         let Some(id) = self.0.hold_id else { return Ok(None) };
         let row = ctx.loaders().generations.load_one(id).await.map_err(raise)?;
-        Ok(row.map(|row| Node::Generation(Generation(row))))
+        Ok(row.map(|row| Node::Generation(Generation::of_row(row))))
     }
 
     /// Person who caused it, or null for the server.

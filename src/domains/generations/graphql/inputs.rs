@@ -1,6 +1,6 @@
 //! Inputs of sending.
 
-use async_graphql::{InputObject, MaybeUndefined, Result};
+use async_graphql::{InputObject, MaybeUndefined, OneofObject, Result};
 
 use crate::{
     domains::{
@@ -9,7 +9,7 @@ use crate::{
             ConversationRow, MessageRow,
             graphql::{MessagePartInput, texts},
         },
-        generations::{Follows, Options, TurnRequest},
+        generations::{Follows, Options, Turn, TurnRequest},
     },
     error::AppError,
     graphql::scalars::Decimal,
@@ -65,6 +65,7 @@ impl SendMessageInput {
             parts: texts(self.parts),
             model: self.model,
             options: self.options.unwrap_or_default().try_into()?,
+            one_shot: None,
         };
         Ok((request, self.idempotency_key))
     }
@@ -93,7 +94,54 @@ impl RegenerateMessageInput {
             parts: Vec::new(),
             model: self.model,
             options: self.options.unwrap_or_default().try_into()?,
+            one_shot: None,
         };
+        Ok((request, self.idempotency_key))
+    }
+}
+
+/// One-shot call of a language model, kept for 24 hours outside any conversation.
+#[derive(InputObject)]
+pub struct GenerateInput {
+    /// Account that owns and pays; absent: `viewer.account`.
+    account_id: Option<Id<AccountRow>>,
+    /// Turns so far, the newest last; it must come from the user.
+    turns: Vec<TurnInput>,
+    /// Instructions for the model.
+    system_prompt: Option<String>,
+    /// Key of the model; the default of the plan when absent.
+    model: Option<String>,
+    /// Wishes for the answer.
+    options: Option<GenerationOptionsInput>,
+    /// 8 to 255 characters, new for each intent; the same key and input within 24 hours give the first result.
+    idempotency_key: String,
+}
+
+/// One turn of a one-shot call; exactly one.
+#[derive(OneofObject)]
+enum TurnInput {
+    /// Said by the user.
+    User(Vec<MessagePartInput>),
+    /// Said by the model before.
+    Assistant(Vec<MessagePartInput>),
+}
+
+impl From<TurnInput> for Turn {
+    fn from(input: TurnInput) -> Self {
+        match input {
+            TurnInput::User(parts) => Self { is_from_user: true, parts: texts(parts) },
+            TurnInput::Assistant(parts) => Self { is_from_user: false, parts: texts(parts) },
+        }
+    }
+}
+
+impl GenerateInput {
+    /// The call and its idempotency key.
+    pub fn into_request(self) -> Result<(TurnRequest, String), AppError> {
+        let options = self.options.unwrap_or_default().try_into()?;
+        let turns = self.turns.into_iter().map(Turn::from).collect();
+        let account_id = self.account_id.map(|id| id.0);
+        let request = TurnRequest::one_shot(account_id, turns, self.system_prompt, self.model, options)?;
         Ok((request, self.idempotency_key))
     }
 }

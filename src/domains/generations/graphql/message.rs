@@ -62,10 +62,10 @@ impl MessageRun {
             return Ok(None);
         }
         if let Some(row) = &self.0.generation {
-            return Ok(Some(Generation(row.clone())));
+            return Ok(Some(Generation::of_row(row.clone())));
         }
         let row = ctx.loaders().generations_of_messages.load_one(self.0.row.id).await.map_err(raise)?;
-        Ok(row.map(Generation))
+        Ok(row.map(Generation::of_row))
     }
 
     /// Sequence of the newest stream event contained here; 0 when it was never streamed.

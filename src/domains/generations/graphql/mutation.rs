@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Object, Result};
 
 use super::{
-    inputs::{RegenerateMessageInput, SendMessageInput},
+    inputs::{GenerateInput, RegenerateMessageInput, SendMessageInput},
     types::{Generation, GenerationPayload, SendMessagePayload},
 };
 use crate::{
@@ -49,6 +49,21 @@ impl GenerationsMutation {
         start(ctx, input.into_request()).await
     }
 
+    /// Calls a language model once, outside any conversation; the answer is watched like any message.
+    #[graphql(directive = access::apply(AccessLevel::User), directive = cost::apply("10".to_owned()))]
+    async fn generate(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Call.")] input: GenerateInput,
+    ) -> Result<GenerationPayload> {
+        let result = begin(ctx, input.into_request()).await;
+        let (credit_balance, quotas) = standing_of(&result);
+        Ok(match split(ctx, result)? {
+            Ok(started) => called(wait(ctx, started).await),
+            Err(user_errors) => GenerationPayload { generation: None, credit_balance, quotas, user_errors },
+        })
+    }
+
     /// Stops a model call of any kind from any device; what was made is kept and charged, the rest returned.
     #[graphql(directive = access::apply(AccessLevel::User))]
     async fn cancel_generation(
@@ -64,7 +79,7 @@ impl GenerationsMutation {
             Ok(Canceled { generation, quotas }) => {
                 let credit_balance = balance_of(ctx, generation.account_id).await?;
                 GenerationPayload {
-                    generation: Some(Generation(Arc::new(generation))),
+                    generation: Some(Generation::of_row(Arc::new(generation))),
                     credit_balance,
                     quotas: shown(quotas),
                     user_errors: Vec::new(),
@@ -78,14 +93,20 @@ impl GenerationsMutation {
 }
 
 /// Starts a turn, once what was asked for could be read.
+async fn begin(
+    ctx: &Context<'_>,
+    request: Result<(TurnRequest, String), AppError>,
+) -> Result<Started, AppError> {
+    let (request, key) = request?;
+    ctx.handle::<Generations>().answer(ctx.viewer(), request, key).await
+}
+
+/// Starts a turn of a conversation.
 async fn start(
     ctx: &Context<'_>,
     request: Result<(TurnRequest, String), AppError>,
 ) -> Result<SendMessagePayload> {
-    let result = match request {
-        Ok((request, key)) => ctx.handle::<Generations>().answer(ctx.viewer(), request, key).await,
-        Err(error) => Err(error),
-    };
+    let result = begin(ctx, request).await;
     let (credit_balance, quotas) = standing_of(&result);
     Ok(match split(ctx, result)? {
         Ok(started) => sent(wait(ctx, started).await),
@@ -113,15 +134,28 @@ async fn wait(ctx: &Context<'_>, started: Started) -> Started {
 
 /// Shows what was accepted without another look at the database.
 fn sent(started: Started) -> SendMessagePayload {
-    let account_id = started.conversation.account_id;
+    let account_id = started.answer.account_id;
     SendMessagePayload {
-        conversation: Some(Conversation(Arc::new(started.conversation))),
+        conversation: started.conversation.map(|conversation| Conversation(Arc::new(conversation))),
         user_message: started.user_message.map(|message| Message::of_row(Arc::new(message))),
         assistant_message: Some(Message::at(
             started.answer,
             started.content,
             Some(Arc::new(started.generation)),
         )),
+        credit_balance: Some(CreditBalance { account_id, balance: started.balance }),
+        quotas: shown(started.quotas),
+        user_errors: Vec::new(),
+    }
+}
+
+/// The same of a call outside any conversation.
+fn called(started: Started) -> GenerationPayload {
+    let account_id = started.answer.account_id;
+    let generation = Arc::new(started.generation);
+    let message = Message::at(started.answer, started.content, Some(generation.clone()));
+    GenerationPayload {
+        generation: Some(Generation::with_message(generation, message)),
         credit_balance: Some(CreditBalance { account_id, balance: started.balance }),
         quotas: shown(started.quotas),
         user_errors: Vec::new(),

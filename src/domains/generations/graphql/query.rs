@@ -25,6 +25,6 @@ impl GenerationsQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Id of the generation.")] id: Id<GenerationRow>,
     ) -> Result<Option<Generation>> {
-        Ok(ctx.loaders().generations.load_one(id.0).await.map_err(raise)?.map(Generation))
+        Ok(ctx.loaders().generations.load_one(id.0).await.map_err(raise)?.map(Generation::of_row))
     }
 }

@@ -52,6 +52,6 @@ impl GenerationsSubscription {
         let states = ctx.handle::<Generations>().watch_generation(ctx.viewer(), generation_id.0).await;
         let missing = || AppError::new(ErrorCode::BadUserInput, "This generation does not exist.");
         let states = states.and_then(|states| states.ok_or_else(missing)).map_err(raise)?;
-        Ok(states.map(|state| state.map(Generation).map_err(raise)))
+        Ok(states.map(|state| state.map(Generation::of_row).map_err(raise)))
     }
 }

@@ -25,75 +25,94 @@ use crate::{
 
 /// One run of a model, of whatever kind; also the request log of an account.
 #[derive(Clone)]
-pub struct Generation(pub Arc<GenerationRow>);
+pub struct Generation {
+    row: Arc<GenerationRow>,
+    /// What it writes, where that is known already.
+    message: Option<Message>,
+}
+
+impl Generation {
+    /// A run as its row has it.
+    pub fn of_row(row: Arc<GenerationRow>) -> Self {
+        Self { row, message: None }
+    }
+
+    /// A run with the message that it writes.
+    pub fn with_message(row: Arc<GenerationRow>, message: Message) -> Self {
+        Self { row, message: Some(message) }
+    }
+}
 
 /// One run of a model, of whatever kind; also the request log of an account.
 #[Object]
 impl Generation {
     /// Id with the prefix `gen_`.
     pub async fn id(&self) -> Id<GenerationRow> {
-        self.0.id.into()
+        self.row.id.into()
     }
 
     /// Progress.
     async fn status(&self) -> RunStatus {
-        self.0.status().into()
+        self.row.status().into()
     }
 
     /// Message being written, or null when no message is.
     async fn message(&self, ctx: &Context<'_>) -> Result<Option<Message>> {
-        let Some(id) = self.0.message_id else { return Ok(None) };
+        if let Some(message) = &self.message {
+            return Ok(Some(message.clone()));
+        }
+        let Some(id) = self.row.message_id else { return Ok(None) };
         Ok(ctx.loaders().messages.load_one(id).await.map_err(raise)?.map(Message::of_row))
     }
 
     /// Key of the model that was asked for, an alias included.
     async fn requested_model(&self) -> &str {
-        &self.0.requested_model
+        &self.row.requested_model
     }
 
     /// Model that answers or answered, or null before the first attempt.
     async fn model(&self, ctx: &Context<'_>) -> Option<Model> {
-        ctx.handle::<Catalog>().find_model(&self.0.model_key).map(Model)
+        ctx.handle::<Catalog>().find_model(&self.row.model_key).map(Model)
     }
 
     /// Why output ended, or null until it did.
     async fn finish_reason(&self) -> Option<FinishReason> {
-        generations::FinishReason::parse(self.0.finish_reason.as_deref()?).map(Into::into)
+        generations::FinishReason::parse(self.row.finish_reason.as_deref()?).map(Into::into)
     }
 
     /// True when the allowed output was lowered to what the balance covers.
     async fn is_output_capped(&self) -> bool {
-        self.0.is_output_capped
+        self.row.is_output_capped
     }
 
     /// What it costs.
     async fn charge(&self) -> Charge {
-        Charge::from(&*self.0)
+        Charge::from(&*self.row)
     }
 
     /// Why it failed, or null.
     async fn error(&self) -> Option<UserError> {
-        failure(&self.0).map(|error| UserError::from(&error))
+        failure(&self.row).map(|error| UserError::from(&error))
     }
 
     /// When it was asked for.
     async fn created_at(&self) -> DateTime {
-        self.0.created_at.into()
+        self.row.created_at.into()
     }
 
     /// First output, or null before it.
     async fn first_output_at(&self) -> Option<DateTime> {
-        self.0.first_output_at.map(Into::into)
+        self.row.first_output_at.map(Into::into)
     }
 
     /// When it ended, or null before.
     async fn finished_at(&self) -> Option<DateTime> {
-        self.0.finished_at.map(Into::into)
+        self.row.finished_at.map(Into::into)
     }
 
     /// Grows with every change; drop anything older than what you have.
     async fn revision(&self) -> i32 {
-        self.0.revision
+        self.row.revision
     }
 }
 

@@ -1,7 +1,10 @@
 //! Queries of runs.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use diesel::prelude::*;
+use diesel::{
+    dsl::{exists, not},
+    prelude::*,
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -12,8 +15,11 @@ use crate::{
         now,
         revisions::{Revision, Watched},
     },
-    schema::{generations, members, replicas, stream_events},
+    schema::{generations, members, messages, replicas, stream_events},
 };
+
+/// How long a one-shot answer is kept after its end. Keys of idempotency live no longer, so a repeat finds it.
+const ONE_SHOT_HOURS: i64 = 24;
 
 // Runs have no foreign key to their process, which would lock its row with every turn; so Diesel must be told.
 diesel::allow_tables_to_appear_in_same_query!(generations, replicas);
@@ -114,7 +120,7 @@ pub async fn list_stale_unscoped(
     seconds: i64,
     limit: i64,
 ) -> QueryResult<Vec<GenerationRow>> {
-    let since = diesel::select(now()).get_result::<DateTime<Utc>>(conn).await? - TimeDelta::seconds(seconds);
+    let since = time_before(conn, TimeDelta::seconds(seconds)).await?;
     generations::table
         .filter(generations::finished_at.is_null())
         .filter(generations::replica_id.eq(replica_id))
@@ -124,6 +130,26 @@ pub async fn list_stale_unscoped(
         .select(GenerationRow::as_select())
         .load(conn)
         .await
+}
+
+/// Removes one-shot answers that ended a day ago, so many at most; their runs stay, because they say what was paid. The
+/// index of one-shot answers is read from its oldest end, past those that began a day ago and ended since: no more than
+/// begin in the longest time of an answer.
+pub async fn prune_one_shots(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<usize> {
+    let until = time_before(conn, TimeDelta::hours(ONE_SHOT_HOURS)).await?;
+    let is_kept = generations::table
+        .filter(generations::message_id.eq(messages::id.nullable()))
+        .filter(generations::finished_at.is_null().or(generations::finished_at.gt(until)));
+    let over: Vec<Uuid> = messages::table
+        .filter(messages::conversation_id.is_null())
+        .filter(messages::created_at.le(until))
+        .filter(not(exists(is_kept)))
+        .order(messages::created_at)
+        .limit(limit)
+        .select(messages::id)
+        .load(conn)
+        .await?;
+    diesel::delete(messages::table.filter(messages::id.eq_any(over))).execute(conn).await
 }
 
 /// Everything in the log of these messages, in order. The messages were read for the viewer before.
@@ -152,4 +178,9 @@ pub async fn list_events_unscoped(
 #[diesel::dsl::auto_type]
 fn accounts_of(viewer: Uuid) -> _ {
     members::table.filter(members::user_id.eq(viewer)).select(members::account_id)
+}
+
+/// The database's time so long ago.
+async fn time_before(conn: &mut AsyncPgConnection, age: TimeDelta) -> QueryResult<DateTime<Utc>> {
+    Ok(diesel::select(now()).get_result::<DateTime<Utc>>(conn).await? - age)
 }

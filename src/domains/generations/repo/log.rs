@@ -110,7 +110,8 @@ struct WatchedRow {
     newest: i32,
 }
 
-/// The message if the viewer may read it, with its events after `after`.
+/// The message if the viewer may read it, with its events after `after`: one of a conversation that the viewer began, or
+/// a one-shot answer of the viewer's own. `OFFSET 0` keeps it a look into the index.
 pub async fn find_watched(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
@@ -124,11 +125,12 @@ pub async fn find_watched(
                coalesce((SELECT jsonb_agg(jsonb_build_array(e.sequence, e.part_index, e.kind, e.text) ORDER BY e.sequence) \
                            FROM stream_events e WHERE e.message_id = m.id AND e.sequence > p.after), '[]') AS events, \
                coalesce((SELECT max(e.sequence) FROM stream_events e WHERE e.message_id = m.id), 0) AS newest \
-          FROM p JOIN messages m ON m.id = p.message_id \
-          JOIN conversations c ON c.id = m.conversation_id AND c.created_by = p.viewer \
-          JOIN members b ON b.account_id = c.account_id AND b.user_id = p.viewer \
+          FROM p CROSS JOIN LATERAL (SELECT * FROM messages WHERE id = p.message_id OFFSET 0) m \
+          LEFT JOIN conversations c ON c.id = m.conversation_id \
+          JOIN members b ON b.account_id = m.account_id AND b.user_id = p.viewer \
           LEFT JOIN generations g ON g.message_id = m.id \
-          LEFT JOIN wallets w ON w.account_id = c.account_id AND w.meter = 'credits'";
+          LEFT JOIN wallets w ON w.account_id = m.account_id AND w.meter = 'credits' \
+         WHERE coalesce(c.created_by, m.owner_id) = p.viewer";
     let row: Option<WatchedRow> = statement(SQL)
         .bind::<sql_types::Uuid, _>(viewer)
         .bind::<sql_types::Uuid, _>(message_id)
@@ -270,9 +272,4 @@ pub async fn rotate(conn: &mut AsyncPgConnection, every_seconds: i64) -> QueryRe
         .get_result(conn)
         .await?;
     Ok(row.is_turned)
-}
-
-/// Empties the slot of the logs of conversations that comes next.
-pub async fn prune_conversation_events(conn: &mut AsyncPgConnection) -> QueryResult<()> {
-    statement("SELECT prune_conversation_events()").execute(conn).await.map(drop)
 }

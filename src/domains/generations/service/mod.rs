@@ -1,8 +1,11 @@
 //! Starting, stopping and watching answers.
 
+mod one_shot;
 mod price;
 mod rows;
 mod send;
+mod started;
+mod submission;
 mod wait;
 mod wishes;
 
@@ -27,6 +30,7 @@ use crate::{
         accounts::Viewer,
         catalog::Catalog,
         credits::{CeilingAlarm, Quota},
+        moderation::Moderation,
         subscriptions::Subscriptions,
     },
     error::{AppError, Result},
@@ -39,8 +43,9 @@ use crate::{
     providers::registry::Registry,
 };
 
+pub use one_shot::{OneShot, Turn};
 pub use rows::describe_charge;
-pub use send::Started;
+pub use started::Started;
 pub use wishes::{Options, TurnRequest};
 
 /// Limits and pace of the answers of a process.
@@ -63,6 +68,7 @@ pub struct Parts {
     pub tasks: Tasks,
     pub catalog: Catalog,
     pub subscriptions: Subscriptions,
+    pub moderation: Moderation,
     pub watches: Watches,
     pub providers: Arc<Registry>,
 }
@@ -83,6 +89,7 @@ pub struct Generations {
     tasks: Tasks,
     catalog: Catalog,
     subscriptions: Subscriptions,
+    moderation: Moderation,
     pub(super) watches: Watches,
     providers: Arc<Registry>,
     hub: Hub,
@@ -96,7 +103,17 @@ pub struct Generations {
 impl Generations {
     /// Starts the log of the process and the sweeper. Cancelling `stop` ends both after everything is stored.
     pub async fn start(parts: Parts, settings: GenerationSettings, stop: CancellationToken) -> Result<Self> {
-        let Parts { requests, background, clock, tasks, catalog, subscriptions, watches, providers } = parts;
+        let Parts {
+            requests,
+            background,
+            clock,
+            tasks,
+            catalog,
+            subscriptions,
+            moderation,
+            watches,
+            providers,
+        } = parts;
         partitions::ensure(&mut *background.conn().await?).await?;
         let hub = Hub::default();
         let log = LogWriter::start(
@@ -135,6 +152,7 @@ impl Generations {
             tasks,
             catalog,
             subscriptions,
+            moderation,
             watches,
             providers,
             hub,

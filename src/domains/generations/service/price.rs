@@ -58,9 +58,13 @@ impl Generations {
         let cap = Call::output_cap(model, plan, &ceilings);
         let wished = new.options.max_output_tokens.unwrap_or(cap).min(cap);
         let reserve = Reserve::new(model, plan.content.min_output_tokens.min(cap), wished);
-        let system_prompt = context.conversation.as_ref().and_then(|known| known.system_prompt.as_deref());
+        let system_prompt = match &new.one_shot {
+            Some(one_shot) => one_shot.system_prompt.as_deref(),
+            None => context.conversation.as_ref().and_then(|known| known.system_prompt.as_deref()),
+        };
         let most = Call::input_cap(plan, &ceilings);
-        let prompt = prompt::build(model, system_prompt, history, text, reserve.within(most))?;
+        let prompt = prompt::build(model, system_prompt, history, text, reserve.within(most))
+            .map_err(|error| error.at(&new.asked_path()))?;
         let wanted = wished.min(model.context_tokens.saturating_sub(prompt.tokens));
         let quote = Quote::new(&Call {
             model,
@@ -72,7 +76,7 @@ impl Generations {
             user_id: viewer.user_id,
             prompt_tokens: prompt.tokens,
             wanted: Some(wanted),
-            is_new_conversation: context.conversation.is_none(),
+            is_new_conversation: new.is_new_conversation(context.conversation.as_ref()),
         });
         let quote = match new.options.max_credits {
             None => quote,

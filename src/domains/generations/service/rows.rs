@@ -26,7 +26,7 @@ pub fn messages_of(turn: &NewTurn, accepted: &Accepted) -> (Option<MessageRow>, 
     let answer = MessageRow {
         id: turn.answer_id,
         account_id: turn.account_id,
-        conversation_id: Some(turn.conversation_id),
+        conversation_id: turn.conversation_id,
         parent_id: turn.answer_place.parent_id,
         depth: turn.answer_place.depth,
         role: "assistant".to_owned(),
@@ -56,7 +56,7 @@ pub fn generation_of(turn: &NewTurn, accepted: &Accepted, hold: &Hold) -> Genera
         id: turn.generation_id,
         account_id: turn.account_id,
         user_id: turn.viewer,
-        conversation_id: Some(turn.conversation_id),
+        conversation_id: turn.conversation_id,
         message_id: Some(turn.answer_id),
         replica_id: turn.replica_id,
         status: "queued".to_owned(),
@@ -85,15 +85,16 @@ pub fn generation_of(turn: &NewTurn, accepted: &Accepted, hold: &Hold) -> Genera
     }
 }
 
-/// The conversation after an accepted turn.
+/// The conversation after an accepted turn; a one-shot answer has none.
 pub fn conversation_of(
     turn: &NewTurn,
     accepted: &Accepted,
     known: Option<ConversationRow>,
-) -> ConversationRow {
+) -> Option<ConversationRow> {
+    let id = turn.conversation_id?;
     let head_id = Some(turn.answer_id);
     let added = if turn.user_message.is_some() { 2 } else { 1 };
-    match known {
+    Some(match known {
         Some(known) => ConversationRow {
             head_id,
             title: known.title.clone().or(turn.title.clone()),
@@ -103,7 +104,7 @@ pub fn conversation_of(
             ..known
         },
         None => ConversationRow {
-            id: turn.conversation_id,
+            id,
             account_id: turn.account_id,
             created_by: turn.viewer,
             title: turn.title.clone(),
@@ -115,5 +116,5 @@ pub fn conversation_of(
             created_at: accepted.now,
             updated_at: accepted.now,
         },
-    }
+    })
 }

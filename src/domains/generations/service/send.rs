@@ -2,28 +2,30 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
     Generations, TurnRequest,
     rows::{conversation_of, describe_charge, generation_of, messages_of, title_of},
+    started::{Started, TurnIds},
+    submission::submission,
 };
 use crate::{
     domains::{
         accounts::Viewer,
         catalog::Model,
-        conversations::{self, ConversationRow, MessageRow, Part, Spine, find_conversation, require_model},
-        credits::{Balance, Quota, read_counts},
+        conversations::{self, Part, Spine, require_model},
+        credits::read_counts,
         generations::{
             engine::{Run, attempt_id},
             hub::Place,
-            model::{Content, GenerationRow},
+            model::Content,
             prompt::PastTurn,
             repo::{
                 self, Acceptance, Accepted, Asked, Context, Follows, MAX_SIBLINGS, NewTurn, NewUserMessage,
             },
         },
+        moderation::Allowed,
         subscriptions::Payer,
     },
     error::{AppError, Details, ErrorCode, Result},
@@ -34,48 +36,12 @@ use crate::{
 /// A turn whose conversation moved on while it was read, or whose window ended, is read again so often.
 const MAX_READS: usize = 8;
 
-/// A turn that was accepted, now or under the same key before.
-#[derive(Debug, Clone)]
-pub struct Started {
-    pub conversation: ConversationRow,
-    /// What is answered.
-    pub user_message: Option<MessageRow>,
-    pub answer: MessageRow,
-    /// Of the answer: empty at first, more when an earlier result is repeated.
-    pub content: Content,
-    pub generation: GenerationRow,
-    pub balance: Balance,
-    /// Limits of the plan that the turn counts in; all of them when an earlier result is repeated.
-    pub quotas: Vec<Quota>,
-}
-
-/// Result under an idempotency key.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct TurnIds {
-    conversation_id: Uuid,
-    user_message_id: Option<Uuid>,
-    answer_id: Uuid,
-}
-
-impl TurnIds {
-    pub(super) fn of(started: &Started) -> Self {
-        Self {
-            conversation_id: started.conversation.id,
-            user_message_id: started.user_message.as_ref().map(|message| message.id),
-            answer_id: started.answer.id,
-        }
-    }
-}
-
 /// A turn that only has to be written.
 struct TurnPlan {
     turn: NewTurn,
     request: ChatRequest,
     provider: Arc<dyn ChatProvider>,
     identity: Identity,
-    known: Option<ConversationRow>,
-    /// The message that the turn follows.
-    parent: Option<MessageRow>,
 }
 
 impl Generations {
@@ -84,6 +50,7 @@ impl Generations {
         self.tasks.require_running()?;
         let operation = match new.follows {
             Follows::SameAs(_) => "regenerate_message",
+            Follows::Head | Follows::Message(_) | Follows::Nothing if new.one_shot.is_some() => "generate",
             Follows::Head | Follows::Message(_) | Follows::Nothing => "send_message",
         };
         let intent = Intent::try_new(operation, key, &new)?;
@@ -113,7 +80,9 @@ impl Generations {
             require_access(&new, &context)?;
             require_place(&new, &context)?;
             let payer = self.payer(&context).await?;
-            let plan = self.plan_turn(viewer, &new, &intent, account_id, context, &payer)?;
+            let plan = self.plan_turn(viewer, &new, &intent, account_id, &context, &payer)?;
+            let allowed =
+                self.moderation.check(&submission(viewer, plan.turn.account_id, &new, &context)).await?;
             // From here on a shutdown waits for this turn, so one that has begun already must be seen now.
             let place = self.hub.open(plan.turn.answer_id, plan.turn.generation_id).ok_or_else(overloaded)?;
             self.tasks.require_running()?;
@@ -122,7 +91,9 @@ impl Generations {
                 repo::accept_turn(&mut conn, &plan.turn).await
             };
             match accepted? {
-                Acceptance::Accepted(accepted) => return self.launch(plan, place, accepted),
+                Acceptance::Accepted(accepted) => {
+                    return self.launch(plan, allowed, context, place, accepted);
+                }
                 Acceptance::MovedOn => {}
                 // The place in the hub makes the log look often, so it learns of the fence within a moment.
                 Acceptance::Fenced => self.log.renewed(plan.turn.replica_id).await?,
@@ -146,7 +117,7 @@ impl Generations {
         new: &TurnRequest,
         intent: &Intent,
         account_id: Uuid,
-        context: Context,
+        context: &Context,
         payer: &Payer,
     ) -> Result<TurnPlan> {
         let known = context.conversation.as_ref();
@@ -159,12 +130,16 @@ impl Generations {
         let model = require_model(&self.catalog, &requested)?;
         let provider = self.providers.get(&model.provider).cloned().ok_or_else(|| unavailable(&model))?;
         let (history, text) = question(new, &context.history);
-        let (prompt, quote) = self.price(viewer, new, &context, payer, &model, (history, &text))?;
+        let (prompt, quote) = self.price(viewer, new, context, payer, &model, (history, &text))?;
         let generation_id = new_uuid(&self.clock);
-        let (user_message, answer_id, answer_place) = self.place(new, context.spine);
+        let (user_message, answer_id, answer_place) = self.place(new, context.spine.clone());
         let asked_id = user_message.as_ref().map(|message| message.id);
+        let is_new_conversation = new.is_new_conversation(known);
         let ids = TurnIds {
-            conversation_id: known.map_or_else(|| new_uuid(&self.clock), |conversation| conversation.id),
+            conversation_id: match known {
+                Some(conversation) => Some(conversation.id),
+                None => is_new_conversation.then(|| new_uuid(&self.clock)),
+            },
             user_message_id: asked_id.or(context.parent.as_ref().map(|parent| parent.id)),
             answer_id,
         };
@@ -176,7 +151,7 @@ impl Generations {
             result: serde_json::to_value(&ids).map_err(AppError::internal)?,
             account_id: known.map_or(account_id, |conversation| conversation.account_id),
             conversation_id: ids.conversation_id,
-            is_new_conversation: known.is_none(),
+            is_new_conversation,
             parent_id: context.parent.as_ref().map(|parent| parent.id),
             is_at_head: new.follows == Follows::Head,
             title: title_of(&text),
@@ -199,20 +174,13 @@ impl Generations {
             stop: new.options.stop.clone(),
             attempt_id: attempt_id(generation_id),
         };
-        Ok(TurnPlan {
-            turn,
-            request,
-            provider,
-            identity,
-            known: context.conversation,
-            parent: context.parent,
-        })
+        Ok(TurnPlan { turn, request, provider, identity })
     }
 
     /// The new message, if there is one, and the answer behind it, whose id is the newer.
     fn place(&self, new: &TurnRequest, spine: Spine) -> (Option<NewUserMessage>, Uuid, conversations::Place) {
         let id = new_uuid(&self.clock);
-        if let Follows::SameAs(_) = new.follows {
+        if new.one_shot.is_some() || matches!(new.follows, Follows::SameAs(_)) {
             return (None, id, spine.follow(id).0);
         }
         let (place, spine) = spine.follow(id);
@@ -223,16 +191,24 @@ impl Generations {
     }
 
     /// Hands an accepted turn to the engine and answers from memory: no further round trip.
-    fn launch(&self, plan: TurnPlan, place: Place, accepted: Accepted) -> Result<Started> {
-        let TurnPlan { turn, request, provider, identity, known, parent } = plan;
+    fn launch(
+        &self,
+        plan: TurnPlan,
+        allowed: Allowed,
+        context: Context,
+        place: Place,
+        accepted: Accepted,
+    ) -> Result<Started> {
+        let TurnPlan { turn, request, provider, identity } = plan;
         let hold = turn.quote.clone().admitted(turn.generation_id, accepted.units, accepted.credits_held);
         let (limits, balance) = (turn.quote.limits(), accepted.balance());
         let (user_message, answer) = messages_of(&turn, &accepted);
-        let user_message = user_message.or(parent);
+        let user_message = user_message.or(context.parent);
         let generation = generation_of(&turn, &accepted, &hold);
-        let conversation = conversation_of(&turn, &accepted, known);
+        let conversation = conversation_of(&turn, &accepted, context.conversation);
         let run = Run {
             hold,
+            allowed,
             answer: answer.clone(),
             provider,
             request,
@@ -247,35 +223,6 @@ impl Generations {
         let quotas = limits.quotas(&counts);
         let content = Content::of_events([]);
         Ok(Started { conversation, user_message, answer, content, generation, balance, quotas })
-    }
-
-    /// A turn that was accepted before, as it stands now.
-    pub(super) async fn read_turn(&self, viewer: Viewer, ids: TurnIds) -> Result<Started> {
-        let mut conn = self.db.conn().await?;
-        let gone = || AppError::not_found("idempotencyKey", "message");
-        let conversation =
-            find_conversation(&mut conn, viewer.user_id, ids.conversation_id).await?.ok_or_else(gone)?;
-        let user_message = match ids.user_message_id {
-            Some(id) => repo::find_watched(&mut conn, viewer.user_id, id, 0).await?.map(|user| user.message),
-            None => None,
-        };
-        let answer =
-            repo::find_watched(&mut conn, viewer.user_id, ids.answer_id, 0).await?.ok_or_else(gone)?;
-        let content = match answer.message.status().is_terminal() {
-            true => Content::of_finished(&answer.message),
-            false => Content::of_events(&answer.events),
-        };
-        drop(conn);
-        let quotas = self.subscriptions.quotas(viewer.user_id, conversation.account_id).await?;
-        Ok(Started {
-            conversation,
-            user_message,
-            answer: answer.message,
-            content,
-            generation: answer.generation.ok_or_else(gone)?,
-            balance: answer.balance,
-            quotas: quotas.unwrap_or_default(),
-        })
     }
 }
 
@@ -292,10 +239,13 @@ fn unavailable(model: &Model) -> AppError {
 }
 
 /// What the model is to answer, and what was said before it, oldest first.
-fn question<'a>(new: &TurnRequest, history: &'a [PastTurn]) -> (&'a [PastTurn], String) {
+fn question<'a>(new: &'a TurnRequest, history: &'a [PastTurn]) -> (&'a [PastTurn], String) {
     match (new.follows, history.split_last()) {
         (Follows::SameAs(_), Some((asked, before))) => (before, Part::joined_text(&asked.parts)),
-        _ => (history, new.parts.join("\n\n")),
+        _ => {
+            let before = new.one_shot.as_ref().map_or(history, |one_shot| &one_shot.turns);
+            (before, new.parts.join("\n\n"))
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     Generations,
-    send::{Started, TurnIds},
+    started::{Started, TurnIds},
 };
 use crate::{
     domains::{accounts::Viewer, generations::watch::WatchEvent},

@@ -3,8 +3,12 @@
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::OneShot;
 use crate::{
-    domains::{conversations::require_parts, generations::repo::Follows},
+    domains::{
+        conversations::{ConversationRow, require_parts},
+        generations::repo::Follows,
+    },
     error::{AppError, Result},
 };
 
@@ -21,6 +25,9 @@ pub struct TurnRequest {
     /// `None` for that of the answer that gets an alternative, of the conversation, or of the catalogue.
     pub model: Option<String>,
     pub options: Options,
+    /// What a call outside any conversation has instead of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub one_shot: Option<OneShot>,
 }
 
 /// Wishes for one answer.
@@ -39,13 +46,33 @@ impl TurnRequest {
     pub fn validate(&self) -> Result<()> {
         match self.follows {
             Follows::SameAs(_) => {}
+            // Of a one-shot call the turns are of its own making.
+            Follows::Head | Follows::Message(_) | Follows::Nothing if self.one_shot.is_some() => {}
             Follows::Head | Follows::Message(_) | Follows::Nothing => self.validate_message()?,
         }
         self.options.validate()
     }
 
+    /// Where the parts of the new message stand in the input.
+    pub(super) fn parts_path(&self) -> String {
+        self.one_shot.as_ref().map_or_else(|| "parts".to_owned(), OneShot::newest_path)
+    }
+
+    /// Where in the input what is to be answered stands.
+    pub(super) fn asked_path(&self) -> String {
+        match self.follows {
+            Follows::SameAs(_) => "messageId".to_owned(),
+            Follows::Head | Follows::Message(_) | Follows::Nothing => self.parts_path(),
+        }
+    }
+
+    /// The turn begins a conversation.
+    pub(super) fn is_new_conversation(&self, known: Option<&ConversationRow>) -> bool {
+        known.is_none() && self.one_shot.is_none()
+    }
+
     fn validate_message(&self) -> Result<()> {
-        require_parts(&self.parts)?;
+        require_parts("parts", &self.parts)?;
         if self.conversation_id.is_some() && self.account_id.is_some() {
             return Err(AppError::invalid(
                 "accountId",

@@ -21,7 +21,8 @@ pub struct NewTurn {
     pub intent: Intent,
     pub result: serde_json::Value,
     pub account_id: Uuid,
-    pub conversation_id: Uuid,
+    /// `None` of a one-shot answer.
+    pub conversation_id: Option<Uuid>,
     pub is_new_conversation: bool,
     /// The message that the turn follows.
     pub parent_id: Option<Uuid>,
@@ -112,7 +113,7 @@ pub struct Accepted {
     held: i64,
     #[diesel(sql_type = sql_types::BigInt)]
     revision: i64,
-    /// Newest entry in the log of the conversation.
+    /// Newest entry in the log of the conversation, if there is one.
     #[diesel(sql_type = sql_types::Int4)]
     pub event_sequence: i32,
     #[diesel(sql_type = sql_types::Timestamptz)]
@@ -149,8 +150,8 @@ fn refusal(error: DieselError, quote: &Quote) -> QueryResult<Acceptance> {
     }
 }
 
-/// Writes the whole turn or nothing: key, conversation and its log, hold, messages and the run. A fenced process begins
-/// none.
+/// Writes the whole turn or nothing: key, conversation and its log, hold, messages and the run. A one-shot answer is in no
+/// conversation: `c` is then one row without an id. A fenced process begins none.
 pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryResult<Acceptance> {
     const SQL: &str = "\
         WITH p AS (SELECT ?::uuid AS viewer, ?::uuid AS replica_id, ?::text AS operation, ?::text AS key, \
@@ -179,7 +180,8 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
                 FROM p, ours WHERE NOT p.is_new AND ours.n = 1 AND c.id = (SELECT conversation_id FROM p) \
                  AND c.created_by = p.viewer AND c.account_id = p.account_id \
                  AND (NOT p.is_at_head OR c.head_id IS NOT DISTINCT FROM p.parent_id) RETURNING c.id, c.event_sequence), \
-        c AS (SELECT * FROM created UNION ALL SELECT * FROM extended), \
+        c AS (SELECT * FROM created UNION ALL SELECT * FROM extended \
+              UNION ALL SELECT NULL, 0 FROM p, ours WHERE p.conversation_id IS NULL AND ours.n = 1), \
         r AS (SELECT require_moved(EXISTS (SELECT FROM replicas r JOIN p ON r.id = p.replica_id \
                                             WHERE r.fenced_at IS NULL), 'replica') \
                  AND require_moved((SELECT n FROM ours) = 1, 'key') \
@@ -189,14 +191,15 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
         h AS (SELECT h.* FROM p, r, LATERAL ledger_hold(CASE WHEN r.is_ours THEN p.generation_id END, p.account_id, \
                 'generation', p.want, p.min, p.lines, p.viewer, p.description, p.until) h), \
         m AS (INSERT INTO messages (id, account_id, conversation_id, parent_id, depth, jump_id, jump_depth, role, author_id, \
-                                    status, parts, created_at) \
+                                    owner_id, status, parts, created_at) \
               SELECT n.id, p.account_id, c.id, n.parent_id, n.depth, n.jump_id, n.jump_depth, n.role, n.author_id, \
-                     n.status, n.parts, p.now FROM p, c, h, n), \
+                     CASE WHEN c.id IS NULL THEN p.viewer END, n.status, n.parts, p.now FROM p, c, h, n), \
         v AS (INSERT INTO conversation_events (slot, conversation_id, sequence, kind, message_id, created_at) \
               SELECT conversation_event_slot(p.now), c.id, c.event_sequence - ours.messages - 1 + n.place, 'message', n.id, p.now \
-                FROM p, ours, c, h, n \
+                FROM p, ours, c, h, n WHERE c.id IS NOT NULL \
               UNION ALL \
-              SELECT conversation_event_slot(p.now), c.id, c.event_sequence, 'conversation', NULL, p.now FROM p, c, h), \
+              SELECT conversation_event_slot(p.now), c.id, c.event_sequence, 'conversation', NULL, p.now FROM p, c, h \
+               WHERE c.id IS NOT NULL), \
         g AS (INSERT INTO generations (id, account_id, user_id, conversation_id, message_id, replica_id, requested_model, \
                                        model_key, estimated_input_tokens, terms, is_output_capped, credits_held, created_at) \
               SELECT generation_id, account_id, viewer, c.id, answer_id, replica_id, requested_model, model_key, \
@@ -211,7 +214,7 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
         .bind::<sql_types::Bytea, _>(&turn.intent.request_hash)
         .bind::<sql_types::Jsonb, _>(&turn.result)
         .bind::<sql_types::Uuid, _>(turn.account_id)
-        .bind::<sql_types::Uuid, _>(turn.conversation_id)
+        .bind::<sql_types::Nullable<sql_types::Uuid>, _>(turn.conversation_id)
         .bind::<sql_types::Bool, _>(turn.is_new_conversation)
         .bind::<sql_types::Nullable<sql_types::Uuid>, _>(turn.parent_id)
         .bind::<sql_types::Bool, _>(turn.is_at_head)
