@@ -50,6 +50,10 @@ diesel::table! {
         event_sequence -> Int4,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        options -> Jsonb,
+        is_starred -> Bool,
+        archived_at -> Nullable<Timestamptz>,
+        tags -> Array<Nullable<Text>>,
     }
 }
 

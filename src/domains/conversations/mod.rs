@@ -8,16 +8,17 @@
 pub mod graphql;
 pub mod loaders;
 mod model;
+mod options;
 mod repo;
+mod rules;
 mod service;
 mod tree;
 mod watch;
 
 pub use model::{ConversationRow, MessageRole, MessageRow, Part, RunStatus};
-pub use repo::{BranchPage, ConversationPage, find_conversation};
-pub use service::{
-    Begun, ConversationChanges, Conversations, NewConversation, Parts, require_model, require_parts,
-    require_title,
-};
+pub use options::AnswerOptions;
+pub use repo::{BranchPage, ConversationChoice, ConversationPage, find_conversation};
+pub use rules::{require_model, require_parts, require_tags};
+pub use service::{Begun, ConversationChanges, Conversations, NewConversation, Parts};
 pub use tree::{Place, Spine};
 pub use watch::{ConversationEvent, ConversationWatch, Happened};

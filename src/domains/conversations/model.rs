@@ -7,6 +7,7 @@ use diesel::{pg::Pg, prelude::*};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::options::AnswerOptions;
 use crate::{
     platform::ids::Entity,
     schema::{conversations, messages},
@@ -28,6 +29,20 @@ pub struct ConversationRow {
     pub event_sequence: i32,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    /// See [`Self::options`].
+    pub options: serde_json::Value,
+    pub is_starred: bool,
+    /// When it was put away.
+    pub archived_at: Option<DateTime<Utc>>,
+    /// Labels; none of them is `None`, which only the types of columns know.
+    pub tags: Vec<Option<String>>,
+}
+
+impl ConversationRow {
+    /// What its answers are made with where a message does not say.
+    pub fn options(&self) -> AnswerOptions {
+        AnswerOptions::deserialize(&self.options).unwrap_or_default()
+    }
 }
 
 impl Entity for ConversationRow {

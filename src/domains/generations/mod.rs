@@ -28,5 +28,5 @@ pub use changes::{GenerationWatch, Watches};
 pub use log::LogSettings;
 pub use model::{Content, Delta, Failure, FinishReason, Finished, GenerationRow, PartKind};
 pub use repo::Follows;
-pub use service::{Canceled, GenerationSettings, Generations, Options, Parts, Started, TurnRequest};
+pub use service::{Canceled, GenerationSettings, Generations, Parts, Started, TurnRequest};
 pub use watch::WatchEvent;

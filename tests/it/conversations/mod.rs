@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use crate::support::{app::new_key, client::Client};
 
 mod changes;
+mod filter;
 mod lists;
+mod settings;
 mod stream;
 mod tree;
 

@@ -10,5 +10,7 @@ mod tree;
 pub use conversations::*;
 pub use log::{EntryKind, LogEntry, LogPage, WatchedConversations, read_log};
 pub use messages::list_messages;
-pub use pages::{BranchPage, ConversationPage, list_branches, list_conversation_pages, list_siblings};
+pub use pages::{
+    BranchPage, ConversationChoice, ConversationPage, list_branches, list_conversation_pages, list_siblings,
+};
 pub use tree::{delete_message, edit_message, select_branch};

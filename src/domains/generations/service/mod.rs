@@ -41,7 +41,7 @@ use crate::{
 
 pub use rows::describe_charge;
 pub use send::Started;
-pub use wishes::{Options, TurnRequest};
+pub use wishes::TurnRequest;
 
 /// Limits and pace of the answers of a process.
 #[derive(Debug, Clone, Copy)]

@@ -1,10 +1,11 @@
 //! The plan in force, what it lets through of a message, and what the answer may cost.
 
-use super::{Generations, TurnRequest};
+use super::Generations;
 use crate::{
     domains::{
         accounts::Viewer,
-        catalog::{Model, Plan},
+        catalog::Model,
+        conversations::AnswerOptions,
         credits::{Call, Credits, Quote},
         generations::{
             prompt::{self, PastTurn, Prompt, Reserve},
@@ -40,19 +41,17 @@ impl Generations {
     pub(super) fn price(
         &self,
         viewer: Viewer,
-        new: &TurnRequest,
+        options: &AnswerOptions,
         context: &Context,
         payer: &Payer,
         model: &Model,
         (history, text): (&[PastTurn], &str),
     ) -> Result<(Prompt, Quote)> {
         let Payer { plan, anchors, now, until } = payer;
-        if !plan.allows(model) {
-            return Err(plan_required(plan, model));
-        }
+        plan.require(model)?;
         let ceilings = self.catalog.ceilings();
         let cap = Call::output_cap(model, plan, &ceilings);
-        let wished = new.options.max_output_tokens.unwrap_or(cap).min(cap);
+        let wished = options.max_output_tokens.unwrap_or(cap).min(cap);
         let reserve = Reserve::new(model, plan.content.min_output_tokens.min(cap), wished);
         let system_prompt = context.conversation.as_ref().and_then(|known| known.system_prompt.as_deref());
         let most = Call::input_cap(plan, &ceilings);
@@ -70,7 +69,7 @@ impl Generations {
             wanted: Some(wanted),
             is_new_conversation: context.conversation.is_none(),
         });
-        let quote = match new.options.max_credits {
+        let quote = match options.max_credits {
             None => quote,
             Some(limit) => {
                 let required = quote.least();
@@ -79,13 +78,6 @@ impl Generations {
         };
         Ok((prompt, quote))
     }
-}
-
-fn plan_required(plan: &Plan, model: &Model) -> AppError {
-    let message = format!("The plan `{}` does not include the model `{}`.", plan.content.name, model.key);
-    AppError::new(ErrorCode::PlanRequired, message)
-        .with_details(Details::PlanRequired { requires: model.key.clone() })
-        .at("model")
 }
 
 fn beyond_budget(required: i64, available: i64) -> AppError {

@@ -114,6 +114,10 @@ pub fn conversation_of(
             event_sequence: accepted.event_sequence,
             created_at: accepted.now,
             updated_at: accepted.now,
+            options: serde_json::json!({}),
+            is_starred: false,
+            archived_at: None,
+            tags: Vec::new(),
         },
     }
 }

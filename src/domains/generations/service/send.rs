@@ -158,8 +158,10 @@ impl Generations {
             .map_or_else(|| self.catalog.default_model(), str::to_owned);
         let model = require_model(&self.catalog, &requested)?;
         let provider = self.providers.get(&model.provider).cloned().ok_or_else(|| unavailable(&model))?;
+        let options = known.map(ConversationRow::options).unwrap_or_default();
+        let options = new.options.clone().or(options);
         let (history, text) = question(new, &context.history);
-        let (prompt, quote) = self.price(viewer, new, &context, payer, &model, (history, &text))?;
+        let (prompt, quote) = self.price(viewer, &options, &context, payer, &model, (history, &text))?;
         let generation_id = new_uuid(&self.clock);
         let (user_message, answer_id, answer_place) = self.place(new, context.spine);
         let asked_id = user_message.as_ref().map(|message| message.id);
@@ -193,9 +195,9 @@ impl Generations {
         let request = ChatRequest {
             model: model.upstream_name.clone(),
             messages: prompt.messages,
-            temperature: new.options.temperature,
-            top_p: new.options.top_p,
-            stop: new.options.stop.clone(),
+            temperature: options.temperature,
+            top_p: options.top_p,
+            stop: options.stop.unwrap_or_default(),
             attempt_id: attempt_id(generation_id),
         };
         Ok(TurnPlan {
