@@ -54,6 +54,7 @@ diesel::table! {
         is_starred -> Bool,
         archived_at -> Nullable<Timestamptz>,
         tags -> Array<Nullable<Text>>,
+        title_state -> Text,
     }
 }
 
@@ -132,6 +133,7 @@ diesel::table! {
         created_at -> Timestamptz,
         first_output_at -> Nullable<Timestamptz>,
         finished_at -> Nullable<Timestamptz>,
+        purpose -> Text,
     }
 }
 

@@ -1,3 +1,5 @@
+ALTER TABLE generations DROP COLUMN purpose;
+ALTER TABLE conversations DROP COLUMN title_state;
 DROP INDEX conversations_starred_idx;
 DROP INDEX conversations_archived_idx;
 DROP INDEX conversations_open_idx;

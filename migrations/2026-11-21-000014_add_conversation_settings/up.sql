@@ -12,3 +12,15 @@ ALTER TABLE conversations
 CREATE INDEX conversations_open_idx ON conversations (account_id, created_by, updated_at DESC, id DESC) WHERE archived_at IS NULL;
 CREATE INDEX conversations_archived_idx ON conversations (account_id, created_by, updated_at DESC, id DESC) WHERE archived_at IS NOT NULL;
 CREATE INDEX conversations_starred_idx ON conversations (account_id, created_by, updated_at DESC, id DESC) WHERE is_starred;
+
+-- Who makes the title. Open: nobody but the first message has; asked: one was asked of a model; given: a person or a model
+-- has said it. What is there already may be of a person.
+ALTER TABLE conversations
+  ADD COLUMN title_state text NOT NULL DEFAULT 'open',
+  ADD CONSTRAINT conversations_title_state_check CHECK (title_state IN ('open', 'asked', 'given'));
+UPDATE conversations SET title_state = 'given' WHERE title IS NOT NULL;
+
+-- What a run is for. One for a title writes no message.
+ALTER TABLE generations
+  ADD COLUMN purpose text NOT NULL DEFAULT 'answer',
+  ADD CONSTRAINT generations_purpose_check CHECK (purpose IN ('answer', 'title'));

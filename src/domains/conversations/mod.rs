@@ -15,9 +15,12 @@ mod service;
 mod tree;
 mod watch;
 
-pub use model::{ConversationRow, MessageRole, MessageRow, Part, RunStatus};
+pub use model::{ConversationRow, MessageRole, MessageRow, Part, RunStatus, TitleState};
 pub use options::AnswerOptions;
-pub use repo::{BranchPage, ConversationChoice, ConversationPage, find_conversation};
+pub use repo::{
+    BranchPage, ConversationChoice, ConversationPage, ask_for_title_in_tx, find_conversation,
+    find_exchange_unscoped, give_title_in_tx,
+};
 pub use rules::{require_model, require_parts, require_tags};
 pub use service::{Begun, ConversationChanges, Conversations, NewConversation, Parts};
 pub use tree::{Place, Spine};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    model::ConversationRow,
+    model::{ConversationRow, TitleState},
     options::AnswerOptions,
     repo,
     rules::{require_model, require_system_prompt, require_tags, require_title},
@@ -99,6 +99,7 @@ impl Conversations {
         let model = new.model.as_deref().map(|key| require_model(&self.catalog, key)).transpose()?;
         new.options.validate()?;
         let tags = require_tags(new.tags)?;
+        let title_state = TitleState::of(title.as_deref()).as_str().to_owned();
         let account_id = new.account_id.unwrap_or(viewer.personal_account_id());
         let now = self.clock.now();
         let row = ConversationRow {
@@ -117,6 +118,7 @@ impl Conversations {
             is_starred: false,
             archived_at: None,
             tags: tags.into_iter().map(Some).collect(),
+            title_state,
         };
         let this = self.clone();
         self.tasks.run(async move { this.insert_once(viewer, row, model.as_deref(), intent).await }).await

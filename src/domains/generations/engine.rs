@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use diesel_async::AsyncConnection;
 use futures_util::StreamExt;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -16,6 +17,7 @@ use super::{
     model::{Draft, Failure, FinishReason, Finished, PartKind},
     prompt::estimate_tokens,
     repo::{self, Ending, Settled},
+    title::{self, Titles},
 };
 use crate::{
     domains::{
@@ -48,17 +50,29 @@ pub struct Engine {
     pub watches: Watches,
     /// Longest time for one answer.
     pub limit: Duration,
+    pub titles: Titles,
 }
 
-/// One accepted turn, ready to run.
+/// One accepted run.
 pub struct Run {
     pub hold: Hold,
-    pub answer: MessageRow,
+    /// The message it writes; `None` when it writes none: then nothing goes to the log, and only its caller has the text.
+    pub answer: Option<MessageRow>,
     pub provider: Arc<dyn ChatProvider>,
     pub request: ChatRequest,
     pub identity: Identity,
     pub place: Place,
+    /// Its longest time.
+    pub limit: Duration,
     pub description: String,
+    /// Nobody has given its conversation a title, nor has a model been asked for one.
+    pub is_untitled: bool,
+}
+
+/// A run whose end this process has stored.
+pub struct Ended {
+    pub status: RunStatus,
+    pub parts: Vec<Part>,
 }
 
 /// Why the reading of the provider ended.
@@ -89,31 +103,42 @@ impl Engine {
     pub fn spawn(&self, run: Run) {
         let this = self.clone();
         let span = tracing::info_span!(parent: None, "generations.run", generation.id = %run.hold.id(), model = %run.request.model);
-        self.tasks.spawn(tracing::Instrument::instrument(async move { this.run(run).await }, span));
+        let work = async move { drop(this.run(run).await) };
+        self.tasks.spawn(tracing::Instrument::instrument(work, span));
     }
 
-    async fn run(self, run: Run) {
+    /// Runs to the end in a task of its own, whether or not the caller waits for it. `None` when others end it.
+    pub async fn finish(&self, run: Run) -> Result<Option<Ended>> {
+        let this = self.clone();
+        self.tasks.run(async move { Ok(this.run(run).await) }).await
+    }
+
+    async fn run(self, run: Run) -> Option<Ended> {
         let mut output = Output::default();
         let outcome = self.read(&run, &mut output).await;
         if matches!(outcome, Outcome::GivenUp) {
             run.hold.abandon();
-            return;
+            return None;
         }
         if let Outcome::Failed(error) = &outcome {
             let detail = std::error::Error::source(error).map(ToString::to_string);
             tracing::warn!(%error, detail, "the provider failed");
         }
         // Everything that was said is stored before the end is.
-        let Ok(last) = self.log.close(run.identity.replica_id, run.answer.id).await else {
-            run.hold.abandon();
-            return;
+        let last = match &run.answer {
+            Some(answer) => self.log.close(run.identity.replica_id, answer.id).await,
+            None => Ok(0),
         };
-        self.end(run, outcome, output, last + 1).await;
+        let Ok(last) = last else {
+            run.hold.abandon();
+            return None;
+        };
+        self.end(run, outcome, output, last + 1).await
     }
 
     /// Reads until the end of the answer or of our patience.
     async fn read(&self, run: &Run, output: &mut Output) -> Outcome {
-        let deadline = Instant::now() + self.limit;
+        let deadline = Instant::now() + run.limit;
         let interruption = async {
             tokio::select! {
                 () = run.place.stop.cancelled() => Outcome::Stopped,
@@ -165,18 +190,22 @@ impl Engine {
         // PostgreSQL stores no NUL; the replacement character is what it would show as.
         let text = text.replace('\0', "\u{FFFD}");
         for piece in pieces(&text) {
+            let Some(answer) = &run.answer else {
+                output.draft.push(kind, piece);
+                continue;
+            };
             // Nothing is written down before there is room to say it: a run that is stopped while it waits has said
             // exactly what it will store.
             let room = self.log.reserve().await?;
             let index = output.draft.push(kind, piece);
-            room.say(run.identity.replica_id, run.answer.id, index, kind, piece.to_owned());
+            room.say(run.identity.replica_id, answer.id, index, kind, piece.to_owned());
         }
         Ok(())
     }
 
     /// Stores the end, repeating until it is known to be stored: while this process keeps its lease nobody else will.
-    async fn end(&self, run: Run, outcome: Outcome, output: Output, sequence: i32) {
-        let Run { hold, answer, identity, request, description, place, .. } = run;
+    async fn end(&self, run: Run, outcome: Outcome, output: Output, sequence: i32) -> Option<Ended> {
+        let Run { hold, answer, identity, request, description, place, is_untitled, .. } = run;
         let is_capped = hold.is_capped();
         let (status, finish_reason, failure) = describe(&outcome, is_capped);
         let usage = usage_of(&output, hold.terms(), &outcome);
@@ -194,23 +223,31 @@ impl Engine {
             resolution,
             description,
         };
+        let asks_for_title = is_untitled && status == RunStatus::Succeeded && self.titles.are_on();
         let me = identity.replica_id;
         let mut pause = Duration::from_millis(50);
         loop {
             let attempt = async {
                 let mut conn = self.db.conn().await?;
-                Ok::<_, AppError>(repo::finish_turn(&mut conn, me, me, &ending).await?)
+                if !asks_for_title {
+                    return Ok::<_, AppError>(repo::finish_turn(&mut conn, me, me, &ending).await?);
+                }
+                conn.transaction(async |conn| {
+                    let settled = repo::finish_turn(conn, me, me, &ending).await?;
+                    if let Some(settled) = &settled {
+                        title::ask_in_tx(conn, &settled.generation).await?;
+                    }
+                    Ok(settled)
+                })
+                .await
             };
             match attempt.await {
                 Ok(Some(Settled { generation, balance })) => {
                     ending.resolution.count();
                     self.watches.hint(&generation);
-                    let message = MessageRow {
-                        status: generation.status.clone(),
-                        parts: ending.parts,
-                        stream_sequence: sequence,
-                        ..answer
-                    };
+                    if asks_for_title {
+                        self.titles.nudge();
+                    }
                     tracing::info!(
                         status = generation.status,
                         model = request.model,
@@ -218,8 +255,16 @@ impl Engine {
                         microcredits_charged = generation.credits_charged,
                         "the run has ended"
                     );
-                    place.finish(Finished { message, generation, balance });
-                    return;
+                    if let Some(answer) = answer {
+                        let message = MessageRow {
+                            status: generation.status.clone(),
+                            parts: ending.parts,
+                            stream_sequence: sequence,
+                            ..answer
+                        };
+                        place.finish(Finished { message, generation, balance });
+                    }
+                    return Some(Ended { status, parts: output.draft.parts });
                 }
                 // Somebody else has ended it, or will, because this process is fenced; watchers read how.
                 Ok(None) => break,
@@ -232,6 +277,7 @@ impl Engine {
                 () = identity.fenced.cancelled() => break,
             }
         }
+        None
     }
 }
 

@@ -22,6 +22,7 @@ mod prompt;
 mod repo;
 mod service;
 mod sweep;
+mod title;
 mod watch;
 
 pub use changes::{GenerationWatch, Watches};
@@ -29,4 +30,5 @@ pub use log::LogSettings;
 pub use model::{Content, Delta, Failure, FinishReason, Finished, GenerationRow, PartKind};
 pub use repo::Follows;
 pub use service::{Canceled, GenerationSettings, Generations, Parts, Started, TurnRequest};
+pub use title::{MakeTitle, Titles};
 pub use watch::WatchEvent;

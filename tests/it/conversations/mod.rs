@@ -9,6 +9,7 @@ mod filter;
 mod lists;
 mod settings;
 mod stream;
+mod titles;
 mod tree;
 
 const CREATE: &str = "mutation($input: CreateConversationInput!) {

@@ -6,7 +6,10 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::{
-    domains::conversations::{model::ConversationRow, options::AnswerOptions},
+    domains::conversations::{
+        model::{ConversationRow, TitleState},
+        options::AnswerOptions,
+    },
     platform::postgres::{now, only},
     schema::{conversation_events, conversations, members},
 };
@@ -57,6 +60,7 @@ pub struct ConversationChanges {
 #[diesel(table_name = conversations)]
 struct Changed<'a> {
     title: Option<Option<&'a str>>,
+    title_state: Option<&'static str>,
     system_prompt: Option<Option<&'a str>>,
     model_key: Option<Option<&'a str>>,
     options: Option<serde_json::Value>,
@@ -68,6 +72,7 @@ impl<'a> Changed<'a> {
     fn of(changes: &'a ConversationChanges) -> Self {
         Self {
             title: changes.title.as_ref().map(Option::as_deref),
+            title_state: changes.title.as_ref().map(|title| TitleState::of(title.as_deref()).as_str()),
             system_prompt: changes.system_prompt.as_ref().map(Option::as_deref),
             model_key: changes.model_key.as_ref().map(Option::as_deref),
             options: changes.options.as_ref().map(|options| serde_json::json!(options)),
@@ -110,17 +115,27 @@ pub async fn update_conversation_in_tx(
         .and_then(only)
         .optional()?;
     if let Some(row) = &row {
-        diesel::insert_into(conversation_events::table)
-            .values((
-                conversation_events::slot.eq(conversation_event_slot(now())),
-                conversation_events::conversation_id.eq(row.id),
-                conversation_events::sequence.eq(row.event_sequence),
-                conversation_events::kind.eq("conversation"),
-            ))
-            .execute(conn)
-            .await?;
+        log_change_in_tx(conn, row.id, row.event_sequence).await?;
     }
     Ok(row)
+}
+
+/// Writes the entry of this number, that the conversation itself has changed.
+pub(super) async fn log_change_in_tx(
+    conn: &mut AsyncPgConnection,
+    id: Uuid,
+    event_sequence: i32,
+) -> QueryResult<()> {
+    diesel::insert_into(conversation_events::table)
+        .values((
+            conversation_events::slot.eq(conversation_event_slot(now())),
+            conversation_events::conversation_id.eq(id),
+            conversation_events::sequence.eq(event_sequence),
+            conversation_events::kind.eq("conversation"),
+        ))
+        .execute(conn)
+        .await
+        .map(drop)
 }
 
 /// Removes a conversation with its messages; false when it is not the viewer's.

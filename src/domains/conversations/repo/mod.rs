@@ -5,6 +5,7 @@ mod conversations;
 mod log;
 mod messages;
 mod pages;
+mod titles;
 mod tree;
 
 pub use conversations::*;
@@ -13,4 +14,5 @@ pub use messages::list_messages;
 pub use pages::{
     BranchPage, ConversationChoice, ConversationPage, list_branches, list_conversation_pages, list_siblings,
 };
+pub use titles::{ask_for_title_in_tx, find_exchange_unscoped, give_title_in_tx};
 pub use tree::{delete_message, edit_message, select_branch};

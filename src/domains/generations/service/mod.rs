@@ -3,6 +3,7 @@
 mod price;
 mod rows;
 mod send;
+mod titles;
 mod wait;
 mod wishes;
 
@@ -20,6 +21,7 @@ use super::{
     model::GenerationRow,
     repo,
     sweep::Sweeper,
+    title::Titles,
     watch::{self, WatchEvent},
 };
 use crate::{
@@ -39,7 +41,6 @@ use crate::{
     providers::registry::Registry,
 };
 
-pub use rows::describe_charge;
 pub use send::Started;
 pub use wishes::TurnRequest;
 
@@ -65,6 +66,7 @@ pub struct Parts {
     pub subscriptions: Subscriptions,
     pub watches: Watches,
     pub providers: Arc<Registry>,
+    pub titles: Titles,
 }
 
 /// A run that was asked to stop.
@@ -96,7 +98,8 @@ pub struct Generations {
 impl Generations {
     /// Starts the log of the process and the sweeper. Cancelling `stop` ends both after everything is stored.
     pub async fn start(parts: Parts, settings: GenerationSettings, stop: CancellationToken) -> Result<Self> {
-        let Parts { requests, background, clock, tasks, catalog, subscriptions, watches, providers } = parts;
+        let Parts { requests, background, clock, tasks, catalog, subscriptions, watches, providers, titles } =
+            parts;
         partitions::ensure(&mut *background.conn().await?).await?;
         let hub = Hub::default();
         let log = LogWriter::start(
@@ -126,6 +129,7 @@ impl Generations {
             log: log.clone(),
             watches: watches.clone(),
             limit: settings.limit,
+            titles,
         };
         let lease = settings.log.lease;
         let ceiling_alarm = CeilingAlarm::default();

@@ -1,9 +1,10 @@
 //! The plan in force, what it lets through of a message, and what the answer may cost.
 
+use uuid::Uuid;
+
 use super::Generations;
 use crate::{
     domains::{
-        accounts::Viewer,
         catalog::Model,
         conversations::AnswerOptions,
         credits::{Call, Credits, Quote},
@@ -18,6 +19,19 @@ use crate::{
 
 /// Most bytes of history that are read, whatever a model could take.
 const MAX_HISTORY_BYTES: u32 = 2 << 20;
+
+/// A call of a model that is to be priced.
+pub struct Ask<'a> {
+    /// In whose name it is made.
+    pub user_id: Uuid,
+    pub model: &'a Model,
+    pub options: &'a AnswerOptions,
+    pub system_prompt: Option<&'a str>,
+    /// What was said before, oldest first.
+    pub history: &'a [PastTurn],
+    pub text: &'a str,
+    pub is_new_conversation: bool,
+}
 
 impl Generations {
     /// As much history as any model here could be sent, in bytes. Text is stored as small as it is or smaller.
@@ -38,24 +52,16 @@ impl Generations {
     }
 
     /// What is sent to the model, and what it may cost.
-    pub(super) fn price(
-        &self,
-        viewer: Viewer,
-        options: &AnswerOptions,
-        context: &Context,
-        payer: &Payer,
-        model: &Model,
-        (history, text): (&[PastTurn], &str),
-    ) -> Result<(Prompt, Quote)> {
+    pub(super) fn price(&self, payer: &Payer, ask: &Ask<'_>) -> Result<(Prompt, Quote)> {
         let Payer { plan, anchors, now, until } = payer;
+        let Ask { model, options, .. } = *ask;
         plan.require(model)?;
         let ceilings = self.catalog.ceilings();
         let cap = Call::output_cap(model, plan, &ceilings);
         let wished = options.max_output_tokens.unwrap_or(cap).min(cap);
         let reserve = Reserve::new(model, plan.content.min_output_tokens.min(cap), wished);
-        let system_prompt = context.conversation.as_ref().and_then(|known| known.system_prompt.as_deref());
         let most = Call::input_cap(plan, &ceilings);
-        let prompt = prompt::build(model, system_prompt, history, text, reserve.within(most))?;
+        let prompt = prompt::build(model, ask.system_prompt, ask.history, ask.text, reserve.within(most))?;
         let wanted = wished.min(model.context_tokens.saturating_sub(prompt.tokens));
         let quote = Quote::new(&Call {
             model,
@@ -64,10 +70,10 @@ impl Generations {
             anchors,
             now: *now,
             until: *until,
-            user_id: viewer.user_id,
+            user_id: ask.user_id,
             prompt_tokens: prompt.tokens,
             wanted: Some(wanted),
-            is_new_conversation: context.conversation.is_none(),
+            is_new_conversation: ask.is_new_conversation,
         });
         let quote = match options.max_credits {
             None => quote,

@@ -7,18 +7,21 @@ use uuid::Uuid;
 
 use super::{
     Generations, TurnRequest,
-    rows::{conversation_of, describe_charge, generation_of, messages_of, title_of},
+    price::Ask,
+    rows::{conversation_of, generation_of, messages_of, title_of},
 };
 use crate::{
     domains::{
         accounts::Viewer,
         catalog::Model,
-        conversations::{self, ConversationRow, MessageRow, Part, Spine, find_conversation, require_model},
+        conversations::{
+            self, ConversationRow, MessageRow, Part, Spine, TitleState, find_conversation, require_model,
+        },
         credits::{Balance, Quota, read_counts},
         generations::{
             engine::{Run, attempt_id},
             hub::Place,
-            model::{Content, GenerationRow},
+            model::{Content, GenerationRow, Purpose},
             prompt::PastTurn,
             repo::{
                 self, Acceptance, Accepted, Asked, Context, Follows, MAX_SIBLINGS, NewTurn, NewUserMessage,
@@ -161,7 +164,16 @@ impl Generations {
         let options = known.map(ConversationRow::options).unwrap_or_default();
         let options = new.options.clone().or(options);
         let (history, text) = question(new, &context.history);
-        let (prompt, quote) = self.price(viewer, &options, &context, payer, &model, (history, &text))?;
+        let ask = Ask {
+            user_id: viewer.user_id,
+            model: &model,
+            options: &options,
+            system_prompt: known.and_then(|conversation| conversation.system_prompt.as_deref()),
+            history,
+            text: &text,
+            is_new_conversation: known.is_none(),
+        };
+        let (prompt, quote) = self.price(payer, &ask)?;
         let generation_id = new_uuid(&self.clock);
         let (user_message, answer_id, answer_place) = self.place(new, context.spine);
         let asked_id = user_message.as_ref().map(|message| message.id);
@@ -190,7 +202,7 @@ impl Generations {
             requested_model: requested.to_owned(),
             model_key: model.key.clone(),
             quote,
-            description: describe_charge(&model.key),
+            description: Purpose::Answer.describe(&model.key),
         };
         let request = ChatRequest {
             model: model.upstream_name.clone(),
@@ -234,12 +246,14 @@ impl Generations {
         let conversation = conversation_of(&turn, &accepted, known);
         let run = Run {
             hold,
-            answer: answer.clone(),
+            answer: Some(answer.clone()),
             provider,
             request,
             identity,
             place,
+            limit: self.engine.limit,
             description: turn.description,
+            is_untitled: conversation.title_state == TitleState::Open.as_str(),
         };
         self.engine.spawn(run);
         self.watches.hint(&generation);
@@ -280,7 +294,7 @@ impl Generations {
     }
 }
 
-fn overloaded() -> AppError {
+pub(super) fn overloaded() -> AppError {
     AppError::unavailable(anyhow::anyhow!("this process runs as many answers as it can"))
 }
 
