@@ -10,27 +10,29 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+mod outcome;
+
+pub use outcome::estimated_usage;
+use outcome::{Outcome, Output, describe, usage_of};
+
 use super::{
     changes::Watches,
     hub::Place,
     log::LogWriter,
-    model::{Draft, Failure, FinishReason, Finished, PartKind},
-    prompt::estimate_tokens,
+    model::{Finished, PartKind},
     repo::{self, Ending, Settled},
     title::{self, Titles},
 };
 use crate::{
     domains::{
         conversations::{MessageRow, Part, RunStatus},
-        credits::{Hold, Terms, Usage, UsageSource},
+        credits::Hold,
     },
-    error::{AppError, ErrorCode, Result},
+    error::{AppError, Result},
     platform::{postgres::Db, replica::Identity, tasks::Tasks},
     providers::{
         error::{ProviderError, ProviderErrorKind},
-        types::{
-            ChatEvent, ChatProvider, ChatRequest, ChatStream, FinishReason as ProviderFinish, TokenUsage,
-        },
+        types::{ChatEvent, ChatProvider, ChatRequest, ChatStream},
     },
 };
 
@@ -38,8 +40,6 @@ use crate::{
 const MAX_PIECE: usize = 16 << 10;
 /// Longest answer, text and reasoning together.
 const MAX_ANSWER: usize = 1 << 20;
-/// Most tokens of a kind that a run stores, far beyond any real answer. What is charged is counted from the same number.
-const MAX_COUNT: u32 = i32::MAX.unsigned_abs();
 
 /// What all runs of the process share.
 #[derive(Clone)]
@@ -73,29 +73,6 @@ pub struct Run {
 pub struct Ended {
     pub status: RunStatus,
     pub parts: Vec<Part>,
-}
-
-/// Why the reading of the provider ended.
-#[derive(Debug)]
-enum Outcome {
-    Finished(ProviderFinish),
-    Stopped,
-    ShutDown,
-    TimedOut,
-    TooLong,
-    Failed(ProviderError),
-    /// The process was fenced: others end this run.
-    GivenUp,
-}
-
-/// What has come out of the provider so far.
-#[derive(Default)]
-struct Output {
-    draft: Draft,
-    bytes: usize,
-    usage: Option<TokenUsage>,
-    /// The provider has begun to answer, and so has read the prompt.
-    was_accepted: bool,
 }
 
 impl Engine {
@@ -291,82 +268,6 @@ fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
         text = rest;
         Some(piece)
     })
-}
-
-/// Status, reason and what people are told.
-fn describe(outcome: &Outcome, is_capped: bool) -> (RunStatus, FinishReason, Option<Failure>) {
-    let failure = match outcome {
-        Outcome::Finished(reason) => {
-            let reason = match reason {
-                ProviderFinish::Stop => FinishReason::Stop,
-                ProviderFinish::Length if is_capped => FinishReason::CreditLimit,
-                ProviderFinish::Length => FinishReason::Length,
-                ProviderFinish::ToolCalls => FinishReason::ToolCalls,
-                ProviderFinish::ContentFilter => FinishReason::ContentFilter,
-            };
-            return (RunStatus::Succeeded, reason, None);
-        }
-        Outcome::Stopped => return (RunStatus::Canceled, FinishReason::Canceled, None),
-        Outcome::ShutDown | Outcome::GivenUp => {
-            return (RunStatus::Interrupted, FinishReason::Error, Some(Failure::interrupted()));
-        }
-        Outcome::TimedOut => Failure::passing(ErrorCode::TimedOut, "The answer took longer than allowed."),
-        Outcome::TooLong => Failure {
-            is_retryable: false,
-            ..Failure::passing(ErrorCode::GenerationFailed, "The answer is longer than allowed.")
-        },
-        Outcome::Failed(error) => provider_failure(error),
-    };
-    (RunStatus::Failed, FinishReason::Error, Some(failure))
-}
-
-fn provider_failure(error: &ProviderError) -> Failure {
-    let (code, is_retryable, retry_after) = match error.kind() {
-        ProviderErrorKind::Timeout => (ErrorCode::TimedOut, true, None),
-        ProviderErrorKind::RateLimited { retry_after } => (ErrorCode::ProviderUnavailable, true, retry_after),
-        ProviderErrorKind::Fault => (ErrorCode::ProviderUnavailable, true, None),
-        ProviderErrorKind::Refused => (ErrorCode::GenerationFailed, false, None),
-        // It was billed, so only a person may decide to ask again.
-        ProviderErrorKind::CutOff => (ErrorCode::GenerationFailed, true, None),
-    };
-    Failure { code, message: error.message().to_owned(), is_retryable, retry_after }
-}
-
-/// What is charged: the provider's count, else our estimate of what came out; `None` when nothing did. Who stops an answer
-/// pays for the prompt once the provider has read it, or stopping would be a way to call models for nothing.
-fn usage_of(output: &Output, terms: &Terms, outcome: &Outcome) -> Option<Usage> {
-    if let Some(usage) = output.usage {
-        return Some(Usage {
-            input: usage.input.min(MAX_COUNT),
-            cached_input: usage.cached_input.min(MAX_COUNT),
-            cache_write: usage.cache_write.min(MAX_COUNT),
-            output: usage.output.min(MAX_COUNT),
-            reasoning: usage.reasoning.min(MAX_COUNT),
-            source: UsageSource::Provider,
-        });
-    }
-    let is_owed = matches!(outcome, Outcome::Finished(_) | Outcome::Stopped);
-    (output.was_accepted && (is_owed || !output.draft.is_empty()))
-        .then(|| estimated_usage(&output.draft.parts, terms))
-}
-
-/// Usage of an answer that nobody counted.
-pub fn estimated_usage(parts: &[Part], terms: &Terms) -> Usage {
-    let mut usage = Usage {
-        input: terms.prompt_tokens,
-        cached_input: 0,
-        cache_write: 0,
-        output: 0,
-        reasoning: 0,
-        source: UsageSource::Estimated,
-    };
-    for part in parts {
-        match part {
-            Part::Text { text } => usage.output += estimate_tokens(text),
-            Part::Reasoning { text } => usage.reasoning += estimate_tokens(text),
-        }
-    }
-    usage
 }
 
 /// A run id for the provider, so that a repeated request is recognised.
