@@ -134,6 +134,7 @@ diesel::table! {
         first_output_at -> Nullable<Timestamptz>,
         finished_at -> Nullable<Timestamptz>,
         purpose -> Text,
+        estimated_input_tokens -> Int4,
     }
 }
 

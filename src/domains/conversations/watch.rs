@@ -114,9 +114,13 @@ impl LogReader {
 }
 
 /// The entries that continue a position, as far as there is no hole.
-fn dense(position: i32, entries: Vec<LogEntry>) -> Vec<LogEntry> {
-    let follows = |(sequence, entry): &(i32, LogEntry)| entry.sequence == *sequence;
-    (position.saturating_add(1)..).zip(entries).take_while(follows).map(|(_, entry)| entry).collect()
+fn dense(mut position: i32, entries: Vec<LogEntry>) -> Vec<LogEntry> {
+    let follows = |entry: &LogEntry| {
+        let is_next = position.checked_add(1) == Some(entry.sequence);
+        position = entry.sequence;
+        is_next
+    };
+    entries.into_iter().take_while(follows).collect()
 }
 
 fn event(conversation: &ConversationRow, entry: LogEntry) -> ConversationEvent {

@@ -308,7 +308,7 @@ impl Stage {
         let first = stream.next().await;
         let mut flights = of_requests(self.proxy.since(mark));
         let mut asked = HashSet::new();
-        flights.retain(|flight| asked.insert(flight.sql.clone()));
+        flights.retain(|flight| asked.insert((flight.is_preparation, flight.sql.clone())));
         assert!(matches!(&first, Frame::Next(event) if event["errors"].is_null()), "{first:?}");
         flights
     }

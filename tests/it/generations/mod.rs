@@ -3,6 +3,7 @@
 mod abandoned;
 pub mod cancel;
 mod changed;
+mod context;
 mod crash;
 pub mod fed;
 mod lease;

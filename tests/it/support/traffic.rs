@@ -36,7 +36,7 @@ pub fn is_news(flight: &Flight) -> bool {
 
 /// What the process does every second or two for those that died, and for what waits and is due.
 fn is_sweep(flight: &Flight) -> bool {
-    const SWEEPS: [&str; 11] = [
+    const SWEEPS: [&str; 13] = [
         "SET fenced_at",
         "AS n FROM replicas",
         "UPDATE jobs ",
@@ -47,7 +47,10 @@ fn is_sweep(flight: &Flight) -> bool {
         r#"FROM "cron_entries""#,
         r#"FROM "ledger_checks""#,
         "to_regclass('messages_'",
+        // How far the accounts, conversations and runs are that somebody watches.
         "FROM quota_counters q WHERE q.account_id = s.account_id",
+        r#"SELECT "conversations"."id", "conversations"."event_sequence" FROM"#,
+        r#"SELECT "generations"."id", "generations"."revision" FROM"#,
     ];
     SWEEPS.iter().any(|text| flight.sql.contains(text))
 }

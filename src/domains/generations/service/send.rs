@@ -201,6 +201,7 @@ impl Generations {
             generation_id,
             requested_model: requested.to_owned(),
             model_key: model.key.clone(),
+            estimated_input_tokens: prompt.estimated,
             quote,
             description: Purpose::Answer.describe(&model.key),
         };

@@ -36,6 +36,8 @@ pub struct NewTurn {
     pub generation_id: Uuid,
     pub requested_model: String,
     pub model_key: String,
+    /// Size of the prompt before its provider counts it.
+    pub estimated_input_tokens: u32,
     pub quote: Quote,
     pub description: String,
 }
@@ -155,7 +157,7 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
                           ?::bytea AS request_hash, ?::jsonb AS result, ?::uuid AS account_id, \
                           ?::uuid AS conversation_id, ?::boolean AS is_new, ?::uuid AS parent_id, ?::boolean AS is_at_head, \
                           ?::text AS title, ?::text AS conversation_model, ?::uuid AS answer_id, ?::uuid AS generation_id, \
-                          ?::text AS requested_model, ?::text AS model_key, ?::jsonb AS terms, ?::bigint AS want, \
+                          ?::text AS requested_model, ?::text AS model_key, ?::int AS estimated_input_tokens, ?::jsonb AS terms, ?::bigint AS want, \
                           ?::bigint AS min, ?::jsonb AS lines, ?::timestamptz AS until, ?::text AS description, \
                           loquent_now() AS now), \
         n AS (SELECT * FROM unnest(?::uuid[], ?::uuid[], ?::int[], ?::uuid[], ?::int[], ?::text[], ?::uuid[], ?::text[], ?::jsonb[]) \
@@ -196,9 +198,9 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
               UNION ALL \
               SELECT conversation_event_slot(p.now), c.id, c.event_sequence, 'conversation', NULL, p.now FROM p, c, h), \
         g AS (INSERT INTO generations (id, account_id, user_id, conversation_id, message_id, replica_id, requested_model, \
-                                       model_key, terms, is_output_capped, credits_held, created_at) \
-              SELECT generation_id, account_id, viewer, c.id, answer_id, replica_id, requested_model, model_key, terms, \
-                     h.units < p.want, h.credits_held, now FROM p, c, h) \
+                                       model_key, estimated_input_tokens, terms, is_output_capped, credits_held, created_at) \
+              SELECT generation_id, account_id, viewer, c.id, answer_id, replica_id, requested_model, model_key, \
+                     estimated_input_tokens, terms, h.units < p.want, h.credits_held, now FROM p, c, h) \
         SELECT h.units, h.credits_held, h.available, h.held, h.revision, c.event_sequence, p.now, h.quotas AS counts FROM p, c, h";
     let columns = Columns::of(turn);
     statement(SQL)
@@ -219,6 +221,7 @@ pub async fn accept_turn(conn: &mut AsyncPgConnection, turn: &NewTurn) -> QueryR
         .bind::<sql_types::Uuid, _>(turn.generation_id)
         .bind::<sql_types::Text, _>(&turn.requested_model)
         .bind::<sql_types::Text, _>(&turn.model_key)
+        .bind::<sql_types::Int4, _>(i32::try_from(turn.estimated_input_tokens).unwrap_or(i32::MAX))
         .bind::<sql_types::Jsonb, _>(serde_json::json!(turn.quote.terms))
         .bind::<sql_types::BigInt, _>(i64::from(turn.quote.wanted))
         .bind::<sql_types::BigInt, _>(i64::from(turn.quote.min))

@@ -20,6 +20,9 @@ use crate::{
 
 /// Turns of history that are read at most.
 const MAX_HISTORY: i32 = 256;
+/// So many of the newest turns are looked through for a count by the provider: one answer in two turns, and some are
+/// stopped, fail or come from another model.
+const MAX_COUNTED: i32 = 8;
 /// Alternatives that one message may have.
 pub const MAX_SIBLINGS: i64 = 100;
 
@@ -128,7 +131,8 @@ pub async fn read_turn(conn: &mut AsyncPgConnection, asked: Asked<'_>) -> QueryR
     const SQL: &str = "\
         WITH RECURSIVE p AS (SELECT ?::uuid AS viewer, ?::uuid AS conversation_id, ?::uuid AS account_id, \
                                     ?::text AS follows, ?::uuid AS message_id, ?::text AS operation, ?::text AS key, \
-                                    ?::int AS max_history, ?::int AS max_bytes, ?::bigint AS max_siblings), \
+                                    ?::int AS max_history, ?::int AS max_bytes, ?::bigint AS max_siblings, \
+                                    ?::int AS max_counted), \
         c AS (SELECT * FROM conversations WHERE created_by = (SELECT viewer FROM p) \
                AND id = (SELECT coalesce(p.conversation_id, (SELECT conversation_id FROM messages WHERE id = p.message_id)) FROM p)), \
         named AS (SELECT m.id, m.parent_id FROM p, c, LATERAL (SELECT * FROM messages WHERE id = p.message_id OFFSET 0) m \
@@ -162,7 +166,12 @@ pub async fn read_turn(conn: &mut AsyncPgConnection, asked: Asked<'_>) -> QueryR
                coalesce((SELECT jsonb_object_agg(depth, id) FROM spine), '{}') AS spine, \
                (SELECT count(*) FROM siblings) AS siblings, \
                (SELECT g.requested_model FROM named JOIN generations g ON g.message_id = named.id LIMIT 1) AS answered_by, \
-               coalesce((SELECT jsonb_agg(jsonb_build_object('role', role, 'parts', parts) ORDER BY distance DESC) \
+               coalesce((SELECT jsonb_agg(jsonb_build_object('role', role, 'parts', parts, 'counted', \
+                                  (SELECT jsonb_build_object('model_key', g.model_key, 'estimated', g.estimated_input_tokens, \
+                                            'input', g.input_tokens + g.cached_input_tokens + g.cache_write_tokens, \
+                                            'output', g.output_tokens) \
+                                     FROM generations g WHERE branch.distance <= p.max_counted AND g.message_id = branch.id \
+                                      AND g.usage_source = 'provider' ORDER BY g.id DESC LIMIT 1)) ORDER BY distance DESC) \
                            FROM branch), '[]') AS history, \
                (SELECT created_at FROM accounts WHERE id = coalesce((SELECT account_id FROM c), p.account_id)) AS account_created_at, \
                (SELECT to_jsonb(s) FROM subscriptions s WHERE s.ended_at IS NULL \
@@ -181,6 +190,7 @@ pub async fn read_turn(conn: &mut AsyncPgConnection, asked: Asked<'_>) -> QueryR
         .bind::<sql_types::Int4, _>(MAX_HISTORY)
         .bind::<sql_types::Int4, _>(asked.history_bytes)
         .bind::<sql_types::BigInt, _>(MAX_SIBLINGS)
+        .bind::<sql_types::Int4, _>(MAX_COUNTED)
         .get_result(conn)
         .await?;
     let spine: HashMap<String, Uuid> = read_json(row.spine)?;
