@@ -119,6 +119,50 @@ async fn the_pages_of_a_choice_are_what_a_plain_filter_leaves() {
     app.close().await;
 }
 
+/// Rows of conversations that were fetched so far, through indexes or not.
+async fn fetched(app: &TestApp) -> i64 {
+    let sql = "SELECT (coalesce(idx_tup_fetch, 0) + seq_tup_read)::text AS line FROM pg_stat_user_tables \
+                WHERE relname = 'conversations'";
+    app.db.lines(sql).await[0].parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_among_ten_thousand_costs_its_own_rows() {
+    const COUNT: usize = 10_000;
+    let mut verdict = String::new();
+    // Of the blocks of a hundred that begin with the newest, every third from this one on is put away.
+    for (filter, first_archived) in [
+        (json!(null), 0),
+        (json!({ "isArchived": true }), 2),
+        (json!({ "isArchived": null }), 0),
+        (json!({ "isStarred": true }), 0),
+        (json!({ "isStarred": true, "isArchived": null }), 0),
+    ] {
+        let app = TestApp::start().await;
+        let person = app.client.sign_up().await;
+        create(&person, json!({ "title": "One" })).await;
+        let fill = format!(
+            "INSERT INTO conversations (id, account_id, created_by, title, is_starred, archived_at, updated_at)
+             SELECT uuid_v7(), c.account_id, c.created_by, 'Sea ' || n, n / 100 % 3 = 1,
+                    CASE WHEN n / 100 % 3 = {first_archived} THEN loquent_now() END,
+                    loquent_now() + interval '1 day' - n * interval '1 second'
+               FROM conversations c, generate_series(0, {COUNT}) n; ANALYZE conversations"
+        );
+        app.db.execute(&fill).await;
+        let before = fetched(&app).await;
+        let found = page(&person, &filter, 10, &json!(null)).await;
+        assert_eq!(found["nodes"].as_array().unwrap().len(), 10, "{filter}");
+        // Connections tell the statistics what they fetched when they end.
+        let others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        app.db.execute(&format!("SELECT pg_terminate_backend(pid, 5000) {others}")).await;
+        let rows = fetched(&app).await - before;
+        assert!((11..=11 + 2).contains(&rows), "{filter} fetched {rows} rows");
+        verdict += &format!(" {filter}={rows}");
+        app.close().await;
+    }
+    println!("a_page_among_ten_thousand n={COUNT} rows of 10:{verdict} ok");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_choice_that_cannot_be_is_refused() {
     let app = TestApp::start().await;

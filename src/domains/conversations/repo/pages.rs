@@ -34,17 +34,27 @@ pub struct ConversationPage {
     pub choice: ConversationChoice,
 }
 
-/// The statement of pages with such conversations. The conditions are constants, because the planner takes a partial index
-/// only for what it can read.
+/// The statements of pages with such conversations: without labels and words, and with both. The conditions are constants,
+/// because the planner takes a partial index only for what it can read; and what does not choose is left out, because the
+/// planner would think that it leaves next to nothing.
 macro_rules! pages_of {
     ($condition:literal) => {
+        [
+            pages_of!($condition, ""),
+            pages_of!(
+                $condition,
+                "AND tags @> ?::text[] AND coalesce(title, '') ILIKE ALL (?::text[]) "
+            ),
+        ]
+    };
+    ($condition:literal, $choice:literal) => {
         concat!(
             "SELECT c.* FROM unnest(?::uuid[]) AS a (id), LATERAL ( \
                SELECT * FROM conversations \
                 WHERE account_id = a.id AND created_by = ? AND (updated_at, id) < (coalesce(?::timestamptz, 'infinity'), ?) ",
             $condition,
-            "     AND ?::boolean AND tags @> ?::text[] AND coalesce(title, '') ILIKE ALL (?::text[]) \
-                ORDER BY updated_at DESC, id DESC LIMIT ?) c \
+            $choice,
+            "ORDER BY updated_at DESC, id DESC LIMIT ?) c \
               WHERE a.id IN (?) ORDER BY c.updated_at DESC, c.id DESC"
         )
     };
@@ -52,17 +62,23 @@ macro_rules! pages_of {
 
 impl ConversationChoice {
     fn sql(&self) -> &'static str {
-        match (self.is_archived, self.is_starred) {
+        let [plain, chosen] = match (self.is_archived, self.is_starred) {
             (None, None) => pages_of!(""),
-            (None, Some(true)) => pages_of!("AND is_starred"),
-            (None, Some(false)) => pages_of!("AND NOT is_starred"),
-            (Some(false), None) => pages_of!("AND archived_at IS NULL"),
-            (Some(false), Some(true)) => pages_of!("AND archived_at IS NULL AND is_starred"),
-            (Some(false), Some(false)) => pages_of!("AND archived_at IS NULL AND NOT is_starred"),
-            (Some(true), None) => pages_of!("AND archived_at IS NOT NULL"),
-            (Some(true), Some(true)) => pages_of!("AND archived_at IS NOT NULL AND is_starred"),
-            (Some(true), Some(false)) => pages_of!("AND archived_at IS NOT NULL AND NOT is_starred"),
-        }
+            (None, Some(true)) => pages_of!("AND is_starred "),
+            (None, Some(false)) => pages_of!("AND NOT is_starred "),
+            (Some(false), None) => pages_of!("AND archived_at IS NULL "),
+            (Some(false), Some(true)) => pages_of!("AND archived_at IS NULL AND is_starred "),
+            (Some(false), Some(false)) => pages_of!("AND archived_at IS NULL AND NOT is_starred "),
+            (Some(true), None) => pages_of!("AND archived_at IS NOT NULL "),
+            (Some(true), Some(true)) => pages_of!("AND archived_at IS NOT NULL AND is_starred "),
+            (Some(true), Some(false)) => pages_of!("AND archived_at IS NOT NULL AND NOT is_starred "),
+        };
+        if self.has_words() { chosen } else { plain }
+    }
+
+    /// It looks at labels or titles.
+    fn has_words(&self) -> bool {
+        !self.tags.is_empty() || !self.words.is_empty()
     }
 
     fn patterns(&self) -> Vec<String> {
@@ -91,19 +107,22 @@ pub async fn list_conversation_pages(
     page: &ConversationPage,
 ) -> QueryResult<Vec<ConversationRow>> {
     let choice = &page.choice;
+    if choice.is_mine == Some(false) {
+        return Ok(Vec::new());
+    }
     let (updated_at, id) = page.after.unzip();
-    statement(choice.sql())
+    let mut pages = statement(choice.sql())
         .bind::<sql_types::Array<sql_types::Uuid>, _>(accounts)
         .bind::<sql_types::Uuid, _>(viewer)
         .bind::<sql_types::Nullable<sql_types::Timestamptz>, _>(updated_at)
-        .bind::<sql_types::Uuid, _>(id.unwrap_or(Uuid::max()))
-        .bind::<sql_types::Bool, _>(choice.is_mine != Some(false))
-        .bind::<sql_types::Array<sql_types::Text>, _>(&choice.tags)
-        .bind::<sql_types::Array<sql_types::Text>, _>(choice.patterns())
-        .bind::<sql_types::BigInt, _>(page.limit)
-        .query(accounts_of(viewer))
-        .load(conn)
-        .await
+        .bind::<sql_types::Uuid, _>(id.unwrap_or(Uuid::max()));
+    if choice.has_words() {
+        pages =
+            pages
+                .bind::<sql_types::Array<sql_types::Text>, _>(&choice.tags)
+                .bind::<sql_types::Array<sql_types::Text>, _>(choice.patterns());
+    }
+    pages.bind::<sql_types::BigInt, _>(page.limit).query(accounts_of(viewer)).load(conn).await
 }
 
 /// A page of a branch, counted from its end or its start, between two depths.
