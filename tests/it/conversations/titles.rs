@@ -69,6 +69,14 @@ async fn the_first_answer_brings_one_title_that_is_charged_once_and_told() {
     let socket = Socket::connect(&person).await;
     // Two messages, the conversation and the end of the answer are there already.
     let mut watch = stream::watch(&socket, &id, Some(4)).await;
+    // The process looks for runs that shall stop with every renewal of its lease; one without a message is none of them.
+    app.provider.called(2).await;
+    for _ in 0..2 {
+        let lease = row(&app.db.url, "SELECT max(lease_until)::text AS until FROM replicas").await;
+        let until = lease["until"].as_str().unwrap();
+        let later = format!("SELECT 1 AS one FROM replicas WHERE lease_until > '{until}'");
+        row_when(&app.db.url, LIMIT, &later).await;
+    }
     gate.open();
     assert_eq!(stream::next(&mut watch).await, (5, stream::Entry::Conversation));
     assert_eq!(read(&person, &id).await["title"], "The *width* of the sea");
