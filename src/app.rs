@@ -16,7 +16,7 @@ use crate::{
         catalog::Catalog,
         conversations::{self, ConversationWatch, Conversations},
         credits::{AccountWatch, Adjustments},
-        generations::{GenerationWatch, Generations, Parts, Watches},
+        generations::{GenerationWatch, Generations, MakeTitle, Parts, Titles, Watches},
         moderation::{Moderation, Moderator},
         settings::Settings,
         subscriptions::{self, Subscriptions},
@@ -137,6 +137,7 @@ impl App {
             watch: watches.conversations.clone(),
         });
         let providers = providers(config)?;
+        let job_hints = JobHints::new(hints.clone());
         let parts = Parts {
             requests: requests.clone(),
             background: background.clone(),
@@ -147,9 +148,10 @@ impl App {
             moderation: Moderation::new(moderator),
             watches: watches.clone(),
             providers: Arc::new(providers.clone()),
+            titles: Titles { settings: settings.clone(), hints: job_hints.clone() },
         };
         let generations = Generations::start(parts, generation_settings(config), stop_log.clone()).await?;
-        let job_hints = JobHints::new(hints.clone());
+        jobs.register::<MakeTitle>(generations.clone())?;
         upkeep::register(&mut jobs, &background, &accounts, subscriptions_over(&background))?;
         let runner = Runner::start(
             background.clone(),

@@ -50,6 +50,11 @@ diesel::table! {
         event_sequence -> Int4,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        options -> Jsonb,
+        is_starred -> Bool,
+        archived_at -> Nullable<Timestamptz>,
+        tags -> Array<Nullable<Text>>,
+        title_state -> Text,
     }
 }
 
@@ -128,6 +133,7 @@ diesel::table! {
         created_at -> Timestamptz,
         first_output_at -> Nullable<Timestamptz>,
         finished_at -> Nullable<Timestamptz>,
+        purpose -> Text,
         estimated_input_tokens -> Int4,
     }
 }

@@ -9,7 +9,10 @@ use super::{
     limits::{Limit, Rollover},
     model::Model,
 };
-use crate::platform::ids::Entity;
+use crate::{
+    error::{AppError, Details, ErrorCode, Result},
+    platform::ids::Entity,
+};
 
 /// A plan as it is stored: who has it keeps this version until the next period.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +35,19 @@ impl Plan {
     /// Whether a model may be called on this plan.
     pub fn allows(&self, model: &Model) -> bool {
         self.content.models.iter().any(|pattern| is_match(pattern, &model.key))
+    }
+
+    /// Refuses a model that may not be called on this plan.
+    ///
+    /// # Errors
+    /// `PLAN_REQUIRED` at the field `model`.
+    pub fn require(&self, model: &Model) -> Result<()> {
+        if self.allows(model) {
+            return Ok(());
+        }
+        let message = format!("The plan `{}` does not include the model `{}`.", self.content.name, model.key);
+        let details = Details::PlanRequired { requires: model.key.clone() };
+        Err(AppError::new(ErrorCode::PlanRequired, message).with_details(details).at("model"))
     }
 
     /// Whether it includes the feature of this key.

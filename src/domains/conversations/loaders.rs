@@ -64,7 +64,8 @@ impl Loader<PageKey<ConversationPage>> for ConversationPageLoader {
         let mut conn = self.db.conn().await?;
         for (page, accounts) in same_pages(keys) {
             for row in repo::list_conversation_pages(&mut conn, self.viewer, &accounts, &page).await? {
-                found.entry(PageKey { owner: row.account_id, page }).or_default().push(Arc::new(row));
+                let key = PageKey { owner: row.account_id, page: page.clone() };
+                found.entry(key).or_default().push(Arc::new(row));
             }
         }
         Ok(found)

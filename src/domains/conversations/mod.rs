@@ -8,16 +8,20 @@
 pub mod graphql;
 pub mod loaders;
 mod model;
+mod options;
 mod repo;
+mod rules;
 mod service;
 mod tree;
 mod watch;
 
-pub use model::{ConversationRow, MessageRole, MessageRow, Part, RunStatus};
-pub use repo::{BranchPage, ConversationPage, find_conversation, prune_events};
-pub use service::{
-    Begun, ConversationChanges, Conversations, NewConversation, Parts, require_model, require_parts,
-    require_system_prompt, require_title,
+pub use model::{ConversationRow, MessageRole, MessageRow, Part, RunStatus, TitleState};
+pub use options::AnswerOptions;
+pub use repo::{
+    BranchPage, ConversationChoice, ConversationPage, ask_for_title_in_tx, find_conversation,
+    find_exchange_unscoped, give_title_in_tx, prune_events,
 };
+pub use rules::{require_model, require_parts, require_system_prompt, require_tags};
+pub use service::{Begun, ConversationChanges, Conversations, NewConversation, Parts};
 pub use tree::{Place, Spine};
 pub use watch::{ConversationEvent, ConversationWatch, Happened};

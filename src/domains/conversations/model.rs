@@ -7,6 +7,7 @@ use diesel::{pg::Pg, prelude::*};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::options::AnswerOptions;
 use crate::{
     platform::ids::Entity,
     schema::{conversations, messages},
@@ -28,6 +29,47 @@ pub struct ConversationRow {
     pub event_sequence: i32,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    /// See [`Self::options`].
+    pub options: serde_json::Value,
+    pub is_starred: bool,
+    /// When it was put away.
+    pub archived_at: Option<DateTime<Utc>>,
+    /// Labels; none of them is `None`, which only the types of columns know.
+    pub tags: Vec<Option<String>>,
+    pub title_state: String,
+}
+
+impl ConversationRow {
+    /// What its answers are made with where a message does not say.
+    pub fn options(&self) -> AnswerOptions {
+        AnswerOptions::deserialize(&self.options).unwrap_or_default()
+    }
+}
+
+/// Who makes the title of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TitleState {
+    /// Nobody has; perhaps it has the first line of a message meanwhile.
+    Open,
+    /// One was asked of a model, which happens once.
+    Asked,
+    /// A person or a model has given one.
+    Given,
+}
+
+impl TitleState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Asked => "asked",
+            Self::Given => "given",
+        }
+    }
+
+    /// That of a conversation for which a person says this title, or none.
+    pub fn of(title: Option<&str>) -> Self {
+        if title.is_some() { Self::Given } else { Self::Open }
+    }
 }
 
 impl Entity for ConversationRow {

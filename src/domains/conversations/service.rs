@@ -5,11 +5,17 @@ use diesel_async::AsyncConnection;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{model::ConversationRow, repo, watch::ConversationWatch};
+use super::{
+    model::{ConversationRow, TitleState},
+    options::AnswerOptions,
+    repo,
+    rules::{require_model, require_system_prompt, require_tags, require_title},
+    watch::ConversationWatch,
+};
 use crate::{
     domains::{
         accounts::Viewer,
-        catalog::{Catalog, Meter},
+        catalog::{Catalog, Meter, Model},
         credits::{AccountWatch, NewConversationCount, NotCounted, Quota, count_conversation_in_tx},
         subscriptions::{Payer, Subscriptions},
     },
@@ -29,8 +35,6 @@ mod branches;
 
 pub use repo::ConversationChanges;
 
-const MAX_PARTS: usize = 20;
-const MAX_PART_CHARS: usize = 100_000;
 /// A conversation whose windows ended while it waited to be counted is counted anew so often.
 const MAX_COUNTS: usize = 8;
 
@@ -41,6 +45,8 @@ pub struct NewConversation {
     pub title: Option<String>,
     pub system_prompt: Option<String>,
     pub model: Option<String>,
+    pub options: AnswerOptions,
+    pub tags: Vec<String>,
 }
 
 /// What conversations are made of.
@@ -90,9 +96,10 @@ impl Conversations {
         let intent = Intent::try_new("create_conversation", key, &new)?;
         let title = new.title.as_deref().map(require_title).transpose()?;
         let system_prompt = new.system_prompt.map(require_system_prompt).transpose()?;
-        if let Some(model) = &new.model {
-            require_model(&self.catalog, model)?;
-        }
+        let model = new.model.as_deref().map(|key| require_model(&self.catalog, key)).transpose()?;
+        new.options.validate()?;
+        let tags = require_tags(new.tags)?;
+        let title_state = TitleState::of(title.as_deref()).as_str().to_owned();
         let account_id = new.account_id.unwrap_or(viewer.personal_account_id());
         let now = self.clock.now();
         let row = ConversationRow {
@@ -107,14 +114,25 @@ impl Conversations {
             event_sequence: 0,
             created_at: now,
             updated_at: now,
+            options: serde_json::json!(new.options),
+            is_starred: false,
+            archived_at: None,
+            tags: tags.into_iter().map(Some).collect(),
+            title_state,
         };
         let this = self.clone();
-        self.tasks.run(async move { this.insert_once(viewer, row, intent).await }).await
+        self.tasks.run(async move { this.insert_once(viewer, row, model.as_deref(), intent).await }).await
     }
 
-    async fn insert_once(&self, viewer: Viewer, row: ConversationRow, intent: Intent) -> Result<Begun> {
+    async fn insert_once(
+        &self,
+        viewer: Viewer,
+        row: ConversationRow,
+        model: Option<&Model>,
+        intent: Intent,
+    ) -> Result<Begun> {
         for _ in 0..MAX_COUNTS {
-            match self.try_insert(viewer, &row, &intent).await {
+            match self.try_insert(viewer, &row, model, &intent).await {
                 Ok(Some(quotas)) => {
                     self.account_watch.hint(row.account_id);
                     return Ok(Begun { conversation: row, quotas });
@@ -134,9 +152,11 @@ impl Conversations {
         &self,
         viewer: Viewer,
         row: &ConversationRow,
+        model: Option<&Model>,
         intent: &Intent,
     ) -> Result<Option<Vec<Quota>>, NotCounted> {
         let payer = self.subscriptions.payer(viewer.user_id, row.account_id).await?;
+        model.map_or(Ok(()), |model| payer.plan.require(model))?;
         let whose = (row.id, row.account_id, viewer.user_id);
         let Payer { plan, anchors, now, until } = &payer;
         let count = NewConversationCount::new(whose, plan, anchors, *now, *until);
@@ -168,7 +188,7 @@ impl Conversations {
         Ok(Begun { conversation, quotas })
     }
 
-    /// Renames or configures a conversation.
+    /// Renames, stars, archives, labels or configures a conversation.
     pub async fn update(
         &self,
         viewer: Viewer,
@@ -182,11 +202,17 @@ impl Conversations {
         if let Some(Some(prompt)) = changes.system_prompt {
             changes.system_prompt = Some(Some(require_system_prompt(prompt)?));
         }
-        if let Some(Some(model)) = &changes.model_key {
-            require_model(&self.catalog, model)?;
+        if let Some(options) = &changes.options {
+            options.validate()?;
         }
+        changes.tags = changes.tags.map(require_tags).transpose()?;
+        let model = changes.model_key.as_ref().and_then(Option::as_deref);
+        let model = model.map(|key| require_model(&self.catalog, key)).transpose()?;
         let this = self.clone();
         let work = async move {
+            if let Some(model) = model {
+                this.require_included(viewer, id, &model).await?;
+            }
             let mut conn = this.db.conn().await?;
             let row = conn
                 .transaction(async |conn| {
@@ -198,6 +224,13 @@ impl Conversations {
         };
         let row = self.tasks.run(work).await?;
         row.ok_or_else(|| AppError::not_found("conversationId", "conversation"))
+    }
+
+    /// The plan of the account must include the model. A conversation that is not the viewer's is left to whoever changes it.
+    async fn require_included(&self, viewer: Viewer, id: Uuid, model: &Model) -> Result<()> {
+        let found = repo::find_conversation(&mut *self.db.conn().await?, viewer.user_id, id).await?;
+        let Some(row) = found else { return Ok(()) };
+        self.subscriptions.payer(viewer.user_id, row.account_id).await?.plan.require(model)
     }
 
     /// Removes a conversation with its messages. An answer in progress notices within a quarter of a second that its
@@ -214,55 +247,4 @@ impl Conversations {
         let is_deleted = self.tasks.run(work).await?;
         is_deleted.then_some(()).ok_or_else(|| AppError::not_found("id", "conversation"))
     }
-}
-
-/// A title of 1 to 200 characters without control characters, trimmed.
-pub fn require_title(title: &str) -> Result<String> {
-    let title = title.trim();
-    if !(1..=200).contains(&title.chars().count()) || title.chars().any(char::is_control) {
-        return Err(AppError::invalid("title", "A title has 1 to 200 characters on one line."));
-    }
-    Ok(title.to_owned())
-}
-
-/// Instructions of 1 to 100,000 characters.
-pub fn require_system_prompt(prompt: String) -> Result<String> {
-    if !(1..=100_000).contains(&prompt.chars().count()) || prompt.contains('\0') {
-        return Err(AppError::invalid(
-            "systemPrompt",
-            "A system prompt has 1 to 100000 characters, and none of them is NUL.",
-        ));
-    }
-    Ok(prompt)
-}
-
-/// The content of a message, at `path` in the input: 1 to 20 texts.
-pub fn require_parts(path: &str, parts: &[String]) -> Result<()> {
-    if !(1..=MAX_PARTS).contains(&parts.len()) {
-        return Err(AppError::invalid(path, "A message has 1 to 20 parts."));
-    }
-    for (index, text) in parts.iter().enumerate() {
-        if !(1..=MAX_PART_CHARS).contains(&text.chars().count()) || text.contains('\0') {
-            return Err(AppError::invalid(
-                &format!("{path}.{index}.text"),
-                "A part has 1 to 100000 characters, and none of them is NUL.",
-            ));
-        }
-    }
-    if parts.iter().all(|text| text.trim().is_empty()) {
-        return Err(AppError::invalid(path, "A message is more than white space."));
-    }
-    Ok(())
-}
-
-/// The model must be in the catalogue, with a price.
-pub fn require_model(catalog: &Catalog, key: &str) -> Result<std::sync::Arc<crate::domains::catalog::Model>> {
-    catalog.find_model(key).ok_or_else(|| {
-        let shown: String = key.chars().take(80).collect();
-        let why = match catalog.unserved_provider(key) {
-            Some(_) => format!("The model `{shown}` cannot be called at present."),
-            None => format!("There is no model `{shown}`."),
-        };
-        AppError::invalid("model", why)
-    })
 }

@@ -5,31 +5,35 @@
 
 use std::{sync::Arc, time::Duration};
 
+use diesel_async::AsyncConnection;
 use futures_util::StreamExt;
 use tokio::time::Instant;
 use uuid::Uuid;
+
+mod outcome;
+
+pub use outcome::estimated_usage;
+use outcome::{Outcome, Output, describe, usage_of};
 
 use super::{
     changes::Watches,
     hub::Place,
     log::LogWriter,
-    model::{Draft, Failure, FinishReason, Finished, PartKind},
-    prompt::estimate_tokens,
+    model::{Finished, PartKind},
     repo::{self, Ending, Settled},
+    title::{self, Titles},
 };
 use crate::{
     domains::{
         conversations::{MessageRow, Part, RunStatus},
-        credits::{Hold, Terms, Usage, UsageSource},
+        credits::Hold,
         moderation::Allowed,
     },
-    error::{AppError, ErrorCode, Result},
+    error::{AppError, Result},
     platform::{postgres::Db, replica::Identity, tasks::Tasks},
     providers::{
         error::{ProviderError, ProviderErrorKind},
-        types::{
-            ChatEvent, ChatProvider, ChatRequest, ChatStream, FinishReason as ProviderFinish, TokenUsage,
-        },
+        types::{ChatEvent, ChatProvider, ChatRequest, ChatStream},
     },
 };
 
@@ -37,8 +41,6 @@ use crate::{
 const MAX_PIECE: usize = 16 << 10;
 /// Longest answer, text and reasoning together.
 const MAX_ANSWER: usize = 1 << 20;
-/// Most tokens of a kind that a run stores, far beyond any real answer. What is charged is counted from the same number.
-const MAX_COUNT: u32 = i32::MAX.unsigned_abs();
 
 /// What all runs of the process share.
 #[derive(Clone)]
@@ -49,41 +51,30 @@ pub struct Engine {
     pub watches: Watches,
     /// Longest time for one answer.
     pub limit: Duration,
+    pub titles: Titles,
 }
 
-/// One accepted turn, ready to run.
+/// One accepted run.
 pub struct Run {
     pub hold: Hold,
     pub allowed: Allowed,
-    pub answer: MessageRow,
+    /// The message it writes; `None` when it writes none: then nothing goes to the log, and only its caller has the text.
+    pub answer: Option<MessageRow>,
     pub provider: Arc<dyn ChatProvider>,
     pub request: ChatRequest,
     pub identity: Identity,
     pub place: Place,
+    /// Its longest time.
+    pub limit: Duration,
     pub description: String,
+    /// Nobody has given its conversation a title, nor has a model been asked for one.
+    pub is_untitled: bool,
 }
 
-/// Why the reading of the provider ended.
-#[derive(Debug)]
-enum Outcome {
-    Finished(ProviderFinish),
-    Stopped,
-    ShutDown,
-    TimedOut,
-    TooLong,
-    Failed(ProviderError),
-    /// The process was fenced: others end this run.
-    GivenUp,
-}
-
-/// What has come out of the provider so far.
-#[derive(Default)]
-struct Output {
-    draft: Draft,
-    bytes: usize,
-    usage: Option<TokenUsage>,
-    /// The provider has begun to answer, and so has read the prompt.
-    was_accepted: bool,
+/// A run whose end this process has stored.
+pub struct Ended {
+    pub status: RunStatus,
+    pub parts: Vec<Part>,
 }
 
 impl Engine {
@@ -91,31 +82,42 @@ impl Engine {
     pub fn spawn(&self, run: Run) {
         let this = self.clone();
         let span = tracing::info_span!(parent: None, "generations.run", generation.id = %run.hold.id(), model = %run.request.model);
-        self.tasks.spawn(tracing::Instrument::instrument(async move { this.run(run).await }, span));
+        let work = async move { drop(this.run(run).await) };
+        self.tasks.spawn(tracing::Instrument::instrument(work, span));
     }
 
-    async fn run(self, run: Run) {
+    /// Runs to the end in a task of its own, whether or not the caller waits for it. `None` when others end it.
+    pub async fn finish(&self, run: Run) -> Result<Option<Ended>> {
+        let this = self.clone();
+        self.tasks.run(async move { Ok(this.run(run).await) }).await
+    }
+
+    async fn run(self, run: Run) -> Option<Ended> {
         let mut output = Output::default();
         let outcome = self.read(&run, &mut output).await;
         if matches!(outcome, Outcome::GivenUp) {
             run.hold.abandon();
-            return;
+            return None;
         }
         if let Outcome::Failed(error) = &outcome {
             let detail = std::error::Error::source(error).map(ToString::to_string);
             tracing::warn!(%error, detail, "the provider failed");
         }
         // Everything that was said is stored before the end is.
-        let Ok(last) = self.log.close(run.identity.replica_id, run.answer.id).await else {
-            run.hold.abandon();
-            return;
+        let last = match &run.answer {
+            Some(answer) => self.log.close(run.identity.replica_id, answer.id).await,
+            None => Ok(0),
         };
-        self.end(run, outcome, output, last + 1).await;
+        let Ok(last) = last else {
+            run.hold.abandon();
+            return None;
+        };
+        self.end(run, outcome, output, last + 1).await
     }
 
     /// Reads until the end of the answer or of our patience.
     async fn read(&self, run: &Run, output: &mut Output) -> Outcome {
-        let deadline = Instant::now() + self.limit;
+        let deadline = Instant::now() + run.limit;
         let interruption = async {
             tokio::select! {
                 () = run.place.stop.cancelled() => Outcome::Stopped,
@@ -167,18 +169,22 @@ impl Engine {
         // PostgreSQL stores no NUL; the replacement character is what it would show as.
         let text = text.replace('\0', "\u{FFFD}");
         for piece in pieces(&text) {
+            let Some(answer) = &run.answer else {
+                output.draft.push(kind, piece);
+                continue;
+            };
             // Nothing is written down before there is room to say it: a run that is stopped while it waits has said
             // exactly what it will store.
             let room = self.log.reserve().await?;
             let index = output.draft.push(kind, piece);
-            room.say(run.identity.replica_id, run.answer.id, index, kind, piece.to_owned());
+            room.say(run.identity.replica_id, answer.id, index, kind, piece.to_owned());
         }
         Ok(())
     }
 
     /// Stores the end, repeating until it is known to be stored: while this process keeps its lease nobody else will.
-    async fn end(&self, run: Run, outcome: Outcome, output: Output, sequence: i32) {
-        let Run { hold, answer, identity, request, description, place, .. } = run;
+    async fn end(&self, run: Run, outcome: Outcome, output: Output, sequence: i32) -> Option<Ended> {
+        let Run { hold, answer, identity, request, description, place, is_untitled, .. } = run;
         let is_capped = hold.is_capped();
         let (status, finish_reason, failure) = describe(&outcome, is_capped);
         let usage = usage_of(&output, hold.terms(), &outcome);
@@ -196,23 +202,31 @@ impl Engine {
             resolution,
             description,
         };
+        let asks_for_title = is_untitled && status == RunStatus::Succeeded && self.titles.are_on();
         let me = identity.replica_id;
         let mut pause = Duration::from_millis(50);
         loop {
             let attempt = async {
                 let mut conn = self.db.conn().await?;
-                Ok::<_, AppError>(repo::finish_turn(&mut conn, me, me, &ending).await?)
+                if !asks_for_title {
+                    return Ok::<_, AppError>(repo::finish_turn(&mut conn, me, me, &ending).await?);
+                }
+                conn.transaction(async |conn| {
+                    let settled = repo::finish_turn(conn, me, me, &ending).await?;
+                    if let Some(settled) = &settled {
+                        title::ask_in_tx(conn, &settled.generation).await?;
+                    }
+                    Ok(settled)
+                })
+                .await
             };
             match attempt.await {
                 Ok(Some(Settled { generation, balance })) => {
                     ending.resolution.count();
                     self.watches.hint(&generation);
-                    let message = MessageRow {
-                        status: generation.status.clone(),
-                        parts: ending.parts,
-                        stream_sequence: sequence,
-                        ..answer
-                    };
+                    if asks_for_title {
+                        self.titles.nudge();
+                    }
                     tracing::info!(
                         status = generation.status,
                         model = request.model,
@@ -220,8 +234,16 @@ impl Engine {
                         microcredits_charged = generation.credits_charged,
                         "the run has ended"
                     );
-                    place.finish(Finished { message, generation, balance });
-                    return;
+                    if let Some(answer) = answer {
+                        let message = MessageRow {
+                            status: generation.status.clone(),
+                            parts: ending.parts,
+                            stream_sequence: sequence,
+                            ..answer
+                        };
+                        place.finish(Finished { message, generation, balance });
+                    }
+                    return Some(Ended { status, parts: output.draft.parts });
                 }
                 // Somebody else has ended it, or will, because this process is fenced; watchers read how.
                 Ok(None) => break,
@@ -234,6 +256,7 @@ impl Engine {
                 () = identity.fenced.cancelled() => break,
             }
         }
+        None
     }
 }
 
@@ -247,82 +270,6 @@ fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
         text = rest;
         Some(piece)
     })
-}
-
-/// Status, reason and what people are told.
-fn describe(outcome: &Outcome, is_capped: bool) -> (RunStatus, FinishReason, Option<Failure>) {
-    let failure = match outcome {
-        Outcome::Finished(reason) => {
-            let reason = match reason {
-                ProviderFinish::Stop => FinishReason::Stop,
-                ProviderFinish::Length if is_capped => FinishReason::CreditLimit,
-                ProviderFinish::Length => FinishReason::Length,
-                ProviderFinish::ToolCalls => FinishReason::ToolCalls,
-                ProviderFinish::ContentFilter => FinishReason::ContentFilter,
-            };
-            return (RunStatus::Succeeded, reason, None);
-        }
-        Outcome::Stopped => return (RunStatus::Canceled, FinishReason::Canceled, None),
-        Outcome::ShutDown | Outcome::GivenUp => {
-            return (RunStatus::Interrupted, FinishReason::Error, Some(Failure::interrupted()));
-        }
-        Outcome::TimedOut => Failure::passing(ErrorCode::TimedOut, "The answer took longer than allowed."),
-        Outcome::TooLong => Failure {
-            is_retryable: false,
-            ..Failure::passing(ErrorCode::GenerationFailed, "The answer is longer than allowed.")
-        },
-        Outcome::Failed(error) => provider_failure(error),
-    };
-    (RunStatus::Failed, FinishReason::Error, Some(failure))
-}
-
-fn provider_failure(error: &ProviderError) -> Failure {
-    let (code, is_retryable, retry_after) = match error.kind() {
-        ProviderErrorKind::Timeout => (ErrorCode::TimedOut, true, None),
-        ProviderErrorKind::RateLimited { retry_after } => (ErrorCode::ProviderUnavailable, true, retry_after),
-        ProviderErrorKind::Fault => (ErrorCode::ProviderUnavailable, true, None),
-        ProviderErrorKind::Refused => (ErrorCode::GenerationFailed, false, None),
-        // It was billed, so only a person may decide to ask again.
-        ProviderErrorKind::CutOff => (ErrorCode::GenerationFailed, true, None),
-    };
-    Failure { code, message: error.message().to_owned(), is_retryable, retry_after }
-}
-
-/// What is charged: the provider's count, else our estimate of what came out; `None` when nothing did. Who stops an answer
-/// pays for the prompt once the provider has read it, or stopping would be a way to call models for nothing.
-fn usage_of(output: &Output, terms: &Terms, outcome: &Outcome) -> Option<Usage> {
-    if let Some(usage) = output.usage {
-        return Some(Usage {
-            input: usage.input.min(MAX_COUNT),
-            cached_input: usage.cached_input.min(MAX_COUNT),
-            cache_write: usage.cache_write.min(MAX_COUNT),
-            output: usage.output.min(MAX_COUNT),
-            reasoning: usage.reasoning.min(MAX_COUNT),
-            source: UsageSource::Provider,
-        });
-    }
-    let is_owed = matches!(outcome, Outcome::Finished(_) | Outcome::Stopped);
-    (output.was_accepted && (is_owed || !output.draft.is_empty()))
-        .then(|| estimated_usage(&output.draft.parts, terms))
-}
-
-/// Usage of an answer that nobody counted.
-pub fn estimated_usage(parts: &[Part], terms: &Terms) -> Usage {
-    let mut usage = Usage {
-        input: terms.prompt_tokens,
-        cached_input: 0,
-        cache_write: 0,
-        output: 0,
-        reasoning: 0,
-        source: UsageSource::Estimated,
-    };
-    for part in parts {
-        match part {
-            Part::Text { text } => usage.output += estimate_tokens(text),
-            Part::Reasoning { text } => usage.reasoning += estimate_tokens(text),
-        }
-    }
-    usage
 }
 
 /// A run id for the provider, so that a repeated request is recognised.

@@ -22,6 +22,7 @@ mod prompt;
 mod repo;
 mod service;
 mod sweep;
+mod title;
 mod watch;
 
 pub use changes::{GenerationWatch, Watches};
@@ -29,5 +30,6 @@ pub use hub::{Hub, Signal};
 pub use log::{LogSettings, LogWriter};
 pub use model::{Content, Delta, Failure, FinishReason, Finished, GenerationRow, PartKind};
 pub use repo::{Follows, prune_one_shots};
-pub use service::{Canceled, GenerationSettings, Generations, Options, Parts, Started, Turn, TurnRequest};
+pub use service::{Canceled, GenerationSettings, Generations, Parts, Started, Turn, TurnRequest};
+pub use title::{MakeTitle, Titles};
 pub use watch::WatchEvent;

@@ -50,6 +50,7 @@ pub struct GenerationRow {
     pub created_at: DateTime<Utc>,
     pub first_output_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
+    pub purpose: String,
 }
 
 impl Entity for GenerationRow {
@@ -57,11 +58,46 @@ impl Entity for GenerationRow {
 }
 
 impl GenerationRow {
+    pub fn purpose(&self) -> Purpose {
+        Purpose::parse(&self.purpose)
+    }
+
     /// Progress. That a run has begun to speak is known by its first output alone, which is not worth a write more.
     pub fn status(&self) -> RunStatus {
         match RunStatus::parse(&self.status) {
             RunStatus::Queued if self.first_output_at.is_some() => RunStatus::Running,
             status => status,
+        }
+    }
+}
+
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// An answer, which is a message.
+    Answer,
+    /// The title of a conversation; no message.
+    Title,
+}
+
+impl Purpose {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Title => "title",
+        }
+    }
+
+    /// Purpose of a stored name; the database has a check on the names.
+    pub fn parse(text: &str) -> Self {
+        if text == "title" { Self::Title } else { Self::Answer }
+    }
+
+    /// Sentence of the ledger for such a run of a model.
+    pub fn describe(self, model_key: &str) -> String {
+        match self {
+            Self::Answer => format!("Answer of {model_key}"),
+            Self::Title => format!("Title by {model_key}"),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{
     engine::estimated_usage,
     hub::Hub,
     log::{LogSettings, LogWriter},
-    model::{Content, Failure, FinishReason, GenerationRow},
+    model::{Content, Failure, FinishReason, GenerationRow, Purpose},
     repo::{self, Ending},
 };
 use crate::{
@@ -134,13 +134,15 @@ async fn end_orphan(
         Some(message_id) => committed_text(conn, message_id).await?,
         None => Content::of_events([]),
     };
+    let purpose = generation.purpose();
     let terms: Terms = serde_json::from_value(generation.terms).map_err(AppError::internal)?;
     let hold = Hold::inherited(generation.id, terms, generation.credits_held);
     let resolution = match content.parts.is_empty() {
         true => hold.release(),
         false => hold.settle(estimated_usage(&content.parts, &terms)),
     };
-    let is_stopped = generation.stop_requested_at.is_some() || generation.message_id.is_none();
+    let is_gone = purpose == Purpose::Answer && generation.message_id.is_none();
+    let is_stopped = generation.stop_requested_at.is_some() || is_gone;
     let (status, finish_reason, failure) = match is_stopped {
         true => (RunStatus::Canceled, FinishReason::Canceled, None),
         false => (RunStatus::Interrupted, FinishReason::Error, Some(Failure::interrupted())),
@@ -153,7 +155,7 @@ async fn end_orphan(
         sequence: content.sequence + 1,
         is_output_capped: generation.is_output_capped,
         resolution,
-        description: super::service::describe_charge(&generation.model_key),
+        description: purpose.describe(&generation.model_key),
     };
     let settled = repo::finish_turn(conn, writer, generation.replica_id, &ending).await?;
     if settled.is_some() {

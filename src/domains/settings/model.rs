@@ -13,6 +13,10 @@ pub struct Values {
     pub is_sign_up_open: bool,
     /// Key of the model of those who name none.
     pub default_model: String,
+    /// Key of the model that makes titles; `None` for that of each conversation.
+    pub title_model: Option<String>,
+    /// Whether models make titles.
+    pub is_titling: bool,
     /// Most credits that one administrator alone gives or takes at a time.
     pub credit_adjustment_bound: i64,
 }
@@ -41,7 +45,7 @@ pub struct Definition {
 }
 
 /// Every setting, by key.
-pub const DEFINITIONS: [Definition; 3] = [
+pub const DEFINITIONS: [Definition; 5] = [
     Definition {
         key: "accounts.sign_up_open",
         category: "accounts",
@@ -63,6 +67,33 @@ pub const DEFINITIONS: [Definition; 3] = [
             let known = built_in.models.iter().find(|model| value.as_str() == Some(model));
             let models = || format!("It is the key of a model: {}.", built_in.models.join(", "));
             values.default_model.clone_from(known.ok_or_else(models)?);
+            Ok(())
+        },
+    },
+    Definition {
+        key: "chat.title_model",
+        category: "chat",
+        description: "Key of the model that makes titles; null for the one that answers in the conversation.",
+        is_public: false,
+        show: |values| Value::from(values.title_model.as_deref()),
+        take: |values, value, built_in| {
+            let known = built_in.models.iter().find(|model| value.as_str() == Some(model));
+            let models = || format!("It is null or the key of a model: {}.", built_in.models.join(", "));
+            values.title_model = match value {
+                Value::Null => None,
+                _ => Some(known.ok_or_else(models)?.clone()),
+            };
+            Ok(())
+        },
+    },
+    Definition {
+        key: "chat.titles",
+        category: "chat",
+        description: "Whether a model makes titles, which the account pays like answers; true or false.",
+        is_public: false,
+        show: |values| Value::from(values.is_titling),
+        take: |values, value, _| {
+            values.is_titling = value.as_bool().ok_or("It is true or false.")?;
             Ok(())
         },
     },
@@ -105,6 +136,8 @@ impl Values {
             is_sign_up_open: true,
             default_model: built_in.default_model.clone(),
             credit_adjustment_bound: 10_000,
+            title_model: None,
+            is_titling: false,
         }
     }
 }
@@ -188,6 +221,9 @@ mod tests {
             assert_eq!(parse("chat.default_model", words), Ok(Value::from(key)), "{words}");
         }
         assert!(parse("chat.default_model", "gone").unwrap_err().contains("echo"));
+        assert_eq!(parse("chat.title_model", "null"), Ok(Value::Null));
+        assert_eq!(parse("chat.title_model", "echo"), Ok(Value::from("echo")));
+        assert!(parse("chat.title_model", "gone").unwrap_err().contains("echo"));
         assert!(Definition::find("chat").is_none());
     }
 
@@ -203,10 +239,13 @@ mod tests {
             is_sign_up_open: false,
             default_model: "echo".to_owned(),
             credit_adjustment_bound: 10_000,
+            title_model: None,
+            is_titling: false,
         };
         assert_eq!((snapshot.values, refused), (expected, vec!["chat.default_model"]));
         let shown: Vec<_> = snapshot.all.iter().map(|one| (&one.value, one.updated_at.is_some())).collect();
-        let bound = Value::from(10_000);
-        assert_eq!(shown, [(&Value::from(false), true), (&Value::from("echo"), false), (&bound, false)]);
+        let (bound, off) = (Value::from(10_000), Value::from(false));
+        let models = [(&Value::from("echo"), false), (&Value::Null, false)];
+        assert_eq!(shown, [(&off, true), models[0], models[1], (&off, false), (&bound, false)]);
     }
 }

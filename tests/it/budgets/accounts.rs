@@ -146,7 +146,7 @@ async fn lists_of_twenty_accounts_are_the_statements_of_one_and_read_only_what_t
     assert_eq!(seen.len(), ACCOUNTS, "each account has its own");
 
     for (of, index) in [
-        ("FROM conversations", "conversations_list_idx"),
+        ("FROM conversations", "conversations_open_idx"),
         ("revision < $1", "ledger_entries_wallet_id_revision_key"),
         ("kind = k.kind", "ledger_entries_wallet_id_kind_idx"),
     ] {

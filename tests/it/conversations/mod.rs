@@ -5,8 +5,11 @@ use serde_json::{Value, json};
 use crate::support::{app::new_key, client::Client};
 
 mod changes;
+mod filter;
 mod lists;
+mod settings;
 mod stream;
+mod titles;
 mod tree;
 
 const CREATE: &str = "mutation($input: CreateConversationInput!) {

@@ -47,6 +47,7 @@ async fn migrated(db: &TestDb) -> Tables {
             "integer" => "Int4",
             "bigint" => "Int8",
             "timestamp with time zone" => "Timestamptz",
+            "text[]" => "Array<Nullable<Text>>",
             "timestamp with time zone[]" => "Array<Nullable<Timestamptz>>",
             other => panic!("{table}.{column} is of the new type {other}"),
         };

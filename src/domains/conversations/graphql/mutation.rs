@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, MaybeUndefined, Object, Result};
+use async_graphql::{Context, Object, Result};
 
 use super::{
     inputs::{CreateConversationInput, EditMessageInput, UpdateConversationInput, texts},
@@ -10,9 +10,7 @@ use super::{
 };
 use crate::{
     domains::{
-        conversations::{
-            Begun, ConversationChanges, ConversationRow, Conversations, MessageRow, NewConversation,
-        },
+        conversations::{Begun, ConversationRow, Conversations, MessageRow},
         credits::{
             Quota,
             graphql::{balance_of, shown, standing_of},
@@ -39,13 +37,10 @@ impl ConversationsMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "New conversation.")] input: CreateConversationInput,
     ) -> Result<ConversationPayload> {
-        let new = NewConversation {
-            account_id: input.account_id.map(|id| id.0),
-            title: input.title,
-            system_prompt: input.system_prompt,
-            model: input.model,
+        let result = match input.into_new() {
+            Ok((new, key)) => ctx.handle::<Conversations>().create(ctx.viewer(), new, key).await,
+            Err(error) => Err(error),
         };
-        let result = ctx.handle::<Conversations>().create(ctx.viewer(), new, input.idempotency_key).await;
         let result = result.map(|Begun { conversation, quotas }| (conversation, quotas));
         payload(ctx, result).await
     }
@@ -57,13 +52,11 @@ impl ConversationsMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Changes.")] input: UpdateConversationInput,
     ) -> Result<ConversationPayload> {
-        let changes = ConversationChanges {
-            title: change(input.title),
-            system_prompt: change(input.system_prompt),
-            model_key: change(input.model),
+        let id = input.conversation_id.0;
+        let result = match input.into_changes() {
+            Ok(changes) => ctx.handle::<Conversations>().update(ctx.viewer(), id, changes).await,
+            Err(error) => Err(error),
         };
-        let result =
-            ctx.handle::<Conversations>().update(ctx.viewer(), input.conversation_id.0, changes).await;
         // A change draws on nothing.
         let result = result.map(|row| (row, Vec::new()));
         payload(ctx, result).await
@@ -132,15 +125,6 @@ impl ConversationsMutation {
             Ok(()) => DeletePayload { deleted_id: Some(input.id), user_errors: Vec::new() },
             Err(user_errors) => DeletePayload { deleted_id: None, user_errors },
         })
-    }
-}
-
-/// `Some(None)` empties a value, `None` leaves it.
-fn change(value: MaybeUndefined<String>) -> Option<Option<String>> {
-    match value {
-        MaybeUndefined::Undefined => None,
-        MaybeUndefined::Null => Some(None),
-        MaybeUndefined::Value(text) => Some(Some(text)),
     }
 }
 

@@ -3,16 +3,12 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, Object, Result, SimpleObject};
-use chrono::DateTime as Instant;
-use uuid::Uuid;
 
+use super::options::GenerationOptions;
 use crate::{
     domains::{
-        accounts::graphql::AccountRef,
         catalog::Catalog,
-        conversations::{
-            self, BranchPage, ConversationPage, ConversationRow, MessageRole as Role, MessageRow,
-        },
+        conversations::{self, BranchPage, ConversationRow, MessageRole as Role, MessageRow},
         credits::graphql::{CreditBalance, Quota},
         generations::{Content, GenerationRow},
     },
@@ -63,6 +59,26 @@ impl Conversation {
     /// Model that answers, or null for the default of the person.
     async fn model(&self, ctx: &Context<'_>) -> Option<Model> {
         ctx.handle::<Catalog>().find_model(self.0.model_key.as_deref()?).map(Model)
+    }
+
+    /// What answers are made with where a message wishes nothing else.
+    async fn options(&self) -> GenerationOptions {
+        self.0.options().into()
+    }
+
+    /// True when marked as a favourite.
+    async fn is_starred(&self) -> bool {
+        self.0.is_starred
+    }
+
+    /// When it was put away, or null.
+    async fn archived_at(&self) -> Option<DateTime> {
+        self.0.archived_at.map(DateTime::from)
+    }
+
+    /// Labels, at most 20.
+    async fn tags(&self) -> Vec<&str> {
+        self.0.tags.iter().flatten().map(String::as_str).collect()
     }
 
     /// Last message of the branch shown, or null while empty.
@@ -154,42 +170,6 @@ connection!(
     "Place of one message in a list.",
     "The message."
 );
-
-/// Conversations of an account.
-#[derive(Clone)]
-pub struct AccountConversations(pub AccountRef);
-
-#[Object]
-impl AccountConversations {
-    /// Conversations the caller may open in this account, latest message first.
-    async fn conversations(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "At most this many, 1 to 100.", default = 25)] first: Option<i32>,
-        #[graphql(desc = "Cursor to read on from.")] after: Option<String>,
-    ) -> Result<ConversationConnection> {
-        let list = format!("conversations.{}", self.0.row.id.simple());
-        let size = page_size("first", first)?;
-        let after = after.as_deref().map(|cursor| decode_cursor(&list, cursor, read_place)).transpose()?;
-        let page = ConversationPage { limit: row_limit(size), after };
-        let key = PageKey { owner: self.0.row.id, page };
-        let mut rows =
-            ctx.loaders().conversation_pages.load_one(key).await.map_err(raise)?.unwrap_or_default();
-        let has_next = rows.len() > size;
-        rows.truncate(size);
-        let item = |row: Arc<ConversationRow>| {
-            let cursor = format!("{}.{}", row.updated_at.timestamp_micros(), row.id.simple());
-            (Conversation(row), encode_cursor(&list, &cursor))
-        };
-        Ok(ConversationConnection::new(rows.into_iter().map(item).collect(), after.is_some(), has_next))
-    }
-}
-
-/// Time of the last change and id.
-fn read_place(place: &str) -> Option<(Instant<chrono::Utc>, Uuid)> {
-    let (micros, id) = place.split_once('.')?;
-    Some((Instant::from_timestamp_micros(micros.parse().ok()?)?, Uuid::try_parse(id).ok()?))
-}
 
 /// A message, with its content where that is known already.
 #[derive(Debug)]

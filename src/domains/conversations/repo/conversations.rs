@@ -1,11 +1,15 @@
 //! Queries of conversations.
 
-use diesel::prelude::*;
+use chrono::{DateTime, Utc};
+use diesel::{dsl::case_when, prelude::*};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::{
-    domains::conversations::model::ConversationRow,
+    domains::conversations::{
+        model::{ConversationRow, TitleState},
+        options::AnswerOptions,
+    },
     platform::postgres::{now, only},
     schema::{conversation_events, conversations, members},
 };
@@ -39,12 +43,43 @@ pub async fn insert_conversation(conn: &mut AsyncPgConnection, row: &Conversatio
 }
 
 /// What may be changed; `Some(None)` empties a value.
-#[derive(Debug, Clone, Default, PartialEq, Eq, AsChangeset)]
-#[diesel(table_name = conversations)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ConversationChanges {
     pub title: Option<Option<String>>,
     pub system_prompt: Option<Option<String>>,
     pub model_key: Option<Option<String>>,
+    pub options: Option<AnswerOptions>,
+    pub is_starred: Option<bool>,
+    /// What is put away again keeps its time.
+    pub is_archived: Option<bool>,
+    pub tags: Option<Vec<String>>,
+}
+
+/// Columns that get the value of a change.
+#[derive(AsChangeset)]
+#[diesel(table_name = conversations)]
+struct Changed<'a> {
+    title: Option<Option<&'a str>>,
+    title_state: Option<&'static str>,
+    system_prompt: Option<Option<&'a str>>,
+    model_key: Option<Option<&'a str>>,
+    options: Option<serde_json::Value>,
+    is_starred: Option<bool>,
+    tags: Option<Vec<Option<&'a str>>>,
+}
+
+impl<'a> Changed<'a> {
+    fn of(changes: &'a ConversationChanges) -> Self {
+        Self {
+            title: changes.title.as_ref().map(Option::as_deref),
+            title_state: changes.title.as_ref().map(|title| TitleState::of(title.as_deref()).as_str()),
+            system_prompt: changes.system_prompt.as_ref().map(Option::as_deref),
+            model_key: changes.model_key.as_ref().map(Option::as_deref),
+            options: changes.options.as_ref().map(|options| serde_json::json!(options)),
+            is_starred: changes.is_starred,
+            tags: changes.tags.as_ref().map(|tags| tags.iter().map(|tag| Some(tag.as_str())).collect()),
+        }
+    }
 }
 
 diesel::define_sql_function! {
@@ -64,7 +99,13 @@ pub async fn update_conversation_in_tx(
         .filter(conversations::created_by.eq(viewer))
         .filter(conversations::account_id.eq_any(accounts_of(viewer)))
         .set((
-            changes,
+            Changed::of(changes),
+            (changes.is_archived == Some(true)).then(|| {
+                let first = case_when(conversations::archived_at.is_null(), now().nullable());
+                conversations::archived_at.eq(first.otherwise(conversations::archived_at))
+            }),
+            (changes.is_archived == Some(false))
+                .then(|| conversations::archived_at.eq(None::<DateTime<Utc>>)),
             conversations::updated_at.eq(now()),
             conversations::event_sequence.eq(conversations::event_sequence + 1),
         ))
@@ -74,17 +115,27 @@ pub async fn update_conversation_in_tx(
         .and_then(only)
         .optional()?;
     if let Some(row) = &row {
-        diesel::insert_into(conversation_events::table)
-            .values((
-                conversation_events::slot.eq(conversation_event_slot(now())),
-                conversation_events::conversation_id.eq(row.id),
-                conversation_events::sequence.eq(row.event_sequence),
-                conversation_events::kind.eq("conversation"),
-            ))
-            .execute(conn)
-            .await?;
+        log_change_in_tx(conn, row.id, row.event_sequence).await?;
     }
     Ok(row)
+}
+
+/// Writes the entry of this number, that the conversation itself has changed.
+pub(super) async fn log_change_in_tx(
+    conn: &mut AsyncPgConnection,
+    id: Uuid,
+    event_sequence: i32,
+) -> QueryResult<()> {
+    diesel::insert_into(conversation_events::table)
+        .values((
+            conversation_events::slot.eq(conversation_event_slot(now())),
+            conversation_events::conversation_id.eq(id),
+            conversation_events::sequence.eq(event_sequence),
+            conversation_events::kind.eq("conversation"),
+        ))
+        .execute(conn)
+        .await
+        .map(drop)
 }
 
 /// Removes a conversation with its messages; false when it is not the viewer's.

@@ -12,37 +12,117 @@ use crate::{
     platform::postgres::statement::statement,
 };
 
+/// Choice among conversations; what is `None` or empty does not choose.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct ConversationChoice {
+    pub is_starred: Option<bool>,
+    pub is_archived: Option<bool>,
+    /// Those that the viewer started, or the others.
+    pub is_mine: Option<bool>,
+    /// All of these.
+    pub tags: Vec<String>,
+    /// All of these somewhere in the title, whatever their case.
+    pub words: Vec<String>,
+}
+
 /// A page of the conversations of an account, latest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ConversationPage {
     pub limit: i64,
     /// Time of the last change and id of the conversation that it follows.
     pub after: Option<(DateTime<Utc>, Uuid)>,
+    pub choice: ConversationChoice,
 }
 
-/// The same page of the viewer's conversations in each of the accounts.
+/// The statements of pages with such conversations: without labels and words, and with both. The conditions are constants,
+/// because the planner takes a partial index only for what it can read; and what does not choose is left out, because the
+/// planner would think that it leaves next to nothing.
+macro_rules! pages_of {
+    ($condition:literal) => {
+        [
+            pages_of!($condition, ""),
+            pages_of!(
+                $condition,
+                "AND tags @> ?::text[] AND coalesce(title, '') ILIKE ALL (?::text[]) "
+            ),
+        ]
+    };
+    ($condition:literal, $choice:literal) => {
+        concat!(
+            "SELECT c.* FROM unnest(?::uuid[]) AS a (id), LATERAL ( \
+               SELECT * FROM conversations \
+                WHERE account_id = a.id AND created_by = ? AND (updated_at, id) < (coalesce(?::timestamptz, 'infinity'), ?) ",
+            $condition,
+            $choice,
+            "ORDER BY updated_at DESC, id DESC LIMIT ?) c \
+              WHERE a.id IN (?) ORDER BY c.updated_at DESC, c.id DESC"
+        )
+    };
+}
+
+impl ConversationChoice {
+    fn sql(&self) -> &'static str {
+        let [plain, chosen] = match (self.is_archived, self.is_starred) {
+            (None, None) => pages_of!(""),
+            (None, Some(true)) => pages_of!("AND is_starred "),
+            (None, Some(false)) => pages_of!("AND NOT is_starred "),
+            (Some(false), None) => pages_of!("AND archived_at IS NULL "),
+            (Some(false), Some(true)) => pages_of!("AND archived_at IS NULL AND is_starred "),
+            (Some(false), Some(false)) => pages_of!("AND archived_at IS NULL AND NOT is_starred "),
+            (Some(true), None) => pages_of!("AND archived_at IS NOT NULL "),
+            (Some(true), Some(true)) => pages_of!("AND archived_at IS NOT NULL AND is_starred "),
+            (Some(true), Some(false)) => pages_of!("AND archived_at IS NOT NULL AND NOT is_starred "),
+        };
+        if self.has_words() { chosen } else { plain }
+    }
+
+    /// It looks at labels or titles.
+    fn has_words(&self) -> bool {
+        !self.tags.is_empty() || !self.words.is_empty()
+    }
+
+    fn patterns(&self) -> Vec<String> {
+        self.words.iter().map(|word| pattern_of(word)).collect()
+    }
+}
+
+/// A pattern of `LIKE` for texts that contain the word.
+fn pattern_of(word: &str) -> String {
+    let mut pattern = "%".to_owned();
+    for char in word.chars() {
+        if matches!(char, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(char);
+    }
+    pattern + "%"
+}
+
+/// The same page of the viewer's conversations in each of the accounts. Who started a conversation is the only one who sees
+/// it, so nobody sees those of others.
 pub async fn list_conversation_pages(
     conn: &mut AsyncPgConnection,
     viewer: Uuid,
     accounts: &[Uuid],
     page: &ConversationPage,
 ) -> QueryResult<Vec<ConversationRow>> {
-    const SQL: &str = "\
-        SELECT c.* FROM unnest(?::uuid[]) AS a (id), LATERAL (
-          SELECT * FROM conversations
-           WHERE account_id = a.id AND created_by = ? AND (updated_at, id) < (coalesce(?::timestamptz, 'infinity'), ?)
-           ORDER BY updated_at DESC, id DESC LIMIT ?) c
-         WHERE a.id IN (?) ORDER BY c.updated_at DESC, c.id DESC";
+    let choice = &page.choice;
+    if choice.is_mine == Some(false) {
+        return Ok(Vec::new());
+    }
     let (updated_at, id) = page.after.unzip();
-    statement(SQL)
+    let mut pages = statement(choice.sql())
         .bind::<sql_types::Array<sql_types::Uuid>, _>(accounts)
         .bind::<sql_types::Uuid, _>(viewer)
         .bind::<sql_types::Nullable<sql_types::Timestamptz>, _>(updated_at)
-        .bind::<sql_types::Uuid, _>(id.unwrap_or(Uuid::max()))
-        .bind::<sql_types::BigInt, _>(page.limit)
-        .query(accounts_of(viewer))
-        .load(conn)
-        .await
+        .bind::<sql_types::Uuid, _>(id.unwrap_or(Uuid::max()));
+    if choice.has_words() {
+        pages =
+            pages
+                .bind::<sql_types::Array<sql_types::Text>, _>(&choice.tags)
+                .bind::<sql_types::Array<sql_types::Text>, _>(choice.patterns());
+    }
+    pages.bind::<sql_types::BigInt, _>(page.limit).query(accounts_of(viewer)).load(conn).await
 }
 
 /// A page of a branch, counted from its end or its start, between two depths.
@@ -124,4 +204,15 @@ pub async fn list_siblings(
         .bind::<sql_types::Array<sql_types::Uuid>, _>(ids)
         .load(conn)
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_a_meaning_in_patterns_is_taken_literally() {
+        assert_eq!(pattern_of("sea"), "%sea%");
+        assert_eq!(pattern_of(r"50%_\"), r"%50\%\_\\%");
+    }
 }

@@ -2,13 +2,14 @@
 
 use uuid::Uuid;
 
-use super::{Conversations, require_parts};
+use super::Conversations;
 use crate::{
     domains::{
         accounts::Viewer,
         conversations::{
             model::{ConversationRow, MessageRow, Part},
             repo,
+            rules::require_parts,
         },
     },
     error::{AppError, Result},

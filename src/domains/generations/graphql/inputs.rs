@@ -6,13 +6,12 @@ use crate::{
     domains::{
         accounts::AccountRow,
         conversations::{
-            ConversationRow, MessageRow,
-            graphql::{MessagePartInput, texts},
+            AnswerOptions, ConversationRow, MessageRow,
+            graphql::{GenerationOptionsInput, MessagePartInput, texts},
         },
-        generations::{Follows, Options, Turn, TurnRequest},
+        generations::{Follows, Turn, TurnRequest},
     },
     error::AppError,
-    graphql::scalars::Decimal,
     platform::ids::Id,
 };
 
@@ -36,21 +35,6 @@ pub struct SendMessageInput {
     idempotency_key: String,
 }
 
-/// Wishes for one answer; the plan and the model bound them.
-#[derive(InputObject, Default)]
-struct GenerationOptionsInput {
-    /// Randomness, 0 to 2; that of the model when absent.
-    temperature: Option<f64>,
-    /// Share of likely words considered, above 0 to 1; that of the model when absent.
-    top_p: Option<f64>,
-    /// Most tokens in the answer, reasoning included.
-    max_output_tokens: Option<i32>,
-    /// Most credits the answer may cost; output is capped to fit.
-    max_credits: Option<Decimal>,
-    /// Texts that end the answer, at most 4.
-    stop: Option<Vec<String>>,
-}
-
 impl SendMessageInput {
     /// The turn and its idempotency key.
     pub fn into_request(self) -> Result<(TurnRequest, String), AppError> {
@@ -64,7 +48,7 @@ impl SendMessageInput {
             },
             parts: texts(self.parts),
             model: self.model,
-            options: self.options.unwrap_or_default().try_into()?,
+            options: wishes(self.options)?,
             one_shot: None,
         };
         Ok((request, self.idempotency_key))
@@ -93,7 +77,7 @@ impl RegenerateMessageInput {
             follows: Follows::SameAs(self.message_id.0),
             parts: Vec::new(),
             model: self.model,
-            options: self.options.unwrap_or_default().try_into()?,
+            options: wishes(self.options)?,
             one_shot: None,
         };
         Ok((request, self.idempotency_key))
@@ -138,7 +122,7 @@ impl From<TurnInput> for Turn {
 impl GenerateInput {
     /// The call and its idempotency key.
     pub fn into_request(self) -> Result<(TurnRequest, String), AppError> {
-        let options = self.options.unwrap_or_default().try_into()?;
+        let options = wishes(self.options)?;
         let turns = self.turns.into_iter().map(Turn::from).collect();
         let account_id = self.account_id.map(|id| id.0);
         let request = TurnRequest::one_shot(account_id, turns, self.system_prompt, self.model, options)?;
@@ -146,29 +130,7 @@ impl GenerateInput {
     }
 }
 
-impl TryFrom<GenerationOptionsInput> for Options {
-    type Error = AppError;
-
-    fn try_from(input: GenerationOptionsInput) -> Result<Self, AppError> {
-        let tokens = |tokens: i32| {
-            u32::try_from(tokens).map_err(|_| {
-                AppError::invalid("options.maxOutputTokens", "An answer has at least one token.")
-            })
-        };
-        let credits = |credits: Decimal| {
-            credits.to_micro().ok_or_else(|| {
-                AppError::invalid(
-                    "options.maxCredits",
-                    "Credits are not negative and have at most six decimals.",
-                )
-            })
-        };
-        Ok(Self {
-            temperature: input.temperature,
-            top_p: input.top_p,
-            max_output_tokens: input.max_output_tokens.map(tokens).transpose()?,
-            max_credits: input.max_credits.map(credits).transpose()?,
-            stop: input.stop.unwrap_or_default(),
-        })
-    }
+/// Without wishes, those of the conversation or of the model hold.
+fn wishes(input: Option<GenerationOptionsInput>) -> Result<AnswerOptions, AppError> {
+    Ok(input.map(AnswerOptions::try_from).transpose()?.unwrap_or_default())
 }

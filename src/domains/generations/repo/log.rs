@@ -65,7 +65,8 @@ pub async fn flush(
              AND g.first_output_at IS NULL RETURNING g.id) \
         SELECT EXISTS (SELECT FROM me) AS is_alive, \
                ARRAY(SELECT g.id FROM generations g, p WHERE g.replica_id = p.replica_id AND g.finished_at IS NULL \
-                        AND (g.stop_requested_at IS NOT NULL OR g.message_id IS NULL)) AS stops, \
+                        AND (g.stop_requested_at IS NOT NULL \
+                             OR g.message_id IS NULL AND g.purpose = 'answer')) AS stops, \
                ARRAY(SELECT id FROM begun) AS begun";
     statement(SQL)
         .bind::<sql_types::Uuid, _>(replica_id)

@@ -4,6 +4,7 @@
 mod accept;
 mod finish;
 mod read;
+mod title;
 
 use diesel::QueryResult;
 use serde::Deserialize;
@@ -11,6 +12,7 @@ use serde::Deserialize;
 pub use accept::{Acceptance, Accepted, NewTurn, NewUserMessage, accept_turn};
 pub use finish::{Ending, Settled, finish_turn};
 pub use read::{Asked, Context, Follows, MAX_SIBLINGS, read_turn};
+pub use title::{NewTitleRun, accept_title};
 
 fn read_json<T: for<'de> Deserialize<'de>>(value: serde_json::Value) -> QueryResult<T> {
     T::deserialize(value).map_err(|error| diesel::result::Error::DeserializationError(error.into()))

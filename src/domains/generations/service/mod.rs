@@ -6,6 +6,7 @@ mod rows;
 mod send;
 mod started;
 mod submission;
+mod titles;
 mod wait;
 mod wishes;
 
@@ -23,6 +24,7 @@ use super::{
     model::GenerationRow,
     repo,
     sweep::Sweeper,
+    title::Titles,
     watch::{self, WatchEvent},
 };
 use crate::{
@@ -44,9 +46,8 @@ use crate::{
 };
 
 pub use one_shot::{OneShot, Turn};
-pub use rows::describe_charge;
 pub use started::Started;
-pub use wishes::{Options, TurnRequest};
+pub use wishes::TurnRequest;
 
 /// Limits and pace of the answers of a process.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +72,7 @@ pub struct Parts {
     pub moderation: Moderation,
     pub watches: Watches,
     pub providers: Arc<Registry>,
+    pub titles: Titles,
 }
 
 /// A run that was asked to stop.
@@ -113,6 +115,7 @@ impl Generations {
             moderation,
             watches,
             providers,
+            titles,
         } = parts;
         partitions::ensure(&mut *background.conn().await?).await?;
         let hub = Hub::default();
@@ -143,6 +146,7 @@ impl Generations {
             log: log.clone(),
             watches: watches.clone(),
             limit: settings.limit,
+            titles,
         };
         let lease = settings.log.lease;
         let ceiling_alarm = CeilingAlarm::default();

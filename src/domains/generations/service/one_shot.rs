@@ -3,10 +3,10 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Options, TurnRequest};
+use super::TurnRequest;
 use crate::{
     domains::{
-        conversations::{Part, require_parts, require_system_prompt},
+        conversations::{AnswerOptions, Part, require_parts, require_system_prompt},
         generations::{prompt::PastTurn, repo::Follows},
     },
     error::{AppError, Result},
@@ -69,7 +69,7 @@ impl TurnRequest {
         mut turns: Vec<Turn>,
         system_prompt: Option<String>,
         model: Option<String>,
-        options: Options,
+        options: AnswerOptions,
     ) -> Result<Self> {
         if turns.len() > MAX_TURNS {
             return Err(AppError::invalid("turns", "A call has 1 to 100 turns."));

@@ -1,10 +1,12 @@
 //! The plan in force, what it lets through of a message, and what the answer may cost.
 
-use super::{Generations, TurnRequest};
+use uuid::Uuid;
+
+use super::Generations;
 use crate::{
     domains::{
-        accounts::Viewer,
-        catalog::{Model, Plan},
+        catalog::Model,
+        conversations::AnswerOptions,
         credits::{Call, Credits, Quote},
         generations::{
             prompt::{self, PastTurn, Prompt, Reserve},
@@ -21,6 +23,21 @@ const BYTES_OF_HISTORY: u32 = 5;
 
 /// Most bytes of history that are read, whatever a model could take.
 const MAX_HISTORY_BYTES: u32 = 2 << 20;
+
+/// A call of a model that is to be priced.
+pub struct Ask<'a> {
+    /// In whose name it is made.
+    pub user_id: Uuid,
+    pub model: &'a Model,
+    pub options: &'a AnswerOptions,
+    pub system_prompt: Option<&'a str>,
+    /// What was said before, oldest first.
+    pub history: &'a [PastTurn],
+    pub text: &'a str,
+    /// Where the text stands in the input, for who is told that it is too long.
+    pub path: &'a str,
+    pub is_new_conversation: bool,
+}
 
 impl Generations {
     /// As much history as any model here could be sent, in bytes. Text is stored as small as it is or smaller.
@@ -41,30 +58,17 @@ impl Generations {
     }
 
     /// What is sent to the model, and what it may cost.
-    pub(super) fn price(
-        &self,
-        viewer: Viewer,
-        new: &TurnRequest,
-        context: &Context,
-        payer: &Payer,
-        model: &Model,
-        (history, text): (&[PastTurn], &str),
-    ) -> Result<(Prompt, Quote)> {
+    pub(super) fn price(&self, payer: &Payer, ask: &Ask<'_>) -> Result<(Prompt, Quote)> {
         let Payer { plan, anchors, now, until } = payer;
-        if !plan.allows(model) {
-            return Err(plan_required(plan, model));
-        }
+        let Ask { model, options, .. } = *ask;
+        plan.require(model)?;
         let ceilings = self.catalog.ceilings();
         let cap = Call::output_cap(model, plan, &ceilings);
-        let wished = new.options.max_output_tokens.unwrap_or(cap).min(cap);
+        let wished = options.max_output_tokens.unwrap_or(cap).min(cap);
         let reserve = Reserve::new(model, plan.content.min_output_tokens.min(cap), wished);
-        let system_prompt = match &new.one_shot {
-            Some(one_shot) => one_shot.system_prompt.as_deref(),
-            None => context.conversation.as_ref().and_then(|known| known.system_prompt.as_deref()),
-        };
         let most = Call::input_cap(plan, &ceilings);
-        let prompt = prompt::build(model, system_prompt, history, text, reserve.within(most))
-            .map_err(|error| error.at(&new.asked_path()))?;
+        let prompt = prompt::build(model, ask.system_prompt, ask.history, ask.text, reserve.within(most))
+            .map_err(|error| error.at(ask.path))?;
         let wanted = wished.min(model.context_tokens.saturating_sub(prompt.tokens));
         let quote = Quote::new(&Call {
             model,
@@ -73,12 +77,12 @@ impl Generations {
             anchors,
             now: *now,
             until: *until,
-            user_id: viewer.user_id,
+            user_id: ask.user_id,
             prompt_tokens: prompt.tokens,
             wanted: Some(wanted),
-            is_new_conversation: new.is_new_conversation(context.conversation.as_ref()),
+            is_new_conversation: ask.is_new_conversation,
         });
-        let quote = match new.options.max_credits {
+        let quote = match options.max_credits {
             None => quote,
             Some(limit) => {
                 let required = quote.least();
@@ -87,13 +91,6 @@ impl Generations {
         };
         Ok((prompt, quote))
     }
-}
-
-fn plan_required(plan: &Plan, model: &Model) -> AppError {
-    let message = format!("The plan `{}` does not include the model `{}`.", plan.content.name, model.key);
-    AppError::new(ErrorCode::PlanRequired, message)
-        .with_details(Details::PlanRequired { requires: model.key.clone() })
-        .at("model")
 }
 
 fn beyond_budget(required: i64, available: i64) -> AppError {

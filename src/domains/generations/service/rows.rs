@@ -1,10 +1,10 @@
 //! The rows of a turn as the database has just written them, so that the answer needs no second look.
 
 use crate::domains::{
-    conversations::{ConversationRow, MessageRow},
+    conversations::{ConversationRow, MessageRow, TitleState},
     credits::Hold,
     generations::{
-        model::GenerationRow,
+        model::{GenerationRow, Purpose},
         repo::{Accepted, NewTurn},
     },
 };
@@ -14,11 +14,6 @@ pub fn title_of(text: &str) -> Option<String> {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
     let title: String = line.chars().filter(|char| !char.is_control()).take(80).collect();
     (!title.is_empty()).then_some(title)
-}
-
-/// Sentence of a ledger entry.
-pub fn describe_charge(model_key: &str) -> String {
-    format!("Answer of {model_key}")
 }
 
 /// The messages of an accepted turn: that of the person, if it is new, and the answer.
@@ -79,6 +74,7 @@ pub fn generation_of(turn: &NewTurn, accepted: &Accepted, hold: &Hold) -> Genera
         credits_held: accepted.credits_held,
         credits_charged: None,
         revision: 1,
+        purpose: Purpose::Answer.as_str().to_owned(),
         created_at: accepted.now,
         first_output_at: None,
         finished_at: None,
@@ -115,6 +111,11 @@ pub fn conversation_of(
             event_sequence: accepted.event_sequence,
             created_at: accepted.now,
             updated_at: accepted.now,
+            options: serde_json::json!({}),
+            is_starred: false,
+            archived_at: None,
+            tags: Vec::new(),
+            title_state: TitleState::Open.as_str().to_owned(),
         },
     })
 }

@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::{
     Generations, TurnRequest,
-    rows::{conversation_of, describe_charge, generation_of, messages_of, title_of},
+    price::Ask,
+    rows::{conversation_of, generation_of, messages_of, title_of},
     started::{Started, TurnIds},
     submission::submission,
 };
@@ -14,12 +15,12 @@ use crate::{
     domains::{
         accounts::Viewer,
         catalog::Model,
-        conversations::{self, Part, Spine, require_model},
+        conversations::{self, ConversationRow, Part, Spine, TitleState, require_model},
         credits::read_counts,
         generations::{
             engine::{Run, attempt_id},
             hub::Place,
-            model::Content,
+            model::{Content, Purpose},
             prompt::PastTurn,
             repo::{
                 self, Acceptance, Accepted, Asked, Context, Follows, MAX_SIBLINGS, NewTurn, NewUserMessage,
@@ -129,8 +130,23 @@ impl Generations {
             .map_or_else(|| self.catalog.default_model(), str::to_owned);
         let model = require_model(&self.catalog, &requested)?;
         let provider = self.providers.get(&model.provider).cloned().ok_or_else(|| unavailable(&model))?;
+        let options = known.map(ConversationRow::options).unwrap_or_default();
+        let options = new.options.clone().or(options);
         let (history, text) = question(new, &context.history);
-        let (prompt, quote) = self.price(viewer, new, context, payer, &model, (history, &text))?;
+        let ask = Ask {
+            user_id: viewer.user_id,
+            model: &model,
+            options: &options,
+            system_prompt: match &new.one_shot {
+                Some(one_shot) => one_shot.system_prompt.as_deref(),
+                None => known.and_then(|conversation| conversation.system_prompt.as_deref()),
+            },
+            history,
+            text: &text,
+            path: &new.asked_path(),
+            is_new_conversation: new.is_new_conversation(known),
+        };
+        let (prompt, quote) = self.price(payer, &ask)?;
         let generation_id = new_uuid(&self.clock);
         let (user_message, answer_id, answer_place) = self.place(new, context.spine.clone());
         let asked_id = user_message.as_ref().map(|message| message.id);
@@ -164,14 +180,14 @@ impl Generations {
             model_key: model.key.clone(),
             estimated_input_tokens: prompt.estimated,
             quote,
-            description: describe_charge(&model.key),
+            description: Purpose::Answer.describe(&model.key),
         };
         let request = ChatRequest {
             model: model.upstream_name.clone(),
             messages: prompt.messages,
-            temperature: new.options.temperature,
-            top_p: new.options.top_p,
-            stop: new.options.stop.clone(),
+            temperature: options.temperature,
+            top_p: options.top_p,
+            stop: options.stop.unwrap_or_default(),
             attempt_id: attempt_id(generation_id),
         };
         Ok(TurnPlan { turn, request, provider, identity })
@@ -209,12 +225,16 @@ impl Generations {
         let run = Run {
             hold,
             allowed,
-            answer: answer.clone(),
+            answer: Some(answer.clone()),
             provider,
             request,
             identity,
             place,
+            limit: self.engine.limit,
             description: turn.description,
+            is_untitled: conversation
+                .as_ref()
+                .is_some_and(|known| known.title_state == TitleState::Open.as_str()),
         };
         self.engine.spawn(run);
         self.watches.hint(&generation);
@@ -226,7 +246,7 @@ impl Generations {
     }
 }
 
-fn overloaded() -> AppError {
+pub(super) fn overloaded() -> AppError {
     AppError::unavailable(anyhow::anyhow!("this process runs as many answers as it can"))
 }
 

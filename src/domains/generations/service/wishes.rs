@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::OneShot;
 use crate::{
     domains::{
-        conversations::{ConversationRow, require_parts},
+        conversations::{AnswerOptions, ConversationRow, require_parts},
         generations::repo::Follows,
     },
     error::{AppError, Result},
@@ -24,21 +24,11 @@ pub struct TurnRequest {
     pub parts: Vec<String>,
     /// `None` for that of the answer that gets an alternative, of the conversation, or of the catalogue.
     pub model: Option<String>,
-    pub options: Options,
+    /// Where there are none, those of the conversation hold.
+    pub options: AnswerOptions,
     /// What a call outside any conversation has instead of one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub one_shot: Option<OneShot>,
-}
-
-/// Wishes for one answer.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Options {
-    pub temperature: Option<f64>,
-    pub top_p: Option<f64>,
-    pub max_output_tokens: Option<u32>,
-    /// Most micro-credits the answer may cost.
-    pub max_credits: Option<i64>,
-    pub stop: Vec<String>,
 }
 
 impl TurnRequest {
@@ -83,28 +73,6 @@ impl TurnRequest {
             return Err(AppError::invalid(
                 "parentMessageId",
                 "The first message of a new conversation follows none.",
-            ));
-        }
-        Ok(())
-    }
-}
-
-impl Options {
-    fn validate(&self) -> Result<()> {
-        if self.temperature.is_some_and(|value| !(0.0..=2.0).contains(&value)) {
-            return Err(AppError::invalid("options.temperature", "The temperature is between 0 and 2."));
-        }
-        if self.top_p.is_some_and(|value| !(value > 0.0 && value <= 1.0)) {
-            return Err(AppError::invalid("options.topP", "The share is above 0 and at most 1."));
-        }
-        if self.max_output_tokens == Some(0) {
-            return Err(AppError::invalid("options.maxOutputTokens", "An answer has at least one token."));
-        }
-        let is_stop = |text: &String| (1..=256).contains(&text.len()) && !text.contains('\0');
-        if self.stop.len() > 4 || !self.stop.iter().all(is_stop) {
-            return Err(AppError::invalid(
-                "options.stop",
-                "At most 4 texts of 1 to 256 bytes can end an answer, and none of them has a NUL.",
             ));
         }
         Ok(())

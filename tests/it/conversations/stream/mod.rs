@@ -32,14 +32,14 @@ const ROOMY: &str = "[limits]\noperations_per_socket = 100\n";
 
 /// What an entry of the log is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Entry {
+pub enum Entry {
     Snapshot,
     Conversation,
     Message(String),
     Deleted(String),
 }
 
-async fn watch(socket: &Socket, conversation: &str, after: Option<usize>) -> Subscription {
+pub async fn watch(socket: &Socket, conversation: &str, after: Option<usize>) -> Subscription {
     socket.subscribe(STREAM, json!({ "id": conversation, "after": after })).await
 }
 
@@ -52,7 +52,7 @@ async fn next_raw(watch: &mut Subscription) -> Value {
 }
 
 /// Sequence and content of the next event.
-async fn next(watch: &mut Subscription) -> (usize, Entry) {
+pub async fn next(watch: &mut Subscription) -> (usize, Entry) {
     let event = next_raw(watch).await;
     let id = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{event}")).to_owned();
     let entry = match event["__typename"].as_str().unwrap() {

@@ -106,7 +106,8 @@ async fn five_thousand_messages_cost_as_many_rows_as_five() {
         }
         // A climb to the first page takes up to two steps more for each doubling of the length; nothing else grows.
         let climb = if what == "first" { 2 * 13 + 4 } else { 4 };
-        assert!((rows[0] - climb..=rows[0] + climb).contains(&rows[1]), "{what}: {rows:?}");
+        // Less is no fault: a table of six rows may be read whole.
+        assert!(rows[1] <= rows[0] + climb, "{what}: {rows:?}");
         verdict += &format!(" {what}={rows:?}");
     }
     println!("long conversations messages=[6, 5000] rows of{verdict} ok");

@@ -141,8 +141,8 @@ pub enum Acceptance {
     Refused(Box<Refusal>),
 }
 
-/// The refusals that the functions of [`accept_turn`] raise.
-fn refusal(error: DieselError, quote: &Quote) -> QueryResult<Acceptance> {
+/// The refusals that the functions of a beginning raise.
+pub(super) fn refusal(error: DieselError, quote: &Quote) -> QueryResult<Acceptance> {
     match moved_on(&error) {
         Some("replica") => Ok(Acceptance::Fenced),
         Some(_) => Ok(Acceptance::MovedOn),
