@@ -16,6 +16,7 @@ pub use outcome::estimated_usage;
 use outcome::{Outcome, Output, describe, usage_of};
 
 use super::{
+    bounds,
     changes::Watches,
     hub::Place,
     log::LogWriter,
@@ -36,11 +37,6 @@ use crate::{
         types::{ChatEvent, ChatProvider, ChatRequest, ChatStream},
     },
 };
-
-/// Longest piece of text in one append, so that the buffer of the log is bounded in bytes too.
-const MAX_PIECE: usize = 16 << 10;
-/// Longest answer, text and reasoning together.
-const MAX_ANSWER: usize = 1 << 20;
 
 /// What all runs of the process share.
 #[derive(Clone)]
@@ -155,7 +151,7 @@ impl Engine {
                 Err(error) => return Outcome::Failed(error),
             };
             output.bytes += text.len();
-            if output.bytes > MAX_ANSWER {
+            if output.bytes > bounds::MAX_ANSWER {
                 return Outcome::TooLong;
             }
             if self.say(run, output, kind, &text).await.is_err() {
@@ -260,13 +256,13 @@ impl Engine {
     }
 }
 
-/// Cuts a text into pieces of at most [`MAX_PIECE`] bytes, between characters.
+/// Cuts a text into pieces of at most [`bounds::MAX_PIECE`] bytes, between characters.
 fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         if text.is_empty() {
             return None;
         }
-        let (piece, rest) = text.split_at(text.floor_char_boundary(MAX_PIECE));
+        let (piece, rest) = text.split_at(text.floor_char_boundary(bounds::MAX_PIECE));
         text = rest;
         Some(piece)
     })

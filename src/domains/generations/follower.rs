@@ -8,7 +8,6 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use tokio::sync::{
@@ -18,7 +17,8 @@ use tokio::sync::{
 use uuid::Uuid;
 
 use super::{
-    hub::{Signal, WATCHER_BUFFER},
+    bounds,
+    hub::Signal,
     model::Finished,
     patience::Patience,
     repo::{self, News, Watched},
@@ -27,19 +27,6 @@ use crate::{
     error::{AppError, Result},
     platform::{postgres::Db, tasks::every},
 };
-
-/// Pace of the looks: what text waits at most before it is read, and 20 statements a second and process.
-const PACE: Duration = Duration::from_millis(50);
-/// A look that takes longer has failed.
-const LIMIT: Duration = Duration::from_secs(5);
-/// Messages that one process follows, as many as another may run; more are refused.
-const MAX_FOLLOWED: usize = 4096;
-/// Events of one message in a look: half of what a watcher may lag behind, and far more than a run says in that time.
-const MAX_EVENTS: usize = WATCHER_BUFFER / 2;
-/// Text of all messages in a look, so that its answer fits in memory; the rest comes with the next look.
-const MAX_BYTES: i64 = 1 << 20;
-/// Ends in a look: each brings the whole text of an answer, of up to a mebibyte.
-const MAX_ENDS: usize = 16;
 
 /// Who listens to what; clones share it.
 #[derive(Clone, Default)]
@@ -72,15 +59,15 @@ impl Follower {
     /// `SERVICE_UNAVAILABLE` when the process follows as many as it can.
     pub fn listen(&self, message_id: Uuid) -> Result<Receiver<Signal>> {
         let mut topics = self.lock();
-        if topics.len() >= MAX_FOLLOWED && !topics.contains_key(&message_id) {
+        if topics.len() >= bounds::MAX_FOLLOWED && !topics.contains_key(&message_id) {
             drop_unheard(&mut topics);
-            if topics.len() >= MAX_FOLLOWED {
+            if topics.len() >= bounds::MAX_FOLLOWED {
                 return Err(AppError::unavailable(anyhow::anyhow!("too many answers of others are watched")));
             }
         }
         let topic = topics
             .entry(message_id)
-            .or_insert_with(|| Topic { signals: Sender::new(WATCHER_BUFFER), known: None });
+            .or_insert_with(|| Topic { signals: Sender::new(bounds::WATCHER_BUFFER), known: None });
         let signals = topic.signals.subscribe();
         self.0.wake.notify_one();
         Ok(signals)
@@ -96,8 +83,8 @@ impl Follower {
 
     /// Looks until it is dropped.
     pub async fn run(self, db: Db) {
-        let mut ticks = every(PACE);
-        let mut patience = Patience::new(PACE);
+        let mut ticks = every(bounds::FOLLOW_PACE);
+        let mut patience = Patience::new(bounds::FOLLOW_PACE);
         loop {
             ticks.tick().await;
             let Some(question) = self.question() else {
@@ -108,13 +95,13 @@ impl Follower {
                 continue;
             }
             match self.look(&db, &question).await {
-                Ok(()) => patience = Patience::new(PACE),
+                Ok(()) => patience = Patience::new(bounds::FOLLOW_PACE),
                 Err(error) => {
                     tracing::debug!(error = error.chain(), "no news of answers of other processes");
                     if !patience.wait().await {
                         // Each who listens now asks for itself, and is told what is wrong.
                         self.lock().clear();
-                        patience = Patience::new(PACE);
+                        patience = Patience::new(bounds::FOLLOW_PACE);
                     }
                 }
             }
@@ -137,15 +124,17 @@ impl Follower {
 
     async fn look(&self, db: &Db, question: &Question) -> Result<()> {
         let Question { message_ids, known } = question;
-        let events = i64::try_from(MAX_EVENTS).unwrap_or(i64::MAX);
-        let news = db.within(LIMIT, async |conn| {
-            Ok(repo::list_news_unscoped(conn, message_ids, known, events, MAX_BYTES).await?)
+        let events = i64::try_from(bounds::MAX_EVENTS).unwrap_or(i64::MAX);
+        let news = db.within(bounds::FOLLOW_LIMIT, async |conn| {
+            Ok(repo::list_news_unscoped(conn, message_ids, known, events, bounds::MAX_NEWS_BYTES).await?)
         });
         let over = self.pass_on(question, news.await?);
         if over.is_empty() {
             return Ok(());
         }
-        let ends = db.within(LIMIT, async |conn| Ok(repo::list_ends_unscoped(conn, &over).await?)).await?;
+        let ends = db
+            .within(bounds::FOLLOW_LIMIT, async |conn| Ok(repo::list_ends_unscoped(conn, &over).await?))
+            .await?;
         self.end(&over, ends);
         Ok(())
     }
@@ -155,7 +144,7 @@ impl Follower {
         let asked: HashMap<Uuid, i32> =
             question.message_ids.iter().copied().zip(question.known.iter().copied()).collect();
         let bytes: usize = news.iter().flat_map(|news| &news.events).map(|event| event.text.len()).sum();
-        let is_all = i64::try_from(bytes).is_ok_and(|bytes| bytes < MAX_BYTES);
+        let is_all = i64::try_from(bytes).is_ok_and(|bytes| bytes < bounds::MAX_NEWS_BYTES);
         let mut over = Vec::new();
         let mut topics = self.lock();
         for News { message_id, is_over, events } in news {
@@ -164,7 +153,7 @@ impl Follower {
             if topic.known != asked.get(&message_id).copied() {
                 continue;
             }
-            if is_over && is_all && events.len() < MAX_EVENTS && over.len() < MAX_ENDS {
+            if is_over && is_all && events.len() < bounds::MAX_EVENTS && over.len() < bounds::MAX_ENDS {
                 over.push(message_id);
             }
             for event in events {
@@ -247,13 +236,13 @@ mod tests {
         let _signals = [follower.listen(id).unwrap(), follower.listen(other).unwrap()];
         follower.follow(id, 0);
         follower.follow(other, 0);
-        let many = i32::try_from(MAX_EVENTS).unwrap();
+        let many = i32::try_from(bounds::MAX_EVENTS).unwrap();
         let over = follower.pass_on(
             &follower.question().unwrap(),
             vec![news(id, 1..=many, "", true), news(other, 1..=1, "", true)],
         );
         assert_eq!(over, [other]);
-        let text = "x".repeat(usize::try_from(MAX_BYTES).unwrap());
+        let text = "x".repeat(usize::try_from(bounds::MAX_NEWS_BYTES).unwrap());
         let over =
             follower.pass_on(&follower.question().unwrap(), vec![news(id, many + 1..=many + 1, &text, true)]);
         assert!(over.is_empty());
@@ -266,7 +255,7 @@ mod tests {
     #[test]
     fn messages_are_bounded_and_those_that_nobody_hears_make_room() {
         let follower = Follower::default();
-        let limit = u128::try_from(MAX_FOLLOWED).unwrap();
+        let limit = u128::try_from(bounds::MAX_FOLLOWED).unwrap();
         let mut signals: Vec<_> =
             (0..limit).map(|id| follower.listen(Uuid::from_u128(id)).unwrap()).collect();
         assert!(follower.listen(Uuid::from_u128(limit)).is_err());

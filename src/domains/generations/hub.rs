@@ -10,13 +10,11 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::model::{Delta, Finished};
+use super::{
+    bounds,
+    model::{Delta, Finished},
+};
 use crate::platform::metrics::{Held, names};
-
-/// Events a watcher may lag behind before it falls back to a snapshot.
-pub const WATCHER_BUFFER: usize = 256;
-/// Runs of one process at the same time; more are refused.
-const MAX_RUNS: usize = 4096;
 
 /// What a watcher hears.
 #[derive(Debug, Clone)]
@@ -41,11 +39,11 @@ impl Hub {
     /// Announces a run; `None` when the process has as many as it can take.
     pub fn open(&self, message_id: Uuid, generation_id: Uuid) -> Option<Place> {
         let mut topics = self.lock();
-        if topics.len() >= MAX_RUNS {
+        if topics.len() >= bounds::MAX_RUNS {
             return None;
         }
         let stop = CancellationToken::new();
-        let signals = broadcast::Sender::new(WATCHER_BUFFER);
+        let signals = broadcast::Sender::new(bounds::WATCHER_BUFFER);
         topics.insert(message_id, Topic { generation_id, signals, stop: stop.clone() });
         Some(Place { hub: self.clone(), message_id, _running: names::RUNS.hold([]), stop })
     }

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::flusher::{Flusher, announce};
-use super::{changes::GenerationWatch, hub::Hub, model::PartKind};
+use super::{bounds, changes::GenerationWatch, hub::Hub, model::PartKind};
 use crate::{
     error::{AppError, Result},
     platform::{
@@ -34,11 +34,6 @@ use crate::{
         tasks::Tasks,
     },
 };
-
-/// Pieces of text that wait for a flush at most; beyond, runs wait, and their providers with them.
-const BUFFER: usize = 1024;
-/// Longest wait of a turn for the next identity of a process that was fenced.
-const RENEWAL_LIMIT: Duration = Duration::from_secs(5);
 
 /// Pace of the log.
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +77,7 @@ impl LogWriter {
         stop: CancellationToken,
     ) -> Result<Self> {
         let identity = announce(&db, &clock, settings).await?;
-        let (commands, receiver) = mpsc::channel(BUFFER);
+        let (commands, receiver) = mpsc::channel(bounds::BUFFER);
         let (identities, replica) = Replica::new(identity);
         let (flushes, flushed) = watch::channel(Instant::now());
         let flusher = Flusher {
@@ -119,7 +114,7 @@ impl LogWriter {
     /// # Errors
     /// `SERVICE_UNAVAILABLE` when it has none in time.
     pub async fn renewed(&self, fenced: Uuid) -> Result<()> {
-        match tokio::time::timeout(RENEWAL_LIMIT, self.replica.other_than(fenced)).await {
+        match tokio::time::timeout(bounds::RENEWAL_LIMIT, self.replica.other_than(fenced)).await {
             Ok(Some(_)) => Ok(()),
             Ok(None) | Err(_) => Err(AppError::unavailable(anyhow::anyhow!("this process is fenced"))),
         }

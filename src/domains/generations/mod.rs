@@ -9,6 +9,7 @@
 //! A run lives by the lease of its process. When that ends, [`sweep`] on any process ends the run as interrupted and
 //! charges for the committed text.
 
+mod bounds;
 mod changes;
 mod engine;
 mod follower;

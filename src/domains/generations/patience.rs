@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// From the first failure on.
-const LIMIT: Duration = Duration::from_secs(30);
-/// Longest pause between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+use super::bounds;
 
 /// The patience of one reader; a new one after each success.
 pub struct Patience {
@@ -23,11 +20,11 @@ impl Patience {
 
     /// After a failure: waits before the next attempt, or returns false at once when it has lasted too long.
     pub async fn wait(&mut self) -> bool {
-        if Instant::now() >= *self.deadline.get_or_insert_with(|| Instant::now() + LIMIT) {
+        if Instant::now() >= *self.deadline.get_or_insert_with(|| Instant::now() + bounds::OUTAGE_LIMIT) {
             return false;
         }
         tokio::time::sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.pause = (self.pause * 2).min(bounds::LONGEST_PAUSE);
         true
     }
 }

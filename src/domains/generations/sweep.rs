@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
+    bounds,
     changes::Watches,
     engine::estimated_usage,
     hub::Hub,
@@ -28,17 +29,6 @@ use crate::{
     },
 };
 
-const PACE: Duration = Duration::from_secs(2);
-/// Runs read at a time, and how many of them are ended at once. Pages follow each other without a pause: after the lease
-/// of a process with thousands of runs only seconds are left.
-const PAGE: i64 = 200;
-const AT_ONCE: usize = 4;
-/// A round that takes longer, because the server is not heard of, is given up, its connections are closed, and the next
-/// begins afresh.
-const ROUND_LIMIT: Duration = Duration::from_secs(30);
-/// An unfinished run of this process that nobody here runs is abandoned after so long.
-const STALE_SECONDS: i64 = 10;
-
 /// The sweeper of a process.
 pub struct Sweeper {
     pub db: Db,
@@ -53,13 +43,13 @@ pub struct Sweeper {
 impl Sweeper {
     /// Sweeps until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
-        let mut ticks = every(PACE.min(self.settings.lease / 2));
+        let mut ticks = every(bounds::SWEEP_PACE.min(self.settings.lease / 2));
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
                 () = stop.cancelled() => return,
             }
-            match tokio::time::timeout(ROUND_LIMIT, self.sweep()).await {
+            match tokio::time::timeout(bounds::ROUND_LIMIT, self.sweep()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     tracing::warn!(error = error.chain(), "sweeping failed; the next round tries again");
@@ -76,15 +66,16 @@ impl Sweeper {
         let mut last = Uuid::nil();
         loop {
             // Read before, so that no connection is held while others are waited for.
-            let page =
-                async |conn: &mut AsyncPgConnection| Ok(repo::list_orphans_unscoped(conn, last, PAGE).await?);
-            let orphans = self.db.within(ROUND_LIMIT, page).await?;
+            let page = async |conn: &mut AsyncPgConnection| {
+                Ok(repo::list_orphans_unscoped(conn, last, bounds::SWEEP_PAGE).await?)
+            };
+            let orphans = self.db.within(bounds::ROUND_LIMIT, page).await?;
             let Some(newest) = orphans.last() else { break };
             last = newest.id;
             self.end_all(me, orphans).await;
         }
         let seconds = i64::try_from(self.retention.as_secs()).unwrap_or(i64::MAX);
-        if self.db.within(ROUND_LIMIT, async |conn| Ok(repo::rotate(conn, seconds).await?)).await? {
+        if self.db.within(bounds::ROUND_LIMIT, async |conn| Ok(repo::rotate(conn, seconds).await?)).await? {
             tracing::debug!("the ring of the stream log has turned");
         }
         Ok(())
@@ -93,26 +84,27 @@ impl Sweeper {
     /// Fences the dead and counts the living. Returns the runs of this process that nobody here runs: a turn whose
     /// acceptance was lost on the way, or whose task broke.
     async fn look(&self, me: Uuid) -> Result<Vec<GenerationRow>> {
-        let looked = self.db.within(ROUND_LIMIT, async |conn| {
+        let looked = self.db.within(bounds::ROUND_LIMIT, async |conn| {
             for gone in replicas::fence_dead(conn, me, self.settings.lease_ms()).await? {
                 names::REPLICAS_FENCED.add([], 1);
                 tracing::warn!(replica.id = %gone, "a process is gone; its runs are ended here");
             }
             names::REPLICAS.set([], f64::from(replicas::count_alive(conn).await?));
-            Ok(repo::list_stale_unscoped(conn, me, STALE_SECONDS, PAGE).await?)
+            Ok(repo::list_stale_unscoped(conn, me, bounds::STALE_SECONDS, bounds::SWEEP_PAGE).await?)
         });
         let stale = looked.await?;
         Ok(stale.into_iter().filter(|generation| !self.hub.has(generation.id)).collect())
     }
 
     async fn end_all(&self, me: Uuid, orphans: Vec<GenerationRow>) {
-        stream::iter(orphans).for_each_concurrent(AT_ONCE, |orphan| self.end(me, orphan)).await;
+        stream::iter(orphans).for_each_concurrent(bounds::SWEEP_AT_ONCE, |orphan| self.end(me, orphan)).await;
     }
 
     /// Ends one run; what fails is tried again in the next round.
     async fn end(&self, writer: Uuid, generation: GenerationRow) {
         let id = generation.id;
-        let work = self.db.within(ROUND_LIMIT, async |conn| end_orphan(conn, writer, generation).await);
+        let work =
+            self.db.within(bounds::ROUND_LIMIT, async |conn| end_orphan(conn, writer, generation).await);
         match work.await {
             Ok(Some(ended)) => self.watches.hint(&ended),
             Ok(None) => {}

@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Generations, model::GenerationRow};
+use super::{Generations, bounds, model::GenerationRow};
 use crate::{
     domains::{
         conversations::{ask_for_title_in_tx, give_title_in_tx},
@@ -22,14 +22,6 @@ use crate::{
     jobs::{self, Failure, Job, JobHints, Run},
 };
 
-/// Longest time for the model; the attempt has some more for what is before and after it.
-pub const LIMIT: Duration = Duration::from_secs(60);
-/// Most tokens of a title, with room for models that think first.
-pub const MAX_TOKENS: u32 = 256;
-/// What of a message the model sees, in characters.
-const MAX_SHOWN: usize = 2_000;
-/// Longest title, in characters.
-const MAX_TITLE: usize = 60;
 /// What the model is told.
 pub const INSTRUCTIONS: &str = "Write a title for the conversation that the user shows you: at most six words, in \
     the language of the conversation, on one line, without quotation marks. Answer with the title alone.";
@@ -79,8 +71,8 @@ pub struct MakeTitle {
 impl Job for MakeTitle {
     const NAME: &'static str = "conversations.make_title";
     const QUEUE: &'static str = "titles";
-    const MAX_ATTEMPTS: i16 = 3;
-    const LIMIT: Duration = Duration::from_secs(90);
+    const MAX_ATTEMPTS: i16 = bounds::TITLE_ATTEMPTS;
+    const LIMIT: Duration = bounds::TITLE_JOB_LIMIT;
     type Context = Generations;
 
     async fn run(self, generations: Generations, run: Run) -> Result<(), Failure> {
@@ -97,7 +89,7 @@ impl Job for MakeTitle {
 
 /// What the model is shown of a conversation.
 pub fn excerpt(question: &str, answer: &str) -> String {
-    let shown = |text: &str| text.chars().take(MAX_SHOWN).collect::<String>();
+    let shown = |text: &str| text.chars().take(bounds::TITLE_SHOWN).collect::<String>();
     format!("User: {}\n\nAssistant: {}", shown(question), shown(answer))
 }
 
@@ -107,7 +99,7 @@ pub fn clean(said: &str) -> Option<String> {
     let line = said.lines().map(|line| line.trim_matches(is_around)).find(|line| !line.is_empty())?;
     let words: Vec<&str> = line.split(|char: char| char.is_whitespace() || char.is_control()).collect();
     let words = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-    let title: String = words.chars().take(MAX_TITLE).collect();
+    let title: String = words.chars().take(bounds::TITLE_CHARS).collect();
     let title = match title.rsplit_once(' ') {
         Some((whole, _)) if title.len() < words.len() => whole.to_owned(),
         _ => title,

@@ -3,13 +3,14 @@
 //! process when it is not. A reader that falls behind, or finds a hole, starts over from a snapshot. One that has begun
 //! waits for a database that is away, wherever the run is.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use uuid::Uuid;
 
 use super::{
+    bounds,
     follower::Follower,
     hub::{Hub, Signal},
     model::{Content, Delta, Finished},
@@ -21,11 +22,6 @@ use crate::{
     error::{AppError, ErrorCode, Result},
     platform::postgres::Db,
 };
-
-/// First pause of a reader for which the database is away.
-const OUTAGE_PAUSE: Duration = Duration::from_millis(100);
-/// How long a cancel waits for the end it asked for.
-const CANCEL_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a watcher gets.
 #[derive(Debug, Clone)]
@@ -119,7 +115,7 @@ impl Reader {
     /// reading.
     fn read_again(&mut self) -> BoxFuture<'_, Result<Option<Step>>> {
         let reading = async {
-            let mut patience = Patience::new(OUTAGE_PAUSE);
+            let mut patience = Patience::new(bounds::OUTAGE_PAUSE);
             loop {
                 match self.read().await {
                     Err(error) if error.code() == ErrorCode::ServiceUnavailable && patience.wait().await => {}
@@ -257,5 +253,5 @@ pub async fn wait_for_end(mut signals: Receiver<Signal>) -> Option<Arc<Finished>
             }
         }
     };
-    tokio::time::timeout(CANCEL_PATIENCE, end).await.ok().flatten()
+    tokio::time::timeout(bounds::CANCEL_PATIENCE, end).await.ok().flatten()
 }

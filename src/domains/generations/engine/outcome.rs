@@ -5,6 +5,7 @@ use crate::{
         conversations::{Part, RunStatus},
         credits::{Terms, Usage, UsageSource},
         generations::{
+            bounds,
             model::{Draft, Failure, FinishReason},
             prompt::estimate_tokens,
         },
@@ -15,9 +16,6 @@ use crate::{
         types::{FinishReason as ProviderFinish, TokenUsage},
     },
 };
-
-/// Most tokens of a kind that a run stores, far beyond any real answer. What is charged is counted from the same number.
-const MAX_COUNT: u32 = i32::MAX.unsigned_abs();
 
 /// Why the reading of the provider ended.
 #[derive(Debug)]
@@ -86,11 +84,11 @@ fn provider_failure(error: &ProviderError) -> Failure {
 pub fn usage_of(output: &Output, terms: &Terms, outcome: &Outcome) -> Option<Usage> {
     if let Some(usage) = output.usage {
         return Some(Usage {
-            input: usage.input.min(MAX_COUNT),
-            cached_input: usage.cached_input.min(MAX_COUNT),
-            cache_write: usage.cache_write.min(MAX_COUNT),
-            output: usage.output.min(MAX_COUNT),
-            reasoning: usage.reasoning.min(MAX_COUNT),
+            input: usage.input.min(bounds::MAX_COUNT),
+            cached_input: usage.cached_input.min(bounds::MAX_COUNT),
+            cache_write: usage.cache_write.min(bounds::MAX_COUNT),
+            output: usage.output.min(bounds::MAX_COUNT),
+            reasoning: usage.reasoning.min(bounds::MAX_COUNT),
             source: UsageSource::Provider,
         });
     }

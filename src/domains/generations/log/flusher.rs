@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{Command, LogSettings};
 use crate::{
     domains::generations::{
+        bounds,
         changes::GenerationWatch,
         hub::Hub,
         model::{Delta, PartKind},
@@ -28,24 +29,12 @@ use crate::{
     },
 };
 
-/// Text in one flush at most.
-const MAX_BATCH_BYTES: usize = 4 << 20;
-/// Pace of the lease, and of asking for stops, while runs are open and while none is.
-const BUSY_PULSE: Duration = Duration::from_millis(250);
-const IDLE_PULSE: Duration = Duration::from_secs(2);
-/// What follows a piece within so short a time came with it, and goes into the same flush: an answer that arrives at
-/// once is one flush, and a first word after a silence still waits no longer than this.
-const LULL: Duration = Duration::from_millis(1);
-/// A statement that takes longer, because the server is not heard of, is given up and repeated on another connection:
-/// half a lease, so that the repeat comes in time, but within these bounds.
-const FLUSH_LIMITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(20)];
-/// The same for the last statement; the process waits for it.
-const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
 /// Gives this process a new identity and tells the database.
 pub async fn announce(db: &Db, clock: &Clock, settings: LogSettings) -> Result<Identity> {
     let replica_id = new_uuid(clock);
     let lease_ms = settings.lease_ms();
-    db.within(FLUSH_LIMITS[1], async |conn| Ok(replicas::insert(conn, replica_id, lease_ms).await?)).await?;
+    db.within(bounds::FLUSH_LIMITS[1], async |conn| Ok(replicas::insert(conn, replica_id, lease_ms).await?))
+        .await?;
     tracing::info!(replica.id = %replica_id, "this process is known to the others by this id");
     Ok(Identity::new(replica_id))
 }
@@ -78,7 +67,7 @@ pub struct Flusher {
 impl Flusher {
     /// Writes until `stop` is cancelled, and then what is left.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut pulse = every(BUSY_PULSE);
+        let mut pulse = every(bounds::BUSY_PULSE);
         let mut last_flush = Instant::now();
         loop {
             let mut pending = Pending::default();
@@ -114,7 +103,7 @@ impl Flusher {
     }
 
     fn idle_pulse(&self) -> Duration {
-        IDLE_PULSE.min(self.settings.lease / 3)
+        bounds::IDLE_PULSE.min(self.settings.lease / 3)
     }
 
     /// Takes what else arrives until the window since the last flush is over and a lull has come, or a whole window has
@@ -122,16 +111,16 @@ impl Flusher {
     async fn collect(&mut self, pending: &mut Pending, last_flush: Instant) {
         let (soonest, latest) = (last_flush + self.settings.flush, Instant::now() + self.settings.flush);
         loop {
-            while pending.bytes < MAX_BATCH_BYTES {
+            while pending.bytes < bounds::MAX_BATCH_BYTES {
                 match self.commands.try_recv() {
                     Ok(command) => self.take(pending, command),
                     Err(_) => break,
                 }
             }
-            if pending.bytes >= MAX_BATCH_BYTES {
+            if pending.bytes >= bounds::MAX_BATCH_BYTES {
                 return;
             }
-            let end = (Instant::now() + LULL).max(soonest).min(latest);
+            let end = (Instant::now() + bounds::LULL).max(soonest).min(latest);
             match tokio::time::timeout_at(end, self.commands.recv()).await {
                 Ok(Some(command)) => self.take(pending, command),
                 Ok(None) | Err(_) => return,
@@ -202,9 +191,9 @@ impl Flusher {
     /// there is nothing else it could do, and its runs wait for it.
     async fn commit(&self, batch: &Batch) -> Flushed {
         let replica_id = self.identities.borrow().replica_id;
-        let limit = (self.settings.lease / 2).clamp(FLUSH_LIMITS[0], FLUSH_LIMITS[1]);
+        let limit = (self.settings.lease / 2).clamp(bounds::FLUSH_LIMITS[0], bounds::FLUSH_LIMITS[1]);
         // After an outage all leases are over, and whoever comes back first waits one lease for the others.
-        let longest_pause = IDLE_PULSE.min(self.settings.lease / 4);
+        let longest_pause = bounds::IDLE_PULSE.min(self.settings.lease / 4);
         let mut is_repeat = false;
         let mut pause = Duration::from_millis(50);
         loop {
@@ -257,8 +246,9 @@ impl Flusher {
 
     async fn say_goodbye(&self) {
         let replica_id = self.identities.borrow().replica_id;
-        let goodbye =
-            self.db.within(GOODBYE_LIMIT, async |conn| Ok(replicas::mark_drained(conn, replica_id).await?));
+        let goodbye = self
+            .db
+            .within(bounds::GOODBYE_LIMIT, async |conn| Ok(replicas::mark_drained(conn, replica_id).await?));
         if let Err(error) = goodbye.await {
             // The lease runs out by itself.
             tracing::warn!(error = error.chain(), "the end of this process could not be recorded");

@@ -9,7 +9,10 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::{
-    domains::generations::model::{Delta, GenerationRow, PartKind},
+    domains::generations::{
+        bounds,
+        model::{Delta, GenerationRow, PartKind},
+    },
     platform::postgres::{
         listen::Channel,
         now,
@@ -17,9 +20,6 @@ use crate::{
     },
     schema::{generations, members, messages, replicas, stream_events},
 };
-
-/// How long a one-shot answer is kept after its end. Keys of idempotency live no longer, so a repeat finds it.
-const ONE_SHOT_HOURS: i64 = 24;
 
 // Runs have no foreign key to their process, which would lock its row with every turn; so Diesel must be told.
 diesel::allow_tables_to_appear_in_same_query!(generations, replicas);
@@ -136,7 +136,7 @@ pub async fn list_stale_unscoped(
 /// index of one-shot answers is read from its oldest end, past those that began a day ago and ended since: no more than
 /// begin in the longest time of an answer.
 pub async fn prune_one_shots(conn: &mut AsyncPgConnection, limit: i64) -> QueryResult<usize> {
-    let until = time_before(conn, TimeDelta::hours(ONE_SHOT_HOURS)).await?;
+    let until = time_before(conn, TimeDelta::hours(bounds::ONE_SHOT_HOURS)).await?;
     let is_kept = generations::table
         .filter(generations::message_id.eq(messages::id.nullable()))
         .filter(generations::finished_at.is_null().or(generations::finished_at.gt(until)));

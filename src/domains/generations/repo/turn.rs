@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 pub use accept::{Acceptance, Accepted, NewTurn, NewUserMessage, accept_turn};
 pub use finish::{Ending, Settled, finish_turn};
-pub use read::{Asked, Context, Follows, MAX_SIBLINGS, read_turn};
+pub use read::{Asked, Context, Follows, read_turn};
 pub use title::{NewTitleRun, accept_title};
 
 fn read_json<T: for<'de> Deserialize<'de>>(value: serde_json::Value) -> QueryResult<T> {

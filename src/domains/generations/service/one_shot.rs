@@ -7,13 +7,10 @@ use super::TurnRequest;
 use crate::{
     domains::{
         conversations::{AnswerOptions, Part, require_parts, require_system_prompt},
-        generations::{prompt::PastTurn, repo::Follows},
+        generations::{bounds, prompt::PastTurn, repo::Follows},
     },
     error::{AppError, Result},
 };
-
-/// Most turns of a call, as many as a list of a document may have.
-const MAX_TURNS: usize = 100;
 
 /// What a call outside any conversation brings along instead of one. None of it is stored.
 #[derive(Debug, Clone, Serialize)]
@@ -71,7 +68,7 @@ impl TurnRequest {
         model: Option<String>,
         options: AnswerOptions,
     ) -> Result<Self> {
-        if turns.len() > MAX_TURNS {
+        if turns.len() > bounds::MAX_TURNS {
             return Err(AppError::invalid("turns", "A call has 1 to 100 turns."));
         }
         for (place, turn) in turns.iter().enumerate() {

@@ -9,6 +9,7 @@ use crate::{
         conversations::AnswerOptions,
         credits::{Call, Credits, Quote},
         generations::{
+            bounds,
             prompt::{self, PastTurn, Prompt, Reserve},
             repo::Context,
         },
@@ -16,13 +17,6 @@ use crate::{
     },
     error::{AppError, Details, ErrorCode, Result},
 };
-
-/// Bytes of history that are read for each token of the largest context: English has four to five a token, where a provider
-/// has counted.
-const BYTES_OF_HISTORY: u32 = 5;
-
-/// Most bytes of history that are read, whatever a model could take.
-const MAX_HISTORY_BYTES: u32 = 2 << 20;
 
 /// A call of a model that is to be priced.
 pub struct Ask<'a> {
@@ -45,7 +39,7 @@ impl Generations {
         let largest =
             self.catalog.models().iter().map(|model| model.context_tokens).max().unwrap_or_default();
         let tokens = self.catalog.ceilings().input_tokens.map_or(largest, |most| most.min(largest));
-        let bytes = tokens.saturating_mul(BYTES_OF_HISTORY).min(MAX_HISTORY_BYTES);
+        let bytes = tokens.saturating_mul(bounds::BYTES_OF_HISTORY).min(bounds::MAX_HISTORY_BYTES);
         i32::try_from(bytes).unwrap_or(i32::MAX)
     }
 

@@ -18,13 +18,12 @@ use crate::{
         conversations::{self, ConversationRow, Part, Spine, TitleState, require_model},
         credits::read_counts,
         generations::{
+            bounds,
             engine::{Run, attempt_id},
             hub::Place,
             model::{Content, Purpose},
             prompt::PastTurn,
-            repo::{
-                self, Acceptance, Accepted, Asked, Context, Follows, MAX_SIBLINGS, NewTurn, NewUserMessage,
-            },
+            repo::{self, Acceptance, Accepted, Asked, Context, Follows, NewTurn, NewUserMessage},
         },
         moderation::Allowed,
         subscriptions::Payer,
@@ -33,9 +32,6 @@ use crate::{
     platform::{ids::new_uuid, postgres::idempotency::Intent, replica::Identity},
     providers::types::{ChatProvider, ChatRequest},
 };
-
-/// A turn whose conversation moved on while it was read, or whose window ended, is read again so often.
-const MAX_READS: usize = 8;
 
 /// A turn that only has to be written.
 struct TurnPlan {
@@ -61,7 +57,7 @@ impl Generations {
     }
 
     async fn start_turn(&self, viewer: Viewer, new: TurnRequest, intent: Intent) -> Result<Started> {
-        for _ in 0..MAX_READS {
+        for _ in 0..bounds::MAX_READS {
             let account_id = new.account_id.unwrap_or(viewer.personal_account_id());
             let context = {
                 let mut conn = self.db.conn().await?;
@@ -281,7 +277,7 @@ fn require_place(new: &TurnRequest, context: &Context) -> Result<()> {
         Follows::SameAs(_) => "messageId",
         Follows::Head | Follows::Message(_) | Follows::Nothing => "parentMessageId",
     };
-    if context.siblings >= MAX_SIBLINGS {
+    if context.siblings >= bounds::MAX_SIBLINGS {
         return Err(AppError::invalid(field, "A message has at most 100 alternatives."));
     }
     Ok(())

@@ -13,6 +13,7 @@ use crate::{
         },
         credits::{Hold, Quote, read_counts},
         generations::{
+            bounds,
             engine::{Run, attempt_id},
             model::Purpose,
             prompt::Prompt,
@@ -25,9 +26,6 @@ use crate::{
     platform::{ids::new_uuid, replica::Identity},
     providers::types::{ChatProvider, ChatRequest},
 };
-
-/// A call whose window ended before it was accepted is priced again so often.
-const MAX_QUOTES: usize = 8;
 
 impl Generations {
     /// The title that a model makes of the first answer, charged and settled; `None` when there is none to make: it was
@@ -58,13 +56,13 @@ impl Generations {
         let model = require_model(&self.catalog, &requested)?;
         let Some(provider) = self.providers.get(&model.provider).cloned() else { return Ok(None) };
         let options =
-            AnswerOptions { max_output_tokens: Some(title::MAX_TOKENS), ..AnswerOptions::default() };
+            AnswerOptions { max_output_tokens: Some(bounds::TITLE_TOKENS), ..AnswerOptions::default() };
         let submission = Submission {
             account_id: conversation.account_id,
             user_id: conversation.created_by,
             passages: vec![Passage { path: None, text }],
         };
-        for _ in 0..MAX_QUOTES {
+        for _ in 0..bounds::MAX_READS {
             let payer = self.subscriptions.payer(conversation.created_by, conversation.account_id).await?;
             let ask = Ask {
                 user_id: conversation.created_by,
@@ -136,7 +134,7 @@ impl Generations {
             },
             identity,
             place,
-            limit: title::LIMIT.min(self.engine.limit),
+            limit: bounds::TITLE_LIMIT.min(self.engine.limit),
             description: Purpose::Title.describe(&model.key),
             is_untitled: false,
         };

@@ -12,19 +12,11 @@ use super::read_json;
 use crate::{
     domains::{
         conversations::{ConversationRow, MessageRow, Spine},
-        generations::prompt::PastTurn,
+        generations::{bounds, prompt::PastTurn},
         subscriptions::SubscriptionRow,
     },
     platform::postgres::{idempotency::Intent, statement::statement},
 };
-
-/// Turns of history that are read at most.
-const MAX_HISTORY: i32 = 256;
-/// So many of the newest turns are looked through for a count by the provider: one answer in two turns, and some are
-/// stopped, fail or come from another model.
-const MAX_COUNTED: i32 = 8;
-/// Alternatives that one message may have.
-pub const MAX_SIBLINGS: i64 = 100;
 
 /// What a new message follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -187,10 +179,10 @@ pub async fn read_turn(conn: &mut AsyncPgConnection, asked: Asked<'_>) -> QueryR
         .bind::<sql_types::Nullable<sql_types::Uuid>, _>(asked.follows.message_id())
         .bind::<sql_types::Text, _>(asked.intent.operation)
         .bind::<sql_types::Text, _>(&asked.intent.key)
-        .bind::<sql_types::Int4, _>(MAX_HISTORY)
+        .bind::<sql_types::Int4, _>(bounds::MAX_HISTORY)
         .bind::<sql_types::Int4, _>(asked.history_bytes)
-        .bind::<sql_types::BigInt, _>(MAX_SIBLINGS)
-        .bind::<sql_types::Int4, _>(MAX_COUNTED)
+        .bind::<sql_types::BigInt, _>(bounds::MAX_SIBLINGS)
+        .bind::<sql_types::Int4, _>(bounds::MAX_COUNTED)
         .get_result(conn)
         .await?;
     let spine: HashMap<String, Uuid> = read_json(row.spine)?;
