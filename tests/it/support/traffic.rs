@@ -55,8 +55,21 @@ fn is_sweep(flight: &Flight) -> bool {
     SWEEPS.iter().any(|text| flight.sql.contains(text))
 }
 
+/// A connection is made: its settings, and what the one that listens listens to.
+fn is_opening(flight: &Flight) -> bool {
+    const OPENINGS: [&str; 4] =
+        ["SET TIME ZONE", "SET CLIENT_ENCODING", "SET statement_timeout", "SET synchronous_commit"];
+    OPENINGS.iter().any(|text| flight.sql.starts_with(text))
+}
+
 /// Only what requests and their runs have asked for.
 pub fn of_requests(mut flights: Vec<Flight>) -> Vec<Flight> {
+    let mut was_opening = false;
+    flights.retain(|flight| {
+        // What a connection forgets while it is made has no text.
+        was_opening = is_opening(flight) || was_opening && flight.sql.is_empty();
+        !was_opening
+    });
     flights.retain(|flight| {
         let is_once = is_session_check(flight) || is_rate(flight);
         !is_pulse(flight) && !is_once && !is_sweep(flight) && !is_news(flight)
