@@ -71,6 +71,8 @@ pub struct Run {
 pub struct Ended {
     pub status: RunStatus,
     pub parts: Vec<Part>,
+    /// It cost credits.
+    pub is_charged: bool,
 }
 
 impl Engine {
@@ -230,6 +232,7 @@ impl Engine {
                         microcredits_charged = generation.credits_charged,
                         "the run has ended"
                     );
+                    let is_charged = generation.credits_charged.is_some_and(|charged| charged > 0);
                     if let Some(answer) = answer {
                         let message = MessageRow {
                             status: generation.status.clone(),
@@ -239,7 +242,7 @@ impl Engine {
                         };
                         place.finish(Finished { message, generation, balance });
                     }
-                    return Some(Ended { status, parts: output.draft.parts });
+                    return Some(Ended { status, parts: output.draft.parts, is_charged });
                 }
                 // Somebody else has ended it, or will, because this process is fenced; watchers read how.
                 Ok(None) => break,

@@ -21,7 +21,7 @@ const EXPLANATION: &str = "\n\nHere is what just happened. Loquent set credits a
     can pay for, and only then asked me. Every word you see was stored before it was sent, so you may close this \
     window, come back, and miss nothing. When I stop, you pay for the words I said and get the rest of your credits \
     back.\n\nI live inside the server and need no key. I do not think, I only repeat; name a real model when you want \
-    real answers. Until then, try /words 200, /pace 100ms, /think 20, /fail, /cut 10 or /stall.";
+    real answers. Until then, try “/words 200”, “/pace 100ms”, “/think 20”, “/fail”, “/cut 10” or “/stall”.";
 
 /// Said in a circle when a longer answer is wished for.
 const ENCORE: &str = "You asked for a longer answer, so I go on. A stream is a queue of small promises, each kept \

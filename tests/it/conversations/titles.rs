@@ -180,6 +180,21 @@ async fn a_provider_that_fails_is_asked_again_and_charges_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_title_that_broke_off_was_charged_and_is_not_asked_for_again() {
+    let app = start(TestApp::builder()).await;
+    let person = app.client.sign_up().await;
+    app.provider.then(Script::text("Wide.", 1).usage(3, 1));
+    app.provider.then(Script::text("The sea", 2).cut_after(1));
+    let id = talk(&person, json!({})).await;
+    assert_eq!(row_when(&app.db.url, LIMIT, DONE).await["attempts"], 1);
+    assert_eq!(app.provider.calls(), 2);
+    let charged = runs(&app.db.url).await.pop().unwrap();
+    assert!(charged["credits_charged"].as_i64().unwrap() > 0, "{charged}");
+    assert_ne!(read(&person, &id).await["title"], "The sea");
+    app.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_dies_over_titles_leaves_one_title_each_and_no_hold() {
     let kills = if variable("TEST_SCALE").as_deref() == Some("full") { 20 } else { 2 };
     let db = titling().await;

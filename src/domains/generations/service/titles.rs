@@ -140,8 +140,8 @@ impl Generations {
         };
         match self.engine.finish(run).await? {
             Some(ended) if ended.status == RunStatus::Succeeded => Ok(Some(Part::joined_text(&ended.parts))),
-            // Somebody did not want it.
-            Some(ended) if ended.status == RunStatus::Canceled => Ok(Some(String::new())),
+            // Somebody did not want it, or it came to nothing and was charged: nobody pays for a second attempt.
+            Some(ended) if ended.status == RunStatus::Canceled || ended.is_charged => Ok(Some(String::new())),
             _ => Err(AppError::unavailable(anyhow::anyhow!("the model made no title"))),
         }
     }
