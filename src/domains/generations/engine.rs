@@ -71,8 +71,8 @@ pub struct Run {
 pub struct Ended {
     pub status: RunStatus,
     pub parts: Vec<Part>,
-    /// It cost credits.
-    pub is_charged: bool,
+    /// It was charged, or counted in limits, even if it costs nothing.
+    pub is_settled: bool,
 }
 
 impl Engine {
@@ -186,6 +186,7 @@ impl Engine {
         let is_capped = hold.is_capped();
         let (status, finish_reason, failure) = describe(&outcome, is_capped);
         let usage = usage_of(&output, hold.terms(), &outcome);
+        let is_settled = usage.is_some();
         let resolution = match usage {
             Some(usage) => hold.settle(usage),
             None => hold.release(),
@@ -232,7 +233,6 @@ impl Engine {
                         microcredits_charged = generation.credits_charged,
                         "the run has ended"
                     );
-                    let is_charged = generation.credits_charged.is_some_and(|charged| charged > 0);
                     if let Some(answer) = answer {
                         let message = MessageRow {
                             status: generation.status.clone(),
@@ -242,7 +242,7 @@ impl Engine {
                         };
                         place.finish(Finished { message, generation, balance });
                     }
-                    return Some(Ended { status, parts: output.draft.parts, is_charged });
+                    return Some(Ended { status, parts: output.draft.parts, is_settled });
                 }
                 // Somebody else has ended it, or will, because this process is fenced; watchers read how.
                 Ok(None) => break,

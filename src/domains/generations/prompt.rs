@@ -42,10 +42,18 @@ pub struct Counted {
 #[derive(Debug)]
 pub struct Prompt {
     pub messages: Vec<ChatMessage>,
-    /// The best that is known: what the provider counted before, and an estimate of the rest.
+    /// The best that is known: what the provider counted before, and an estimate of the rest. It decides what fits.
     pub tokens: u32,
     /// All of it as estimated, for comparison with what the provider will count.
     pub estimated: u32,
+}
+
+impl Prompt {
+    /// Size that is paid for before the provider counts. Never less than the estimate: a count belongs to the text that was
+    /// sent then, and people may correct their messages and instructions to something denser.
+    pub fn held(&self) -> u32 {
+        self.tokens.max(self.estimated)
+    }
 }
 
 /// Tokens of a text where no provider has counted: one for every three bytes, rounded up. English has about four bytes a
@@ -259,10 +267,11 @@ mod tests {
         let history = [turn("user", &"a".repeat(30)), answer(&"b".repeat(300), (19, 10, 2))];
         let prompt = build(&model(1_000), Some("sys"), &history, "new", WIDE).unwrap();
         assert_eq!((prompt.tokens, prompt.estimated), (3 + 8 + 6 + 5, 5 + 14 + 104 + 5));
+        assert_eq!(prompt.held(), prompt.estimated, "the text may be another one by now");
         // More than estimated: the difference is what the provider adds to any prompt.
         let history = [turn("user", &"a".repeat(30)), answer("b", (19, 119, 2))];
         let prompt = build(&model(1_000), Some("sys"), &history, "new", WIDE).unwrap();
-        assert_eq!(prompt.tokens, 119 + 6 + 5);
+        assert_eq!((prompt.tokens, prompt.held()), (119 + 6 + 5, 119 + 6 + 5));
         // So much that nothing fits beside it: the new message is still sent.
         let history = [turn("user", "a"), answer("b", (10, u32::MAX, u32::MAX))];
         let prompt = build(&model(1_000), None, &history, "new", WIDE).unwrap();

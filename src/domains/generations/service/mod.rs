@@ -222,7 +222,8 @@ impl Generations {
         let end = match (here, row.message_id) {
             (Some(signals), _) => signals,
             (None, Some(message_id)) => {
-                let signals = self.follower.listen(message_id)?;
+                // Where too many are followed, the stop is on its way all the same.
+                let Ok(signals) = self.follower.listen(message_id) else { return Ok(None) };
                 // Of the text it wants nothing.
                 self.follower.follow(message_id, i32::MAX);
                 signals

@@ -72,7 +72,7 @@ impl Generations {
             now: *now,
             until: *until,
             user_id: ask.user_id,
-            prompt_tokens: prompt.tokens,
+            prompt_tokens: prompt.held(),
             wanted: Some(wanted),
             is_new_conversation: ask.is_new_conversation,
         });

@@ -141,7 +141,7 @@ impl Generations {
         match self.engine.finish(run).await? {
             Some(ended) if ended.status == RunStatus::Succeeded => Ok(Some(Part::joined_text(&ended.parts))),
             // Somebody did not want it, or it came to nothing and was charged: nobody pays for a second attempt.
-            Some(ended) if ended.status == RunStatus::Canceled || ended.is_charged => Ok(Some(String::new())),
+            Some(ended) if ended.status == RunStatus::Canceled || ended.is_settled => Ok(Some(String::new())),
             _ => Err(AppError::unavailable(anyhow::anyhow!("the model made no title"))),
         }
     }

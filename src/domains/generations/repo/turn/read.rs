@@ -160,7 +160,7 @@ pub async fn read_turn(conn: &mut AsyncPgConnection, asked: Asked<'_>) -> QueryR
                (SELECT g.requested_model FROM named JOIN generations g ON g.message_id = named.id LIMIT 1) AS answered_by, \
                coalesce((SELECT jsonb_agg(jsonb_build_object('role', role, 'parts', parts, 'counted', \
                                   (SELECT jsonb_build_object('model_key', g.model_key, 'estimated', g.estimated_input_tokens, \
-                                            'input', g.input_tokens + g.cached_input_tokens + g.cache_write_tokens, \
+                                            'input', least(g.input_tokens::bigint + g.cached_input_tokens + g.cache_write_tokens, 2147483647), \
                                             'output', g.output_tokens) \
                                      FROM generations g WHERE branch.distance <= p.max_counted AND g.message_id = branch.id \
                                       AND g.usage_source = 'provider' ORDER BY g.id DESC LIMIT 1)) ORDER BY distance DESC) \
