@@ -195,6 +195,29 @@ async fn a_title_that_broke_off_was_charged_and_is_not_asked_for_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_title_that_was_paid_for_and_not_written_is_not_paid_for_again() {
+    let app = start(TestApp::builder()).await;
+    let person = app.client.sign_up().await;
+    app.provider.then(Script::text("Wide.", 1).usage(3, 1));
+    app.provider.then(Script::text("The sea", 1).usage(3, 1));
+    let id = talk(&person, json!({})).await;
+    row_when(&app.db.url, LIMIT, DONE).await;
+    let before = person.balance().await;
+    // As it is after a process that died between the end of the run and the end of the job.
+    app.db
+        .execute(
+            "UPDATE conversations SET title_state = 'asked', title = 'How wide is the sea?';
+             UPDATE jobs SET state = 'ready', finished_at = NULL, attempts = 0
+              WHERE name = 'conversations.make_title'",
+        )
+        .await;
+    row_when(&app.db.url, LIMIT, DONE).await;
+    assert_eq!((app.provider.calls(), person.balance().await), (2, before));
+    assert_eq!(read(&person, &id).await["title"], "How wide is the sea?");
+    app.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_dies_over_titles_leaves_one_title_each_and_no_hold() {
     let kills = if variable("TEST_SCALE").as_deref() == Some("full") { 20 } else { 2 };
     let db = titling().await;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     domains::generations::{
         bounds,
-        model::{Delta, GenerationRow, PartKind},
+        model::{Delta, GenerationRow, PartKind, Purpose},
     },
     platform::postgres::{
         listen::Channel,
@@ -74,6 +74,20 @@ pub async fn list_generations_of_messages(
         .select(GenerationRow::as_select())
         .load(conn)
         .await
+}
+
+/// True when a run for the title of the conversation that began since then was settled.
+pub async fn is_title_paid_unscoped(
+    conn: &mut AsyncPgConnection,
+    conversation_id: Uuid,
+    since: DateTime<Utc>,
+) -> QueryResult<bool> {
+    let runs = generations::table
+        .filter(generations::conversation_id.eq(conversation_id))
+        .filter(generations::purpose.eq(Purpose::Title.as_str()))
+        .filter(generations::created_at.ge(since))
+        .filter(generations::usage_source.is_not_null());
+    diesel::select(diesel::dsl::exists(runs)).get_result(conn).await
 }
 
 /// Asks an unfinished run of the viewer to stop; false when there is none.

@@ -214,7 +214,8 @@ impl Generations {
 
     /// Asks, and waits a moment for the end, wherever it runs.
     async fn stop(&self, viewer: Viewer, row: &GenerationRow) -> Result<Option<GenerationRow>> {
-        let here = row.message_id.and_then(|message_id| self.hub.subscribe(message_id));
+        // A run without a message has its place under its own id.
+        let here = self.hub.subscribe(row.message_id.unwrap_or(row.id));
         if repo::request_stop(&mut *self.db.conn().await?, viewer.user_id, row.id).await? {
             self.watches.generations.hint(row.id);
         }

@@ -34,11 +34,21 @@ impl Generations {
     /// # Errors
     /// When another attempt may succeed.
     pub(in crate::domains::generations) async fn make_title(&self, job: MakeTitle) -> Result<Option<String>> {
-        let found = {
+        let (found, is_paid) = {
             let mut conn = self.engine.db.conn().await?;
-            find_exchange_unscoped(&mut conn, job.conversation_id, job.answer_id).await?
+            let found = find_exchange_unscoped(&mut conn, job.conversation_id, job.answer_id).await?;
+            let since = found.as_ref().map(|(.., answer)| answer.created_at);
+            let is_paid = match since {
+                Some(since) => repo::is_title_paid_unscoped(&mut conn, job.conversation_id, since).await?,
+                None => false,
+            };
+            (found, is_paid)
         };
         let Some((conversation, question, answer)) = found else { return Ok(None) };
+        if is_paid {
+            // An attempt before this one was settled and did not come to its end: nobody pays twice.
+            return Ok(None);
+        }
         let said = |parts: Arc<[Part]>| Part::joined_text(&parts);
         let text = title::excerpt(&said(question.parts()), &said(answer.parts()));
         match self.ask_for_title(&conversation, &text).await {
